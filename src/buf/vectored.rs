@@ -1,0 +1,516 @@
+//! Several buffers in one operation.
+
+use std::ptr;
+
+use super::{IoBuf, IoBufMut};
+
+/// Several buffers that the kernel may read from, one after the other: what `write_vectored` takes.
+///
+/// Implemented for `Vec<B>`, `[B; N]` and tuples of two to four buffers, which may be of different types.
+///
+/// # Safety
+///
+/// - `for_each_buf` calls `f` at most [`buf_count`](Self::buf_count) times, always with the same ranges in the same
+///   order until the value is moved, borrowed by `&mut` or dropped.
+/// - Each range meets the contract of [`IoBuf`]: valid, initialised, unchanging, its pointer never null.
+/// - The methods have no side effects of their own, do not panic and do not call into the runtime.
+/// - Provided methods are not overridden.
+///
+/// # Examples
+///
+/// ```
+/// use saferring::buf::IoVectoredBuf;
+///
+/// let message = (*b"HEAD", vec![1, 2, 3], "tail");
+/// assert_eq!((message.buf_count(), message.total_len()), (3, 11));
+/// ```
+pub unsafe trait IoVectoredBuf: 'static {
+    /// How many buffers there are at most.
+    fn buf_count(&self) -> usize;
+
+    /// Calls `f` with the address and the length of each buffer, in order.
+    fn for_each_buf(&self, f: impl FnMut(*const u8, usize));
+
+    /// The length of all buffers together; `usize::MAX` if it is more than that (one buffer may occur many times).
+    ///
+    /// ```
+    /// use saferring::buf::IoVectoredBuf;
+    ///
+    /// assert_eq!(vec!["one", "three"].total_len(), 8);
+    /// ```
+    fn total_len(&self) -> usize {
+        let mut total = 0usize;
+        self.for_each_buf(|_, len| total = total.saturating_add(len));
+        total
+    }
+}
+
+/// Several buffers that the kernel may write into, one after the other: what `read_vectored` takes.
+///
+/// A read fills the first buffer to its capacity, then the next. Afterwards the growable ones have the length of what
+/// arrived in them, 0 for those that were not reached; fixed ones keep their length. See the
+/// [module's documentation](super).
+///
+/// # Safety
+///
+/// - The contract of [`IoVectoredBuf`], and `for_each_buf_mut` too calls `f` at most
+///   [`buf_count`](IoVectoredBuf::buf_count) times.
+/// - Each range that `for_each_buf_mut` reports meets the contract of [`IoBufMut`] for pointer and capacity: valid,
+///   writable, unaliased. No two of them overlap. A later call of `f` leaves the earlier pointers usable.
+/// - The ranges stay the same until the value is moved, borrowed by other means or dropped, and `set_filled` does not
+///   change them. Bytes once initialised stay so.
+/// - [`total_capacity`](Self::total_capacity) is the sum of the lengths of these ranges.
+///
+/// # Examples
+///
+/// ```
+/// use saferring::buf::{IoBuf, IoVectoredBufMut};
+///
+/// let mut parts = ([0; 4], Vec::with_capacity(16).slice(..16));
+/// parts.fill_from(b"HEADbody");
+/// assert_eq!((&parts.0, &parts.1[..]), (b"HEAD", &b"body"[..]));
+/// ```
+pub unsafe trait IoVectoredBufMut: IoVectoredBuf {
+    /// Calls `f` with the address and the capacity of each buffer, in order.
+    fn for_each_buf_mut(&mut self, f: impl FnMut(*mut u8, usize));
+
+    /// The capacity of all buffers together.
+    fn total_capacity(&self) -> usize;
+
+    /// Records that a read put `n` bytes into the buffers: the first ones are full, one may be partly filled, and to
+    /// the rest it is a read of nothing.
+    ///
+    /// # Safety
+    ///
+    /// - `n` is at most [`total_capacity`](Self::total_capacity).
+    /// - Of the ranges that [`for_each_buf_mut`](Self::for_each_buf_mut) reports, taken one after the other, the first
+    ///   `n` bytes are initialised.
+    unsafe fn set_filled(&mut self, n: usize);
+
+    /// Fills the buffers as a read that delivers `bytes` does, and returns how many of them fitted.
+    ///
+    /// ```
+    /// use saferring::buf::IoVectoredBufMut;
+    ///
+    /// let mut bufs = [[0; 2]; 2];
+    /// assert_eq!(bufs.fill_from(b"abc"), 3);
+    /// assert_eq!(bufs, [*b"ab", *b"c\0"]);
+    /// ```
+    fn fill_from(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        self.for_each_buf_mut(|ptr, capacity| {
+            let (piece, after) = rest.split_at(rest.len().min(capacity));
+            // SAFETY: `ptr` is good for writing `capacity >= piece.len()` bytes that nobody else can reach, so they do
+            // not overlap `piece`.
+            unsafe { ptr::copy_nonoverlapping(piece.as_ptr(), ptr, piece.len()) };
+            rest = after;
+        });
+        let n = bytes.len() - rest.len();
+        // SAFETY: each range was filled before the next was begun, with `n` bytes in all, so those are the first `n`,
+        // and no more than fit.
+        unsafe { self.set_filled(n) };
+        n
+    }
+}
+
+/// Gives `buf` its share of `left` newly read bytes, and returns how many remain for those after it.
+///
+/// # Safety
+///
+/// The first `left` bytes of `buf`, or all up to its capacity if those are fewer, are initialised.
+unsafe fn fill_one(buf: &mut impl IoBufMut, left: usize) -> usize {
+    let n = left.min(buf.buf_capacity());
+    // SAFETY: `n` is within the capacity, and the caller vouches for that many bytes.
+    unsafe { buf.set_filled(n) };
+    left - n
+}
+
+// `Vec<B>` and `[B; N]` are slices of buffers; only the head of the implementation differs.
+macro_rules! impl_for_sequence {
+    ($(($($generics:tt)*) $ty:ty),+ $(,)?) => {$(
+        // SAFETY: one call for each of the `len` elements, which are `IoBuf` and vouch for their ranges. The sequence
+        // gives no access to them but by `&self` and `&mut self`.
+        unsafe impl<B: IoBuf, $($generics)*> IoVectoredBuf for $ty {
+            fn buf_count(&self) -> usize {
+                self.len()
+            }
+
+            fn for_each_buf(&self, mut f: impl FnMut(*const u8, usize)) {
+                for buf in self {
+                    f(buf.buf_ptr(), buf.buf_len());
+                }
+            }
+        }
+
+        // SAFETY: one call for each of the `len` elements, which are `IoBufMut` and vouch for their ranges. Elements
+        // are distinct values, so their exclusive ranges are disjoint, and `iter_mut` borrows each on its own: taking
+        // one pointer does not invalidate another.
+        unsafe impl<B: IoBufMut, $($generics)*> IoVectoredBufMut for $ty {
+            fn for_each_buf_mut(&mut self, mut f: impl FnMut(*mut u8, usize)) {
+                for buf in self.iter_mut() {
+                    let capacity = buf.buf_capacity();
+                    f(buf.buf_mut_ptr(), capacity);
+                }
+            }
+
+            fn total_capacity(&self) -> usize {
+                self.iter().map(B::buf_capacity).sum()
+            }
+
+            unsafe fn set_filled(&mut self, n: usize) {
+                let mut left = n;
+                for buf in self.iter_mut() {
+                    // SAFETY: the buffers before this one took their whole capacity while anything was left, so by
+                    // the caller's promise the first `left` bytes of this one, or all of it, are initialised.
+                    left = unsafe { fill_one(buf, left) };
+                }
+                debug_assert_eq!(left, 0);
+            }
+        }
+    )+};
+}
+
+impl_for_sequence!(() Vec<B>, (const N: usize) [B; N]);
+
+macro_rules! impl_for_tuple {
+    ($count:literal: $($name:ident $index:tt),+) => {
+        // SAFETY: one call for each of the fields, which are `IoBuf` and vouch for their ranges.
+        unsafe impl<$($name: IoBuf),+> IoVectoredBuf for ($($name,)+) {
+            fn buf_count(&self) -> usize {
+                $count
+            }
+
+            fn for_each_buf(&self, mut f: impl FnMut(*const u8, usize)) {
+                $(f(self.$index.buf_ptr(), self.$index.buf_len());)+
+            }
+        }
+
+        // SAFETY: one call for each of the fields, which are `IoBufMut` and vouch for their ranges. Fields are distinct
+        // values, so their exclusive ranges are disjoint, and each is borrowed on its own, so taking one pointer does
+        // not invalidate another.
+        unsafe impl<$($name: IoBufMut),+> IoVectoredBufMut for ($($name,)+) {
+            fn for_each_buf_mut(&mut self, mut f: impl FnMut(*mut u8, usize)) {
+                $(
+                    let capacity = self.$index.buf_capacity();
+                    f(self.$index.buf_mut_ptr(), capacity);
+                )+
+            }
+
+            fn total_capacity(&self) -> usize {
+                0 $(+ self.$index.buf_capacity())+
+            }
+
+            unsafe fn set_filled(&mut self, n: usize) {
+                let left = n;
+                $(
+                    // SAFETY: the fields before this one took their whole capacity while anything was left, so by the
+                    // caller's promise the first `left` bytes of this one, or all of it, are initialised.
+                    let left = unsafe { fill_one(&mut self.$index, left) };
+                )+
+                debug_assert_eq!(left, 0);
+            }
+        }
+    };
+}
+
+impl_for_tuple!(2: A 0, B 1);
+impl_for_tuple!(3: A 0, B 1, C 2);
+impl_for_tuple!(4: A 0, B 1, C 2, D 3);
+
+/// Buffers of which a part has been written already: what write-all sends next.
+///
+/// Buffers with nothing left, empty ones included, are not reported: were they, they could fill a whole vector of
+/// `IOV_MAX` entries, and the write would never get past them.
+#[derive(Debug)]
+pub(crate) struct Unwritten<V> {
+    inner: V,
+    written: usize,
+}
+
+impl<V: IoVectoredBuf> Unwritten<V> {
+    /// All of `inner`.
+    pub(crate) fn new(inner: V) -> Self {
+        Self { inner, written: 0 }
+    }
+
+    /// Leaves out `n` bytes more. Once all are left out, [`total_len`](IoVectoredBuf::total_len) is 0.
+    pub(crate) fn advance(&mut self, n: usize) {
+        self.written = self.written.saturating_add(n);
+    }
+
+    /// Gives the buffers back.
+    pub(crate) fn into_inner(self) -> V {
+        self.inner
+    }
+}
+
+// SAFETY: reports tails of some of the ranges that `V` vouches for, each at most once and in order, so the count of `V`
+// bounds it. `written` changes only through `&mut self`.
+unsafe impl<V: IoVectoredBuf> IoVectoredBuf for Unwritten<V> {
+    fn buf_count(&self) -> usize {
+        self.inner.buf_count()
+    }
+
+    fn for_each_buf(&self, mut f: impl FnMut(*const u8, usize)) {
+        let mut skip = self.written;
+        self.inner.for_each_buf(|ptr, len| {
+            if len <= skip {
+                skip -= len;
+            } else {
+                // SAFETY: `skip < len`, and `len` bytes from `ptr` on lie in one allocation.
+                f(unsafe { ptr.add(skip) }, len - skip);
+                skip = 0;
+            }
+        });
+    }
+}
+
+/// Buffers of which a part has been filled already: what read-exact reads into next.
+///
+/// Each read ends in `set_filled`; `advance` then moves on by what that read delivered. Buffers that are full are not
+/// reported, for the reason given at [`Unwritten`].
+#[derive(Debug)]
+pub(crate) struct Unfilled<V> {
+    inner: V,
+    // Invariant: `filled` and `arrived` are within `inner`'s capacity, and so many of its first bytes are initialised.
+    filled: usize,
+    arrived: usize,
+}
+
+impl<V: IoVectoredBufMut> Unfilled<V> {
+    /// All of `inner`.
+    pub(crate) fn new(inner: V) -> Self {
+        Self {
+            inner,
+            filled: 0,
+            arrived: 0,
+        }
+    }
+
+    /// Leaves out what the last read delivered, if it was not left out before. Once all is filled,
+    /// [`total_capacity`](IoVectoredBufMut::total_capacity) is 0.
+    pub(crate) fn advance(&mut self) {
+        self.filled = self.arrived;
+    }
+
+    /// How many bytes are left out.
+    pub(crate) fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// Gives the buffers back.
+    pub(crate) fn into_inner(self) -> V {
+        self.inner
+    }
+}
+
+// SAFETY: reports exactly what `V` does.
+unsafe impl<V: IoVectoredBufMut> IoVectoredBuf for Unfilled<V> {
+    fn buf_count(&self) -> usize {
+        self.inner.buf_count()
+    }
+
+    fn for_each_buf(&self, f: impl FnMut(*const u8, usize)) {
+        self.inner.for_each_buf(f);
+    }
+}
+
+// SAFETY: reports tails of some of the ranges that `V` vouches for, each at most once and in order: the count of `V`
+// bounds it, and being disjoint and exclusive carries over. Left out are the first `filled` bytes, so the total is the
+// rest of the capacity. `set_filled` changes `arrived` and what `V` records, neither of which moves a range.
+unsafe impl<V: IoVectoredBufMut> IoVectoredBufMut for Unfilled<V> {
+    fn for_each_buf_mut(&mut self, mut f: impl FnMut(*mut u8, usize)) {
+        let mut skip = self.filled;
+        self.inner.for_each_buf_mut(|ptr, capacity| {
+            if capacity <= skip {
+                skip -= capacity;
+            } else {
+                // SAFETY: `skip < capacity`, and `capacity` bytes from `ptr` on lie in one allocation.
+                f(unsafe { ptr.add(skip) }, capacity - skip);
+                skip = 0;
+            }
+        });
+    }
+
+    fn total_capacity(&self) -> usize {
+        self.inner.total_capacity() - self.filled
+    }
+
+    unsafe fn set_filled(&mut self, n: usize) {
+        let arrived = self.filled + n;
+        // SAFETY: by the invariant the first `filled` bytes are initialised, and by the caller's promise the `n` after
+        // them, all within the capacity.
+        unsafe { self.inner.set_filled(arrived) };
+        self.arrived = arrived;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel would read, buffer by buffer.
+    fn bytes_of(bufs: &impl IoVectoredBuf) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        bufs.for_each_buf(|ptr, len| {
+            assert!(!ptr.is_null());
+            // SAFETY: the contract: `len` initialised bytes that nobody writes while `bufs` is borrowed.
+            all.push(unsafe { std::slice::from_raw_parts(ptr, len) }.to_vec());
+        });
+        assert!(all.len() <= bufs.buf_count());
+        assert_eq!(all.iter().map(Vec::len).sum::<usize>(), bufs.total_len());
+        all
+    }
+
+    /// Where the kernel would write, buffer by buffer.
+    fn capacities_of(bufs: &mut impl IoVectoredBufMut) -> Vec<usize> {
+        let mut all = Vec::new();
+        bufs.for_each_buf_mut(|_, capacity| all.push(capacity));
+        assert!(all.len() <= bufs.buf_count());
+        assert_eq!(all.iter().sum::<usize>(), bufs.total_capacity());
+        all
+    }
+
+    fn with_capacity(n: usize) -> crate::buf::Slice<Vec<u8>> {
+        Vec::with_capacity(n).slice(..n)
+    }
+
+    #[test]
+    fn sequences_and_tuples_show_their_buffers_in_order() {
+        let expected = [b"a".to_vec(), b"".to_vec(), b"bcd".to_vec()];
+        assert_eq!(bytes_of(&vec!["a", "", "bcd"]), expected);
+        assert_eq!(bytes_of(&["a", "", "bcd"]), expected);
+        assert_eq!(bytes_of(&("a", Vec::new(), *b"bcd")), expected);
+        assert_eq!(bytes_of(&("a", *b"b")).len(), 2);
+        assert_eq!(
+            bytes_of(&("a", *b"b", vec![b'c'], String::from("d"))).len(),
+            4
+        );
+    }
+
+    #[test]
+    fn no_buffers_at_all_are_fine() {
+        assert!(bytes_of(&Vec::<Vec<u8>>::new()).is_empty());
+        assert!(bytes_of(&[[0u8; 4]; 0]).is_empty());
+        assert_eq!(Vec::<Vec<u8>>::new().fill_from(b"x"), 0);
+        assert_eq!([[0u8; 0]; 3].fill_from(b"x"), 0);
+    }
+
+    #[test]
+    fn a_read_fills_growable_buffers_in_order_and_empties_the_rest() {
+        let mut bufs = vec![with_capacity(3), with_capacity(3), with_capacity(3)];
+        assert_eq!(bufs.fill_from(b"abcdefghi"), 9);
+        assert_eq!(bytes_of(&bufs), [b"abc", b"def", b"ghi"]);
+        assert_eq!(bufs.fill_from(b"WXYZ"), 4);
+        assert_eq!(bytes_of(&bufs), [&b"WXY"[..], b"Z", b""]);
+        assert_eq!(bufs.fill_from(b"0123456789"), 9);
+        assert_eq!(bytes_of(&bufs), [b"012", b"345", b"678"]);
+        assert_eq!(bufs.fill_from(b""), 0);
+        assert_eq!(bytes_of(&bufs), [b"", b"", b""]);
+    }
+
+    #[test]
+    fn a_read_that_ends_at_a_boundary_leaves_the_next_buffer_empty() {
+        let mut bufs = [with_capacity(2), with_capacity(2)];
+        assert_eq!(bufs.fill_from(b"ab"), 2);
+        assert_eq!(bytes_of(&bufs), [&b"ab"[..], b""]);
+    }
+
+    #[test]
+    fn a_read_fills_tuples_of_mixed_kinds() {
+        let mut bufs = (
+            *b"..",
+            with_capacity(2),
+            [0u8; 0],
+            b"..".to_vec().into_boxed_slice(),
+        );
+        assert_eq!(capacities_of(&mut bufs), [2, 2, 0, 2]);
+        assert_eq!(bufs.fill_from(b"abc"), 3);
+        assert_eq!(bytes_of(&bufs), [&b"ab"[..], b"c", b"", b".."]);
+        assert_eq!(bufs.fill_from(b"0123456"), 6);
+        assert_eq!(bytes_of(&bufs), [&b"01"[..], b"23", b"", b"45"]);
+
+        let mut three = (with_capacity(1), with_capacity(1), with_capacity(1));
+        assert_eq!(three.fill_from(b"ab"), 2);
+        assert_eq!(bytes_of(&three), [&b"a"[..], b"b", b""]);
+    }
+
+    #[test]
+    fn slices_in_a_vectored_read_keep_what_is_before_them() {
+        let mut bufs = [b"ab--".to_vec().slice(2..4), b"cd--".to_vec().slice(2..4)];
+        assert_eq!(bufs.fill_from(b"X"), 1);
+        assert_eq!(bufs.map(|buf| buf.into_inner()), [&b"abX"[..], b"cd"]);
+    }
+
+    #[test]
+    fn unwritten_skips_any_number_of_bytes() {
+        let flat = b"abcdef";
+        for skip in 0..=flat.len() + 2 {
+            let mut bufs = Unwritten::new(["", "ab", "", "c", "def", ""]);
+            bufs.advance(skip);
+            let pieces = bytes_of(&bufs);
+            assert!(pieces.iter().all(|piece| !piece.is_empty()));
+            assert_eq!(pieces.concat(), &flat[skip.min(flat.len())..]);
+            assert_eq!(bufs.into_inner()[1], "ab");
+        }
+    }
+
+    #[test]
+    fn unwritten_advances_step_by_step() {
+        let mut bufs = Unwritten::new((*b"abc", "defg"));
+        bufs.advance(2);
+        assert_eq!(bytes_of(&bufs), [&b"c"[..], b"defg"]);
+        bufs.advance(1);
+        assert_eq!(bytes_of(&bufs), [b"defg"]);
+        bufs.advance(usize::MAX);
+        bufs.advance(usize::MAX);
+        assert_eq!(bufs.total_len(), 0);
+    }
+
+    #[test]
+    fn unfilled_takes_pieces_of_any_size() {
+        let data = b"abcdefgh";
+        for step in 1..=data.len() + 1 {
+            let mut bufs = Unfilled::new((
+                with_capacity(0),
+                with_capacity(3),
+                [0u8; 1],
+                with_capacity(4),
+            ));
+            while bufs.total_capacity() > 0 {
+                let rest = &data[bufs.filled()..];
+                assert_eq!(capacities_of(&mut bufs).iter().sum::<usize>(), rest.len());
+                assert!(bufs.fill_from(&rest[..rest.len().min(step)]) > 0);
+                bufs.advance();
+            }
+            assert!(capacities_of(&mut bufs).is_empty());
+            assert_eq!(
+                bytes_of(&bufs.into_inner()),
+                [&b""[..], b"abc", b"d", b"efgh"]
+            );
+        }
+    }
+
+    #[test]
+    fn unfilled_keeps_earlier_bytes_when_a_later_read_ends_or_fails() {
+        let mut bufs = Unfilled::new([with_capacity(2), with_capacity(2)]);
+        assert_eq!(bufs.fill_from(b"abc"), 3);
+        bufs.advance();
+        bufs.advance(); // As after a read that failed: nothing new arrived.
+        assert_eq!((bufs.filled(), bufs.total_capacity()), (3, 1));
+        assert_eq!(bufs.fill_from(b""), 0);
+        bufs.advance();
+        assert_eq!(bytes_of(&bufs.into_inner()), [&b"ab"[..], b"c"]);
+    }
+
+    #[test]
+    fn unfilled_starts_over_until_it_is_advanced() {
+        let mut bufs = Unfilled::new([with_capacity(4)]);
+        bufs.fill_from(b"abcd");
+        assert_eq!(bufs.fill_from(b"xy"), 2);
+        assert_eq!((bufs.filled(), bufs.total_capacity()), (0, 4));
+        bufs.advance();
+        assert_eq!(bufs.total_capacity(), 2);
+        assert_eq!(bytes_of(&bufs.into_inner()), [b"xy"]);
+    }
+}

@@ -1,0 +1,63 @@
+//! The crate's own error: what can go wrong that is not an answer of the kernel to an operation.
+
+use std::io;
+
+/// Why a runtime could not be made, or could not do what was asked.
+///
+/// Operations answer with [`std::io::Error`], as std does; this type is what [`Builder::build`] answers with, and
+/// turns into an `io::Error` by `?`.
+///
+/// [`Builder::build`]: crate::runtime::Builder::build
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// io_uring cannot be had here.
+    #[error("cannot set up io_uring: {reason}; {cure}")]
+    #[non_exhaustive]
+    RingUnavailable {
+        /// What stands in the way.
+        reason: String,
+        /// What to do about it.
+        cure: String,
+        /// What io_uring_setup(2) answered.
+        source: io::Error,
+    },
+    /// The kernel's io_uring lacks something that the runtime cannot do without.
+    #[error(
+        "this kernel's io_uring is too old: it lacks {feature}; use Linux 5.15 or later, or 5.10.162 and later"
+    )]
+    #[non_exhaustive]
+    KernelTooOld {
+        /// The missing feature, by its `IORING_FEAT_` name.
+        feature: &'static str,
+    },
+    /// The environment or the builder names a backend that this version does not have.
+    #[error(
+        "unknown backend {name:?}: use \"auto\" or \"io_uring\" (Builder::backend, SAFERRING_BACKEND)"
+    )]
+    #[non_exhaustive]
+    UnknownBackend {
+        /// The name as given.
+        name: String,
+    },
+    /// A resource besides the ring could not be had.
+    #[error("cannot start the runtime: {what}: {source}")]
+    #[non_exhaustive]
+    Resource {
+        /// What was asked for.
+        what: &'static str,
+        /// What the system answered.
+        source: io::Error,
+    },
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::RingUnavailable { source, .. } | Error::Resource { source, .. } => source.kind(),
+            Error::KernelTooOld { .. } => io::ErrorKind::Unsupported,
+            Error::UnknownBackend { .. } => io::ErrorKind::InvalidInput,
+        };
+        io::Error::new(kind, error)
+    }
+}

@@ -1,0 +1,12 @@
+//! An owned-buffer, completion-based async runtime for Linux.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("saferring drives io_uring, which only Linux has");
+
+mod error;
+mod sys;
+
+pub mod buf;
+
+pub use error::Error;
+pub use sys::{Features, features};

@@ -1,0 +1,127 @@
+//! The two records of kernel ABI that cross the ring interface.
+
+use std::io;
+
+use io_uring::{cqueue, squeue};
+pub(crate) use io_uring::{opcode, types};
+
+/// How an operation names its file.
+pub(crate) type Target = types::Fd;
+
+/// A submission queue entry: what the kernel is asked.
+#[derive(Clone, Debug)]
+#[repr(transparent)]
+pub struct Entry(squeue::Entry);
+
+impl Entry {
+    /// The record as the `io-uring` crate knows it.
+    #[inline]
+    pub(super) fn as_raw(&self) -> &squeue::Entry {
+        &self.0
+    }
+
+    #[inline]
+    pub(crate) fn set_user_data(&mut self, user_data: u64) {
+        self.0.set_user_data(user_data);
+    }
+
+    /// The file that the entry names, or -1.
+    #[inline]
+    pub(crate) fn fd(&self) -> i32 {
+        const OFFSET: usize = 4; // opcode u8, flags u8, ioprio u16, fd i32
+        // SAFETY: bytes 4..8 of the kernel's 64-byte record are `fd`, an i32 at its natural alignment.
+        unsafe { (&raw const self.0).cast::<u8>().add(OFFSET).cast::<i32>().read() }
+    }
+
+    /// Sets the `ioprio` field, for flags that the `io-uring` crate has no setter for.
+    #[inline]
+    pub(crate) fn with_ioprio(mut self, ioprio: u16) -> Self {
+        const OFFSET: usize = 2; // opcode u8, flags u8, ioprio u16
+        const { assert!(size_of::<squeue::Entry>() == 64) };
+        // SAFETY: `squeue::Entry` is a `repr(C)` newtype of the kernel's 64-byte `io_uring_sqe`, whose bytes 2..4 are
+        // `ioprio`, a u16 at its natural alignment; the write stays inside the value that we hold by `&mut`.
+        unsafe {
+            (&raw mut self.0)
+                .cast::<u8>()
+                .add(OFFSET)
+                .cast::<u16>()
+                .write(ioprio);
+        }
+        self
+    }
+}
+
+impl From<squeue::Entry> for Entry {
+    #[inline]
+    fn from(entry: squeue::Entry) -> Self {
+        Entry(entry)
+    }
+}
+
+/// A completion queue entry: what the kernel answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    user_data: u64,
+    result: i32,
+    flags: u32,
+}
+
+impl Completion {
+    pub(crate) fn new(user_data: u64, result: i32, flags: u32) -> Self {
+        Completion {
+            user_data,
+            result,
+            flags,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn user_data(&self) -> u64 {
+        self.user_data
+    }
+
+    /// The raw result: not negative, or a negated error number.
+    #[inline]
+    pub fn raw_result(&self) -> i32 {
+        self.result
+    }
+
+    /// The flags that came with it (`IORING_CQE_F_*`).
+    #[inline]
+    pub fn flags(&self) -> u32 {
+        self.flags
+    }
+
+    /// The result as std would give it.
+    ///
+    /// # Errors
+    ///
+    /// A negative result is the error of that number.
+    #[inline]
+    pub fn result(&self) -> io::Result<u32> {
+        if self.result >= 0 {
+            Ok(self.result as u32)
+        } else {
+            Err(io::Error::from_raw_os_error(-self.result))
+        }
+    }
+
+    /// Whether further completions of the same operation follow.
+    #[inline]
+    pub fn has_more(&self) -> bool {
+        cqueue::more(self.flags)
+    }
+
+    /// Whether the socket was known to hold more data when this receive ended.
+    #[inline]
+    pub(crate) fn socket_nonempty(&self) -> bool {
+        cqueue::sock_nonempty(self.flags)
+    }
+}
+
+impl From<cqueue::Entry> for Completion {
+    #[inline]
+    fn from(entry: cqueue::Entry) -> Self {
+        Completion::new(entry.user_data(), entry.result(), entry.flags())
+    }
+}

@@ -1,0 +1,86 @@
+//! What this kernel's io_uring can do: asked, not guessed from its version.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use io_uring::{IoUring, Probe, opcode};
+
+/// What the running kernel's io_uring offers, found by asking it once per process.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Features {
+    opcodes: u128,
+    no_iowait: bool,
+}
+
+static FEATURES: OnceLock<Features> = OnceLock::new();
+
+/// What this kernel's io_uring can do. The first call asks the kernel, with a small ring of its own.
+///
+/// Where io_uring is refused altogether, nothing is supported.
+///
+/// # Examples
+///
+/// ```
+/// let features = saferring::features();
+/// println!("{features:?}");
+/// if !features.multishot_accept() {
+///     println!("each accept is a request of its own (kernel before 5.19)");
+/// }
+/// ```
+pub fn features() -> Features {
+    *FEATURES.get_or_init(Features::probe)
+}
+
+impl Features {
+    fn probe() -> Self {
+        let Ok(ring) = IoUring::new(2) else {
+            return Features::default();
+        };
+        let mut probe = Probe::new();
+        let mut opcodes = 0;
+        if ring.submitter().register_probe(&mut probe).is_ok() {
+            opcodes = (0..128)
+                .filter(|&code| probe.is_supported(code))
+                .fold(0, |set, code| set | 1 << code);
+        }
+        Features {
+            opcodes,
+            no_iowait: ring.params().is_feature_no_iowait(),
+        }
+    }
+
+    /// Whether the kernel has the operation with this number (`IORING_OP_*`).
+    #[inline]
+    pub fn has_opcode(&self, code: u8) -> bool {
+        code < 128 && self.opcodes & (1 << code) != 0
+    }
+
+    /// Whether one accept can serve many connections (kernel 5.19).
+    #[inline]
+    pub fn multishot_accept(&self) -> bool {
+        // Multishot has no bit of its own; it came with the socket operation.
+        self.has_opcode(opcode::Socket::CODE)
+    }
+
+    /// Whether a receive can be told to wait for data before it tries (kernel 5.19).
+    #[inline]
+    pub(crate) fn poll_first(&self) -> bool {
+        self.has_opcode(opcode::Socket::CODE)
+    }
+
+    /// Whether a waiting ring can be kept out of the I/O wait statistics (kernel 6.15).
+    #[inline]
+    pub(crate) fn no_iowait(&self) -> bool {
+        self.no_iowait
+    }
+}
+
+impl fmt::Debug for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Features")
+            .field("opcodes", &self.opcodes.count_ones())
+            .field("multishot_accept", &self.multishot_accept())
+            .field("no_iowait", &self.no_iowait)
+            .finish()
+    }
+}

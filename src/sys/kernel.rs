@@ -1,0 +1,231 @@
+//! The kernel ring: io_uring behind the interface of [`Ring`](super::Ring).
+
+use std::fmt;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use io_uring::IoUring;
+
+use super::setup::{self, RingInfo};
+use super::{Completion, Entry, RingConfig, Wait, features};
+use crate::Error;
+
+const ENTER_GETEVENTS: u32 = 1 << 0;
+const ENTER_EXT_ARG: u32 = 1 << 3;
+const ENTER_REGISTERED_RING: u32 = 1 << 4;
+const ENTER_NO_IOWAIT: u32 = 1 << 7;
+
+const REGISTER_RING_FDS: u32 = 20;
+
+/// `struct io_uring_getevents_arg`
+#[repr(C)]
+struct EnterArg {
+    sigmask: u64,
+    sigmask_size: u32,
+    min_wait_usec: u32,
+    timeout: u64,
+}
+
+/// `struct io_uring_rsrc_update`
+#[repr(C)]
+struct RingFdUpdate {
+    offset: u32,
+    resv: u32,
+    data: u64,
+}
+
+/// `struct __kernel_timespec`
+#[repr(C)]
+struct Timespec {
+    sec: i64,
+    nsec: i64,
+}
+
+pub(crate) struct KernelRing {
+    ring: IoUring,
+    /// What io_uring_enter(2) gets as its descriptor: the registered index, or the ring's own.
+    enter_fd: i32,
+    /// Flags that go with every enter.
+    enter_flags: u32,
+    setup_flags: u32,
+    overflows: u64,
+}
+
+impl KernelRing {
+    pub(super) fn new(config: &RingConfig) -> Result<Self, Error> {
+        let (ring, setup_flags) = setup::create(config)?;
+        let mut enter_fd = ring.as_raw_fd();
+        let mut enter_flags = ENTER_GETEVENTS;
+        if let Some(index) = register_ring_fd(&ring) {
+            enter_fd = index;
+            enter_flags |= ENTER_REGISTERED_RING;
+        }
+        if features().no_iowait() {
+            enter_flags |= ENTER_NO_IOWAIT;
+        }
+        Ok(KernelRing {
+            ring,
+            enter_fd,
+            enter_flags,
+            setup_flags,
+            overflows: 0,
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Ring::push`](super::Ring::push).
+    #[inline]
+    pub(super) unsafe fn push(&mut self, entry: &Entry) -> bool {
+        // SAFETY: the caller keeps what the entry points to valid until its completion.
+        unsafe { self.ring.submission().push(entry.as_raw()).is_ok() }
+    }
+
+    pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        let submission = self.ring.submission();
+        let to_submit = submission.len() as u32;
+        if submission.cq_overflow() {
+            // The kernel keeps what did not fit, in order, and hands it over in this call.
+            self.overflows += 1;
+        }
+        drop(submission);
+        let timeout = match wait {
+            Wait::For(time) => Timespec {
+                sec: time.as_secs().min(i64::MAX as u64) as i64,
+                nsec: time.subsec_nanos().into(),
+            },
+            Wait::No | Wait::Forever => Timespec { sec: 0, nsec: 0 },
+        };
+        let arg = EnterArg {
+            sigmask: 0,
+            sigmask_size: 0,
+            min_wait_usec: 0,
+            timeout: (&raw const timeout).expose_provenance() as u64,
+        };
+        let (min_complete, arg, arg_size, flags) = match wait {
+            Wait::No => (0u32, ptr::null(), 0, self.enter_flags),
+            Wait::Forever => (1, ptr::null(), 0, self.enter_flags),
+            Wait::For(_) => (
+                1,
+                &raw const arg,
+                size_of::<EnterArg>(),
+                self.enter_flags | ENTER_EXT_ARG,
+            ),
+        };
+        // SAFETY: the descriptor is our ring's, or its index registered by this thread, which is the only one that can
+        // hold this value. `arg` and the timespec it points to outlive the call. The entries below the tail were
+        // pushed under the promise of `push`.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_enter,
+                self.enter_fd,
+                to_submit,
+                min_complete,
+                flags,
+                arg,
+                arg_size,
+            )
+        };
+        if result >= 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            // The wait ended without an event, or the kernel wants us to reap first; nothing was lost.
+            Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => Ok(()),
+            _ => Err(error),
+        }
+    }
+
+    #[inline]
+    pub(super) fn reap(&mut self) -> Option<Completion> {
+        // Dropping the queue view publishes the head, so that the place is free before the completion is acted on.
+        self.ring.completion().next().map(Completion::from)
+    }
+
+    #[inline]
+    pub(super) fn has_completions(&mut self) -> bool {
+        !self.ring.completion().is_empty()
+    }
+
+    #[inline]
+    pub(super) fn unsubmitted(&mut self) -> usize {
+        self.ring.submission().len()
+    }
+
+    #[inline]
+    pub(super) fn wants_enter(&mut self) -> bool {
+        let submission = self.ring.submission();
+        submission.taskrun() || submission.cq_overflow()
+    }
+
+    pub(super) fn overflows(&self) -> u64 {
+        self.overflows
+    }
+
+    pub(super) fn info(&self) -> RingInfo {
+        RingInfo {
+            submission_entries: self.ring.params().sq_entries(),
+            completion_entries: self.ring.params().cq_entries(),
+            setup_flags: self.setup_flags,
+            registered_ring: self.enter_flags & ENTER_REGISTERED_RING != 0,
+            no_iowait: self.enter_flags & ENTER_NO_IOWAIT != 0,
+        }
+    }
+}
+
+/// Registers the ring's descriptor with the calling thread, which saves the kernel a look-up a call (5.18). The
+/// crate's own call keeps the index in a `Submitter` that borrows the ring, so it is made here.
+fn register_ring_fd(ring: &IoUring) -> Option<i32> {
+    let mut update = RingFdUpdate {
+        offset: u32::MAX,
+        resv: 0,
+        data: ring.as_raw_fd() as u64,
+    };
+    // SAFETY: `update` is one record of the layout that the call reads and writes, and lives across it.
+    let registered = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_register,
+            ring.as_raw_fd(),
+            REGISTER_RING_FDS,
+            &raw mut update,
+            1,
+        )
+    };
+    (registered == 1).then_some(update.offset as i32)
+}
+
+impl Drop for KernelRing {
+    fn drop(&mut self) {
+        if self.enter_flags & ENTER_REGISTERED_RING == 0 {
+            return;
+        }
+        const UNREGISTER_RING_FDS: u32 = 21;
+        let mut update = RingFdUpdate {
+            offset: self.enter_fd as u32,
+            resv: 0,
+            data: 0,
+        };
+        // The thread's table keeps the ring open otherwise. A failure leaves it for the thread's exit to undo.
+        // SAFETY: as in `register_ring_fd`.
+        unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_register,
+                self.ring.as_raw_fd(),
+                UNREGISTER_RING_FDS,
+                &raw mut update,
+                1,
+            );
+        }
+    }
+}
+
+impl fmt::Debug for KernelRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KernelRing")
+            .field("info", &self.info())
+            .field("overflows", &self.overflows)
+            .finish()
+    }
+}

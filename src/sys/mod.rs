@@ -1,0 +1,130 @@
+//! Layer 0: the only code that talks to the kernel's rings.
+//!
+//! [`Ring`] is the whole interface to whatever carries operations out: push an entry, enter (submit, wait with a
+//! timeout), reap completions. Today the kernel's io_uring stands behind it; a ring in software can join as a second
+//! variant without a line changing above, because entries and completions are plain kernel ABI.
+
+mod clock;
+mod entry;
+mod event;
+mod features;
+mod kernel;
+mod setup;
+
+use std::io;
+use std::time::Duration;
+
+pub(crate) use clock::coarse_millis;
+pub use entry::{Completion, Entry};
+pub(crate) use entry::{Target, opcode, types};
+pub(crate) use event::EventFd;
+pub use features::{Features, features};
+pub use setup::{RingInfo, Setup};
+
+/// How long [`Ring::enter`] may wait for a completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Submit and collect what is ready, do not sleep.
+    No,
+    /// Sleep until a completion arrives or the time is over.
+    For(Duration),
+    /// Sleep until a completion arrives.
+    Forever,
+}
+
+/// What a ring is made with.
+#[derive(Clone, Debug)]
+pub(crate) struct RingConfig {
+    pub(crate) entries: u32,
+    pub(crate) completions: u32,
+    pub(crate) setup: Setup,
+}
+
+/// A pair of queues: entries go in, completions come out.
+#[derive(Debug)]
+pub(crate) enum Ring {
+    /// io_uring itself.
+    Kernel(kernel::KernelRing),
+}
+
+impl Ring {
+    /// Makes the best ring that the kernel lets us have; it belongs to the calling thread.
+    pub(crate) fn new(config: &RingConfig) -> Result<Self, crate::Error> {
+        kernel::KernelRing::new(config).map(Ring::Kernel)
+    }
+
+    /// Puts `entry` into the submission queue; false if there is no room.
+    ///
+    /// # Safety
+    ///
+    /// All that the entry points to stays valid, and is not touched by anyone else, until the final completion that
+    /// carries its `user_data` was reaped.
+    #[inline]
+    pub(crate) unsafe fn push(&mut self, entry: &Entry) -> bool {
+        match self {
+            // SAFETY: the caller's promise is the one that the kernel ring asks for.
+            Ring::Kernel(ring) => unsafe { ring.push(entry) },
+        }
+    }
+
+    /// Submits what was pushed, runs the kernel's deferred work, and waits as `wait` says.
+    ///
+    /// A wait that ends early (a signal, a full completion queue, a shortage of memory) is no error: what was not
+    /// submitted stays in the queue for the next call.
+    ///
+    /// # Errors
+    ///
+    /// Only what no retry can mend: the ring is gone, or a completion was lost.
+    #[inline]
+    pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        match self {
+            Ring::Kernel(ring) => ring.enter(wait),
+        }
+    }
+
+    /// Takes the next completion out of the queue, and frees its place at once.
+    #[inline]
+    pub(crate) fn reap(&mut self) -> Option<Completion> {
+        match self {
+            Ring::Kernel(ring) => ring.reap(),
+        }
+    }
+
+    /// Whether there is anything to reap without entering.
+    #[inline]
+    pub(crate) fn has_completions(&mut self) -> bool {
+        match self {
+            Ring::Kernel(ring) => ring.has_completions(),
+        }
+    }
+
+    /// How many pushed entries the kernel has not taken yet.
+    #[inline]
+    pub(crate) fn unsubmitted(&mut self) -> usize {
+        match self {
+            Ring::Kernel(ring) => ring.unsubmitted(),
+        }
+    }
+
+    /// Whether the ring holds completions back until the next [`enter`](Self::enter).
+    #[inline]
+    pub(crate) fn wants_enter(&mut self) -> bool {
+        match self {
+            Ring::Kernel(ring) => ring.wants_enter(),
+        }
+    }
+
+    /// How often the completion queue was found overflown.
+    pub(crate) fn overflows(&self) -> u64 {
+        match self {
+            Ring::Kernel(ring) => ring.overflows(),
+        }
+    }
+
+    /// What was asked of the kernel, and obtained.
+    pub(crate) fn info(&self) -> RingInfo {
+        match self {
+            Ring::Kernel(ring) => ring.info(),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Making a kernel ring: the ladder of setup flags, and errors that say what to do.
+
+use std::fmt;
+use std::io;
+
+use io_uring::IoUring;
+
+use super::RingConfig;
+use crate::Error;
+
+/// Which way of working with the ring to try first. What the kernel does not have is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Setup {
+    /// Completions are worked out only when the runtime asks (`SINGLE_ISSUER`, `DEFER_TASKRUN`; kernel 6.1). The
+    /// fastest, and the default.
+    #[default]
+    Deferred,
+    /// Completions are worked out at the next system call (`COOP_TASKRUN`; kernel 5.19).
+    Cooperative,
+    /// No flags: completions interrupt the thread.
+    Plain,
+}
+
+/// The ring that a runtime obtained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RingInfo {
+    /// Entries of the submission queue.
+    pub submission_entries: u32,
+    /// Entries of the completion queue.
+    pub completion_entries: u32,
+    /// The flags given to io_uring_setup(2) (`IORING_SETUP_*`).
+    pub setup_flags: u32,
+    /// Whether the kernel knows the ring by a registered index, which saves a table look-up a call.
+    pub registered_ring: bool,
+    /// Whether waiting is kept out of the I/O wait that operators see (kernel 6.15).
+    pub no_iowait: bool,
+}
+
+const SUBMIT_ALL: u32 = 1 << 7;
+const COOP_TASKRUN: u32 = 1 << 8;
+const TASKRUN_FLAG: u32 = 1 << 9;
+const SINGLE_ISSUER: u32 = 1 << 12;
+const DEFER_TASKRUN: u32 = 1 << 13;
+const NO_SQARRAY: u32 = 1 << 16;
+
+const DEFERRED: u32 = SINGLE_ISSUER | DEFER_TASKRUN | TASKRUN_FLAG | SUBMIT_ALL;
+
+/// The rungs, best first. A kernel refuses an unknown flag with EINVAL and does not say which, so each rung is the
+/// exact set of one generation of kernels.
+const LADDER: [(Setup, u32); 6] = [
+    (Setup::Deferred, DEFERRED | NO_SQARRAY), // 6.6
+    (Setup::Deferred, DEFERRED),              // 6.1
+    (
+        Setup::Cooperative,
+        SINGLE_ISSUER | COOP_TASKRUN | TASKRUN_FLAG | SUBMIT_ALL,
+    ), // 6.0
+    (Setup::Cooperative, COOP_TASKRUN | TASKRUN_FLAG | SUBMIT_ALL), // 5.19
+    (Setup::Plain, SUBMIT_ALL),               // 5.18
+    (Setup::Plain, 0),
+];
+
+/// Fewer entries than this are not worth a ring.
+const ENTRIES_MIN: u32 = 8;
+
+/// Makes the ring of the best rung that the kernel accepts. Rings are charged to the locked-memory limit from 6.14
+/// on, so a refusal for want of memory is answered with half the size.
+pub(super) fn create(config: &RingConfig) -> Result<(IoUring, u32), Error> {
+    let rungs = LADDER
+        .iter()
+        .filter(|(setup, _)| *setup as u8 >= config.setup as u8);
+    let mut refusal = io::Error::from_raw_os_error(libc::EINVAL);
+    for &(_, flags) in rungs {
+        match create_smaller(config, flags) {
+            Ok(ring) => {
+                check_floor(&ring)?;
+                return Ok((ring, flags));
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = error,
+            Err(error) => return Err(explain(error)),
+        }
+    }
+    Err(explain(refusal))
+}
+
+fn create_smaller(config: &RingConfig, flags: u32) -> io::Result<IoUring> {
+    let mut entries = config.entries.max(ENTRIES_MIN);
+    let mut completions = config.completions.max(entries);
+    loop {
+        match builder(flags, completions).build(entries) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && entries > ENTRIES_MIN => {
+                entries = (entries / 2).max(ENTRIES_MIN);
+                completions = (completions / 2).max(entries);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn builder(flags: u32, completions: u32) -> io_uring::Builder {
+    let mut builder = IoUring::builder();
+    // A child of fork() must not share our queues.
+    builder.dontfork().setup_clamp().setup_cqsize(completions);
+    if flags & SUBMIT_ALL != 0 {
+        builder.setup_submit_all();
+    }
+    if flags & COOP_TASKRUN != 0 {
+        builder.setup_coop_taskrun();
+    }
+    if flags & TASKRUN_FLAG != 0 {
+        builder.setup_taskrun_flag();
+    }
+    if flags & SINGLE_ISSUER != 0 {
+        builder.setup_single_issuer();
+    }
+    if flags & DEFER_TASKRUN != 0 {
+        builder.setup_defer_taskrun();
+    }
+    if flags & NO_SQARRAY != 0 {
+        builder.setup_no_sqarray();
+    }
+    builder
+}
+
+/// The runtime stands on the io_uring core of Linux 5.15, which 5.10.162 and later carry too.
+fn check_floor(ring: &IoUring) -> Result<(), Error> {
+    let has = ring.params();
+    let floor = [
+        ("NODROP", has.is_feature_nodrop()),
+        ("SUBMIT_STABLE", has.is_feature_submit_stable()),
+        ("RW_CUR_POS", has.is_feature_rw_cur_pos()),
+        ("FAST_POLL", has.is_feature_fast_poll()),
+        ("EXT_ARG", has.is_feature_ext_arg()),
+        ("NATIVE_WORKERS", has.is_feature_native_workers()),
+        ("RSRC_TAGS", has.is_feature_resource_tagging()),
+    ];
+    match floor.iter().find(|(_, present)| !present) {
+        None => Ok(()),
+        Some((feature, _)) => Err(Error::KernelTooOld { feature }),
+    }
+}
+
+/// Why io_uring_setup(2) refused, and what the operator can do.
+fn explain(error: io::Error) -> Error {
+    let (reason, cure) = match error.raw_os_error() {
+        Some(libc::ENOSYS) => (
+            "this kernel has no io_uring, or a seccomp profile hides it".to_owned(),
+            "use Linux 5.15 or later (or 5.10.162 and later); in a container, allow the system calls io_uring_setup, \
+             io_uring_enter and io_uring_register in its seccomp profile"
+                .to_owned(),
+        ),
+        Some(libc::EPERM | libc::EACCES) => explain_permission(),
+        Some(libc::ENOMEM) => (
+            format!("the limit on locked memory is too low ({})", memlock()),
+            "raise it (`ulimit -l unlimited`, or LimitMEMLOCK= in the service's unit), or ask for a smaller ring with \
+             Builder::entries"
+                .to_owned(),
+        ),
+        Some(libc::EMFILE | libc::ENFILE) => (
+            "no file descriptor is free".to_owned(),
+            "raise the limit (`ulimit -n`, or LimitNOFILE= in the service's unit)".to_owned(),
+        ),
+        Some(libc::EINVAL) => (
+            "this kernel's io_uring is too old".to_owned(),
+            "use Linux 5.15 or later, or 5.10.162 and later".to_owned(),
+        ),
+        _ => (
+            "io_uring_setup failed".to_owned(),
+            "see io_uring_setup(2)".to_owned(),
+        ),
+    };
+    Error::RingUnavailable {
+        reason,
+        cure,
+        source: error,
+    }
+}
+
+fn explain_permission() -> (String, String) {
+    let sysctl = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
+    match sysctl.trim() {
+        "2" => (
+            "io_uring is switched off on this machine (kernel.io_uring_disabled = 2)".to_owned(),
+            "as root: `sysctl -w kernel.io_uring_disabled=0`".to_owned(),
+        ),
+        "1" => (
+            "io_uring is switched off for unprivileged processes (kernel.io_uring_disabled = 1)".to_owned(),
+            "run in the group that kernel.io_uring_group names, or as root: `sysctl -w kernel.io_uring_disabled=0`"
+                .to_owned(),
+        ),
+        _ => (
+            "a seccomp profile or security module forbids io_uring (the default of Docker 25 and containerd 2 does)"
+                .to_owned(),
+            "run the container with a seccomp profile that allows io_uring_setup, io_uring_enter and io_uring_register"
+                .to_owned(),
+        ),
+    }
+}
+
+/// The locked-memory limit in words.
+fn memlock() -> impl fmt::Display {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` lives across the call, which only writes to it.
+    let failed = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) } != 0;
+    match limit.rlim_cur {
+        _ if failed => "RLIMIT_MEMLOCK unknown".to_owned(),
+        libc::RLIM_INFINITY => "RLIMIT_MEMLOCK is unlimited".to_owned(),
+        bytes => format!("RLIMIT_MEMLOCK is {} KiB", bytes / 1024),
+    }
+}
