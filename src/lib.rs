@@ -8,5 +8,9 @@ mod sys;
 
 pub mod buf;
 
+mod driver;
+pub mod task;
+
 pub use error::Error;
 pub use sys::{Features, features};
+pub use task::{JoinHandle, spawn};

@@ -1,0 +1,111 @@
+//! What is in flight, for people: the answer to "what is it waiting for?".
+
+use std::fmt;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use io_uring::opcode;
+
+use super::slots::State;
+use super::{Inner, Key};
+use crate::sys;
+
+/// One operation that the kernel has and has not finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InFlightOp {
+    /// The operation's number (`IORING_OP_*`).
+    pub code: u8,
+    /// Its name, as in `read` or `accept`.
+    pub name: &'static str,
+    /// The descriptor it works on, if it has one.
+    pub fd: Option<RawFd>,
+    /// How long ago it was submitted, to about 10 ms.
+    pub age: Duration,
+    /// The task that waits for it, if a task of this runtime does.
+    pub task: Option<u64>,
+    /// Whether its future is gone, so that only its end is waited for.
+    pub orphan: bool,
+}
+
+impl fmt::Display for InFlightOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        if let Some(fd) = self.fd {
+            write!(f, " fd {fd}")?;
+        }
+        write!(f, ", {} ms", self.age.as_millis())?;
+        if let Some(task) = self.task {
+            write!(f, ", task {task}")?;
+        }
+        if self.orphan {
+            write!(f, ", orphan")?;
+        }
+        Ok(())
+    }
+}
+
+impl<W> Inner<W> {
+    pub(super) fn operations(&mut self, id: impl Fn(&W) -> Option<u64>) -> Vec<InFlightOp> {
+        let now = sys::coarse_millis();
+        let keys = self
+            .slots
+            .keys(|state| matches!(state, State::InFlight | State::Orphan));
+        keys.into_iter()
+            .filter_map(|key| {
+                let fd = self.fd_of(key);
+                let head = self.slots.head(key)?;
+                let code = head.vtable?.code;
+                Some(InFlightOp {
+                    code,
+                    name: code_name(code),
+                    fd: (fd >= 0).then_some(fd),
+                    age: Duration::from_millis(now.wrapping_sub(head.a).into()),
+                    task: head.waiter.as_ref().and_then(&id),
+                    orphan: head.state == State::Orphan,
+                })
+            })
+            .collect()
+    }
+
+    /// The descriptor that an operation in flight works on, or -1.
+    pub(super) fn fd_of(&mut self, key: Key) -> RawFd {
+        let payload = self.slots.payload(key);
+        let Some(head) = self.slots.head(key) else { return -1 };
+        match head.vtable.and_then(|vtable| vtable.multishot_fd) {
+            // SAFETY: the operation is in flight, so its payload holds what the vtable was made for.
+            Some(multishot_fd) => unsafe { multishot_fd(payload) },
+            None => head.b as RawFd,
+        }
+    }
+}
+
+/// The name of an operation by its number.
+pub(crate) fn code_name(code: u8) -> &'static str {
+    match code {
+        opcode::Nop::CODE => "nop",
+        opcode::Readv::CODE => "readv",
+        opcode::Writev::CODE => "writev",
+        opcode::Fsync::CODE => "fsync",
+        opcode::PollAdd::CODE => "poll",
+        opcode::SendMsg::CODE => "sendmsg",
+        opcode::RecvMsg::CODE => "recvmsg",
+        opcode::Accept::CODE => "accept",
+        opcode::AsyncCancel::CODE => "cancel",
+        opcode::Connect::CODE => "connect",
+        opcode::Fallocate::CODE => "fallocate",
+        opcode::OpenAt::CODE => "openat",
+        opcode::Close::CODE => "close",
+        opcode::Statx::CODE => "statx",
+        opcode::Read::CODE => "read",
+        opcode::Write::CODE => "write",
+        opcode::Send::CODE => "send",
+        opcode::Recv::CODE => "recv",
+        opcode::RenameAt::CODE => "renameat",
+        opcode::UnlinkAt::CODE => "unlinkat",
+        opcode::MkDirAt::CODE => "mkdirat",
+        opcode::Socket::CODE => "socket",
+        opcode::Ftruncate::CODE => "ftruncate",
+        _ => "operation",
+    }
+}

@@ -1,0 +1,224 @@
+//! What a driver consists of, and what it does under a borrow.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use super::slots::{Key, NONE, Slots, State};
+use super::timer::Timers;
+use super::{Abandoned, Event};
+use crate::Error;
+use crate::sys::{self, Completion, Entry, Ring, RingConfig, Wait, opcode};
+
+/// The user data of entries whose completion says nothing: cancels.
+const IGNORED: u64 = u64::MAX;
+
+/// A stream that lets this many completions pile up is cancelled in the kernel until it has caught up.
+const QUEUED_MAX: u16 = 1024;
+
+/// What the driver has counted since it was made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) enters: u64,
+    pub(crate) submissions: u64,
+    pub(crate) completions: u64,
+    /// Completions that found no operation.
+    pub(crate) stale: u64,
+    /// Entries that had to wait because the submission queue was full.
+    pub(crate) backlogged: u64,
+}
+
+/// One completion of a multishot operation that its stream has not taken yet.
+#[derive(Debug)]
+struct Queued {
+    result: i32,
+    flags: u32,
+    /// The list is a ring: the last one's `next` is the first.
+    next: u32,
+}
+
+pub(super) struct Inner<W> {
+    /// `None` once the driver is shut down.
+    pub(super) ring: Option<Ring>,
+    pub(super) slots: Slots<W>,
+    queued: Slab<Queued>,
+    /// Entries that did not fit, in order.
+    pub(super) backlog: VecDeque<Entry>,
+    pub(super) timers: Timers<W>,
+    pub(super) counters: Counters,
+    /// The coarse clock at the last turn.
+    pub(super) now: u32,
+}
+
+impl<W> Inner<W> {
+    pub(super) fn new(config: &RingConfig) -> Result<Self, Error> {
+        Ok(Inner {
+            ring: Some(Ring::new(config)?),
+            slots: Slots::new(),
+            queued: Slab::new(),
+            backlog: VecDeque::new(),
+            timers: Timers::new(Instant::now()),
+            counters: Counters::default(),
+            now: sys::coarse_millis(),
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Ring::push`].
+    #[inline]
+    pub(super) unsafe fn push(&mut self, entry: Entry) {
+        let Some(ring) = &mut self.ring else { return };
+        self.counters.submissions += 1;
+        // SAFETY: the caller's promise.
+        if !self.backlog.is_empty() || !unsafe { ring.push(&entry) } {
+            self.counters.backlogged += 1;
+            self.backlog.push_back(entry);
+        }
+    }
+
+    /// Queues a cancel behind everything pushed so far, so that it cannot overtake its target.
+    pub(super) fn push_cancel(&mut self, key: Key) {
+        let mut entry = Entry::from(opcode::AsyncCancel::new(key.user_data()).build());
+        entry.set_user_data(IGNORED);
+        // SAFETY: a cancel points to nothing.
+        unsafe { self.push(entry) };
+    }
+
+    /// Moves entries from the backlog to the queue while there is room.
+    fn drain_backlog(&mut self) {
+        let Some(ring) = &mut self.ring else { return };
+        while let Some(entry) = self.backlog.front() {
+            // SAFETY: the promise given when the entry was pushed first holds until its completion.
+            if !unsafe { ring.push(entry) } {
+                break;
+            }
+            self.backlog.pop_front();
+        }
+    }
+
+    pub(super) fn turn(&mut self, park: bool, limit: Duration) -> io::Result<()> {
+        self.now = sys::coarse_millis();
+        loop {
+            self.drain_backlog();
+            let wait = self.wait(park, limit);
+            let Some(ring) = &mut self.ring else { return Ok(()) };
+            ring.enter(wait)?;
+            self.counters.enters += 1;
+            // A queue that the kernel would not empty has to wait until completions were reaped.
+            if self.backlog.is_empty() || ring.unsubmitted() > 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn wait(&mut self, park: bool, limit: Duration) -> Wait {
+        let ready = self.ring.as_mut().is_some_and(Ring::has_completions);
+        if !park || ready || !self.backlog.is_empty() {
+            return Wait::No;
+        }
+        let timer = match self.timers.next_deadline() {
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+            None => Duration::MAX,
+        };
+        match timer.min(limit) {
+            Duration::ZERO => Wait::No,
+            Duration::MAX => Wait::Forever,
+            time => Wait::For(time),
+        }
+    }
+
+    pub(super) fn next_event(&mut self) -> Option<Event<W>> {
+        let cqe = self.ring.as_mut()?.reap()?;
+        self.counters.completions += 1;
+        if cqe.user_data() == IGNORED {
+            return Some(Event::Handled);
+        }
+        let key = Key::from_user_data(cqe.user_data());
+        let Some(head) = self.slots.head(key) else {
+            self.counters.stale += 1;
+            return Some(Event::Handled);
+        };
+        let Some(vtable) = head.vtable else {
+            return Some(Event::Handled);
+        };
+        let last = !cqe.has_more();
+        match head.state {
+            State::InFlight if vtable.multishot_fd.is_some() => {
+                let waiter = head.waiter.take();
+                if last {
+                    head.state = State::Complete;
+                    self.slots.in_flight -= 1;
+                }
+                self.enqueue(key, cqe);
+                Some(waiter.map_or(Event::Handled, Event::Wake))
+            }
+            State::InFlight => {
+                head.state = State::Complete;
+                head.a = cqe.raw_result() as u32;
+                head.b = cqe.flags();
+                let waiter = head.waiter.take();
+                self.slots.in_flight -= 1;
+                Some(waiter.map_or(Event::Handled, Event::Wake))
+            }
+            State::Orphan => {
+                if last {
+                    self.slots.in_flight -= 1;
+                    self.slots.orphans -= 1;
+                }
+                Some(Event::Abandoned(Abandoned {
+                    key,
+                    vtable,
+                    payload: self.slots.payload(key),
+                    cqe,
+                }))
+            }
+            State::Free | State::Reserved | State::Complete => {
+                self.counters.stale += 1;
+                Some(Event::Handled)
+            }
+        }
+    }
+
+    /// Appends a completion to the queue of its multishot operation.
+    fn enqueue(&mut self, key: Key, cqe: Completion) {
+        let node = self.queued.insert(Queued {
+            result: cqe.raw_result(),
+            flags: cqe.flags(),
+            next: NONE,
+        });
+        let Some(head) = self.slots.head(key) else { return };
+        let last = std::mem::replace(&mut head.b, node as u32);
+        head.queued = head.queued.saturating_add(1);
+        let full = head.queued == QUEUED_MAX;
+        if last == NONE {
+            self.queued[node].next = node as u32;
+        } else {
+            let first = std::mem::replace(&mut self.queued[last as usize].next, node as u32);
+            self.queued[node].next = first;
+        }
+        if full {
+            self.push_cancel(key);
+        }
+    }
+
+    /// Takes the first completion out of the queue of a multishot operation.
+    pub(super) fn dequeue(&mut self, key: Key) -> Option<Completion> {
+        let head = self.slots.head(key)?;
+        let last = head.b;
+        if last == NONE {
+            return None;
+        }
+        head.queued = head.queued.saturating_sub(1);
+        let first = self.queued[last as usize].next;
+        if first == last {
+            head.b = NONE;
+        } else {
+            self.queued[last as usize].next = self.queued[first as usize].next;
+        }
+        let taken = self.queued.remove(first as usize);
+        Some(Completion::new(0, taken.result, taken.flags))
+    }
+}

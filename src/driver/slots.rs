@@ -1,0 +1,348 @@
+//! The table of operations: cells whose addresses never change, found by index and generation.
+//!
+//! Cells come in chunks, each twice the size of the one before, so that the table grows without moving a cell: the
+//! kernel holds pointers into them. (`slab::Slab` keeps its cells in one `Vec`, which moves them when it grows.)
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
+use std::ptr::{self, NonNull};
+
+use crate::sys::Completion;
+
+/// Room for an operation inside its cell, in 8-byte words. A larger operation lives in a box of its own.
+const PAYLOAD_WORDS: usize = 12;
+pub(crate) type Payload = MaybeUninit<[u64; PAYLOAD_WORDS]>;
+
+/// What can be done to an operation by someone who does not know its type.
+#[derive(Debug)]
+pub(crate) struct OpVTable {
+    /// `IORING_OP_*`
+    pub(crate) code: u8,
+    /// Gives a completion to the operation in this payload when its future is gone; with the final one, takes the
+    /// operation out and drops it.
+    pub(crate) abandon: unsafe fn(payload: NonNull<Payload>, cqe: Completion, last: bool),
+    /// `Some` if one entry is answered by many completions: tells the file that the operation in this payload works
+    /// on. (For other operations the cell remembers it.)
+    pub(crate) multishot_fd: Option<unsafe fn(payload: NonNull<Payload>) -> RawFd>,
+}
+
+/// Names one operation for as long as it is in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    index: u32,
+    generation: u32,
+}
+
+impl Key {
+    pub(crate) fn from_user_data(user_data: u64) -> Self {
+        Key {
+            index: user_data as u32,
+            generation: (user_data >> 32) as u32,
+        }
+    }
+
+    pub(crate) fn user_data(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+}
+
+/// Where an operation is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The cell is in the free list; `a` is the next free index.
+    Free,
+    /// Handed out, the entry not yet made.
+    Reserved,
+    /// The kernel has it, and a future waits for it. `a` is the time of submission; `b` the file, or for a multishot
+    /// operation its last queued completion.
+    InFlight,
+    /// The kernel has it, nobody waits. `a` and `b` as above.
+    Orphan,
+    /// The kernel is done; `a` and `b` are result and flags. For a multishot operation `b` is as above.
+    Complete,
+}
+
+/// What the driver knows of an operation: half a cache line in front of the operation itself.
+pub(super) struct Head<W> {
+    pub(super) generation: u32,
+    pub(super) state: State,
+    /// How many completions of a multishot operation wait for their stream.
+    pub(super) queued: u16,
+    pub(super) a: u32,
+    pub(super) b: u32,
+    pub(super) waiter: Option<W>,
+    pub(super) vtable: Option<&'static OpVTable>,
+}
+
+#[repr(C, align(64))]
+pub(super) struct Slot<W> {
+    pub(super) head: Head<W>,
+    pub(super) payload: Payload,
+}
+
+/// "No further index" in the lists that run through the table.
+pub(super) const NONE: u32 = u32::MAX;
+
+const FIRST_CHUNK: u32 = 64;
+const CHUNKS: usize = 20;
+/// Never given to an operation, so that no key equals the user data reserved for the driver itself.
+const GENERATION_RESERVED: u32 = u32::MAX;
+
+pub(super) struct Slots<W> {
+    chunks: [*mut Slot<W>; CHUNKS],
+    /// How many cells exist.
+    capacity: u32,
+    free: u32,
+    /// Operations between `submit` and their final completion.
+    pub(super) in_flight: u32,
+    /// Those of them that have no future any more.
+    pub(super) orphans: u32,
+}
+
+impl<W> Slots<W> {
+    pub(super) fn new() -> Self {
+        Slots {
+            chunks: [ptr::null_mut(); CHUNKS],
+            capacity: 0,
+            free: NONE,
+            in_flight: 0,
+            orphans: 0,
+        }
+    }
+
+    /// The chunk that holds cell `index`, and the cell's place in it.
+    #[inline]
+    fn locate(index: u32) -> (usize, usize) {
+        let shifted = index + FIRST_CHUNK;
+        let chunk = shifted.ilog2() - FIRST_CHUNK.ilog2();
+        (chunk as usize, (shifted - (FIRST_CHUNK << chunk)) as usize)
+    }
+
+    /// The cell at `index`, which must have come from this table.
+    #[inline]
+    fn at(&self, index: u32) -> NonNull<Slot<W>> {
+        debug_assert!(index < self.capacity);
+        let (chunk, offset) = Self::locate(index);
+        // SAFETY: `index < capacity`, so `grow` has allocated this chunk with more than `offset` cells.
+        unsafe { NonNull::new_unchecked(self.chunks[chunk].add(offset)) }
+    }
+
+    /// The head of cell `index`.
+    #[inline]
+    fn head_at(&mut self, index: u32) -> &mut Head<W> {
+        // SAFETY: heads are initialised from `grow` on and touched only through `&mut self`, which this borrow holds;
+        // the payload beside the head, which the kernel may be writing to, is not covered by the reference.
+        unsafe { &mut *(&raw mut (*self.at(index).as_ptr()).head) }
+    }
+
+    /// The head of the operation `key`, unless that has ended and its cell serves another.
+    #[inline]
+    pub(super) fn head(&mut self, key: Key) -> Option<&mut Head<W>> {
+        if key.index >= self.capacity {
+            return None;
+        }
+        let head = self.head_at(key.index);
+        (head.generation == key.generation && head.state != State::Free).then_some(head)
+    }
+
+    /// Where the operation `key`, which must be in the table, is kept.
+    #[inline]
+    pub(super) fn payload(&self, key: Key) -> NonNull<Payload> {
+        // SAFETY: the cell is allocated; only the address of a field is taken.
+        unsafe { NonNull::new_unchecked(&raw mut (*self.at(key.index).as_ptr()).payload) }
+    }
+
+    /// Hands out a cell; `None` when the table cannot grow any more.
+    #[inline]
+    pub(super) fn reserve(&mut self, vtable: &'static OpVTable) -> Option<Key> {
+        if self.free == NONE && !self.grow() {
+            return None;
+        }
+        let index = self.free;
+        let head = self.head_at(index);
+        let next = head.a;
+        head.state = State::Reserved;
+        head.queued = 0;
+        head.b = NONE;
+        head.vtable = Some(vtable);
+        let generation = head.generation;
+        self.free = next;
+        Some(Key { index, generation })
+    }
+
+    /// Takes the cell of `key` back. Late completions for it find another generation from now on.
+    #[inline]
+    pub(super) fn release(&mut self, key: Key) {
+        let free = self.free;
+        let head = self.head_at(key.index);
+        debug_assert!(head.generation == key.generation && head.state != State::Free);
+        debug_assert!(head.waiter.is_none());
+        head.state = State::Free;
+        head.generation = head.generation.wrapping_add(1);
+        if head.generation == GENERATION_RESERVED {
+            head.generation = 0;
+        }
+        head.a = free;
+        self.free = key.index;
+    }
+
+    #[cold]
+    fn grow(&mut self) -> bool {
+        let (chunk, _) = Self::locate(self.capacity);
+        if chunk == CHUNKS {
+            return false;
+        }
+        let count = FIRST_CHUNK << chunk;
+        let Ok(layout) = Layout::array::<Slot<W>>(count as usize) else {
+            return false;
+        };
+        // SAFETY: the layout is not empty: a slot has a size, and `count` is at least `FIRST_CHUNK`.
+        let cells = unsafe { alloc(layout) }.cast::<Slot<W>>();
+        if cells.is_null() {
+            handle_alloc_error(layout);
+        }
+        for offset in 0..count {
+            let index = self.capacity + offset;
+            let last = offset + 1 == count;
+            let head = Head {
+                generation: 0,
+                state: State::Free,
+                queued: 0,
+                a: if last { self.free } else { index + 1 },
+                b: NONE,
+                waiter: None,
+                vtable: None,
+            };
+            // SAFETY: `offset < count`, so this is a cell of the fresh allocation, which nobody else knows yet.
+            unsafe { (&raw mut (*cells.add(offset as usize)).head).write(head) };
+        }
+        self.chunks[chunk] = cells;
+        self.free = self.capacity;
+        self.capacity += count;
+        true
+    }
+
+    /// The keys of all operations in the given states.
+    pub(super) fn keys(&mut self, mut wanted: impl FnMut(State) -> bool) -> Vec<Key> {
+        (0..self.capacity)
+            .filter_map(|index| {
+                let head = self.head_at(index);
+                wanted(head.state).then_some(Key {
+                    index,
+                    generation: head.generation,
+                })
+            })
+            .collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_generation(&mut self, key: Key, generation: u32) -> Key {
+        self.head_at(key.index).generation = generation;
+        Key { generation, ..key }
+    }
+}
+
+impl<W> Drop for Slots<W> {
+    fn drop(&mut self) {
+        if self.in_flight > 0 {
+            // The kernel did not give these operations back, and closing the ring does not make it: what it may still
+            // write to is never freed.
+            return;
+        }
+        for (chunk, &cells) in self.chunks.iter().enumerate() {
+            if cells.is_null() {
+                continue;
+            }
+            let count = (FIRST_CHUNK << chunk) as usize;
+            for offset in 0..count {
+                // SAFETY: every head of an allocated chunk was initialised by `grow`. Payloads of operations that
+                // completed and were never asked for stay unread: their futures were forgotten.
+                unsafe { ptr::drop_in_place(&raw mut (*cells.add(offset)).head) };
+            }
+            if let Ok(layout) = Layout::array::<Slot<W>>(count) {
+                // SAFETY: `grow` allocated the chunk with this layout, and nothing is in flight in it.
+                unsafe { dealloc(cells.cast(), layout) };
+            }
+        }
+    }
+}
+
+impl<W> fmt::Debug for Slots<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slots")
+            .field("capacity", &self.capacity)
+            .field("in_flight", &self.in_flight)
+            .field("orphans", &self.orphans)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe fn abandon(_: NonNull<Payload>, _: Completion, _: bool) {}
+    static VTABLE: OpVTable = OpVTable {
+        code: 0,
+        abandon,
+        multishot_fd: None,
+    };
+
+    #[test]
+    fn slot_is_two_cache_lines() {
+        assert_eq!(size_of::<Slot<NonNull<u8>>>(), 128);
+        assert_eq!(size_of::<Head<NonNull<u8>>>(), 32);
+    }
+
+    #[test]
+    fn cells_never_move_when_the_table_grows() {
+        let mut slots = Slots::<u64>::new();
+        let first = slots.reserve(&VTABLE).unwrap();
+        let before = slots.payload(first);
+        let others: Vec<_> = (0..5000).map(|_| slots.reserve(&VTABLE).unwrap()).collect();
+        assert_eq!(slots.payload(first), before);
+        let mut places: Vec<_> = others.iter().map(|&key| slots.payload(key)).collect();
+        places.sort();
+        places.dedup();
+        assert_eq!(places.len(), others.len());
+        for key in others {
+            slots.release(key);
+        }
+        slots.release(first);
+    }
+
+    #[test]
+    fn a_released_key_finds_nothing() {
+        let mut slots = Slots::<u64>::new();
+        let old = slots.reserve(&VTABLE).unwrap();
+        slots.release(old);
+        assert!(slots.head(old).is_none());
+        let new = slots.reserve(&VTABLE).unwrap();
+        assert_eq!(old.index, new.index);
+        assert!(slots.head(old).is_none());
+        assert!(slots.head(new).is_some());
+        slots.release(new);
+    }
+
+    #[test]
+    fn generations_wrap_past_the_reserved_value() {
+        let mut slots = Slots::<u64>::new();
+        let key = slots.reserve(&VTABLE).unwrap();
+        let key = slots.set_generation(key, u32::MAX - 1);
+        slots.release(key);
+        let key = slots.reserve(&VTABLE).unwrap();
+        assert_eq!(key.generation, 0);
+        slots.release(key);
+    }
+
+    #[test]
+    fn user_data_round_trips() {
+        let key = Key {
+            index: 7,
+            generation: 0xdead_beef,
+        };
+        assert_eq!(Key::from_user_data(key.user_data()), key);
+    }
+}
