@@ -1,0 +1,56 @@
+//! `IORING_OP_ACCEPT` with multishot: one entry, many connections, since kernel 5.19.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use super::{Completion, Entry, Multishot, Operation, SharedFd};
+use crate::sys::opcode;
+
+/// Accepts connections until the kernel or the user ends it.
+#[derive(Debug)]
+pub struct AcceptMulti {
+    fd: SharedFd,
+}
+
+impl AcceptMulti {
+    pub(crate) fn new(fd: &SharedFd) -> Self {
+        AcceptMulti { fd: fd.clone() }
+    }
+}
+
+// SAFETY: the entry points to nothing (many answers cannot share one address, so none is asked for); the descriptor is
+// counted.
+unsafe impl Operation for AcceptMulti {
+    const CODE: u8 = opcode::AcceptMulti::CODE;
+    type Output = ();
+
+    fn prepare(&mut self) -> Entry {
+        opcode::AcceptMulti::new(self.fd.target())
+            .flags(libc::SOCK_CLOEXEC)
+            .build()
+            .into()
+    }
+
+    fn complete(self, _cqe: Completion) {}
+}
+
+// SAFETY: as above; the kernel writes to no memory of ours.
+unsafe impl Multishot for AcceptMulti {
+    type Item = io::Result<OwnedFd>;
+
+    fn next(&mut self, cqe: Completion) -> Self::Item {
+        let fd = cqe.result()?;
+        // SAFETY: each successful completion gives us a new descriptor, and is read once.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    }
+
+    fn abandon_next(&mut self, cqe: Completion) {
+        if let Ok(connection) = self.next(cqe) {
+            self.fd.keep_connection(connection);
+        }
+    }
+
+    fn fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}

@@ -1,0 +1,342 @@
+//! A counted descriptor: closed when its last user is done with it, through the ring.
+//!
+//! Every operation in flight holds a count, so a number is never closed, and never reused, under a live operation.
+//!
+//! # Turns
+//!
+//! Reads of a stream take turns, and so do writes: an operation is admitted to the kernel when the one before has had
+//! its final completion, be that one awaited, cancelled or dropped. So two reads cannot swap bytes, and an orphan that
+//! received data after all has put it among the *late* arrivals, where the next read finds it first.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use socket2::SockAddr;
+
+use super::{Close, Op, current, submit_detached};
+use crate::sys::Completion;
+
+/// Shared ownership of a descriptor.
+pub(crate) struct SharedFd(Rc<Inner>);
+
+struct Inner {
+    /// Taken out only by `close`, `into_owned` and `drop`.
+    fd: Cell<Option<OwnedFd>>,
+    raw: RawFd,
+    reading: Cell<bool>,
+    writing: Cell<bool>,
+    closing: Cell<bool>,
+    /// Whether the last receive left the socket empty, so that the next one should wait before it tries.
+    drained: Cell<bool>,
+    rare: RefCell<Option<Box<Rare>>>,
+}
+
+/// What most descriptors never need.
+#[derive(Default)]
+struct Rare {
+    late: VecDeque<Late>,
+    waiters: Vec<Waker>,
+}
+
+/// What arrived for an operation that nobody waited for any more.
+enum Late {
+    /// Bytes of a stream, or one datagram and where it came from.
+    Bytes {
+        bytes: Vec<u8>,
+        from: Option<SockAddr>,
+    },
+    /// An accepted connection.
+    Connection(OwnedFd),
+}
+
+/// Which of the two queues of a stream an operation stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Read,
+    Write,
+}
+
+impl SharedFd {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        let raw = fd.as_raw_fd();
+        SharedFd(Rc::new(Inner {
+            fd: Cell::new(Some(fd)),
+            raw,
+            reading: Cell::new(false),
+            writing: Cell::new(false),
+            closing: Cell::new(false),
+            drained: Cell::new(false),
+            rare: RefCell::new(None),
+        }))
+    }
+
+    /// The descriptor's number, for an entry.
+    #[inline]
+    pub(super) fn target(&self) -> crate::sys::Target {
+        io_uring::types::Fd(self.0.raw)
+    }
+
+    fn turn(&self, side: Side) -> &Cell<bool> {
+        match side {
+            Side::Read => &self.0.reading,
+            Side::Write => &self.0.writing,
+        }
+    }
+
+    /// Takes the turn, or leaves a waker until it is free.
+    #[inline]
+    pub(super) fn take_turn(&self, side: Side, cx: &Context<'_>) -> Poll<()> {
+        if self.turn(side).replace(true) {
+            self.wait(cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Gives the turn to whoever waits for it.
+    #[inline]
+    pub(super) fn end_turn(&self, side: Side) {
+        self.turn(side).set(false);
+        self.wake_waiters();
+    }
+
+    #[cold]
+    fn wait(&self, cx: &Context<'_>) {
+        // Cloning a waker may be foreign code: no borrow is held meanwhile.
+        let waker = cx.waker().clone();
+        let mut rare = self.0.rare.borrow_mut();
+        rare.get_or_insert_default().waiters.push(waker);
+    }
+
+    #[inline]
+    fn wake_waiters(&self) {
+        if self.0.rare.borrow().is_some() {
+            self.wake_all();
+        }
+    }
+
+    #[cold]
+    fn wake_all(&self) {
+        let waiters = match self.0.rare.borrow_mut().as_mut() {
+            Some(rare) => std::mem::take(&mut rare.waiters),
+            None => return,
+        };
+        for waiter in waiters {
+            waiter.wake();
+        }
+    }
+
+    /// Whether a receive should wait for data before it tries: the last one found the socket empty.
+    #[inline]
+    pub(super) fn is_drained(&self) -> bool {
+        self.0.drained.get()
+    }
+
+    /// Notes how a receive left the socket.
+    #[inline]
+    pub(super) fn note_receive(&self, cqe: Completion) {
+        self.0.drained.set(cqe.raw_result() > 0 && !cqe.socket_nonempty());
+    }
+
+    /// Keeps bytes that an orphan received.
+    #[cold]
+    pub(super) fn keep_bytes(&self, bytes: &[u8], from: Option<SockAddr>) {
+        let bytes = bytes.to_vec();
+        let mut rare = self.0.rare.borrow_mut();
+        let rare = rare.get_or_insert_default();
+        rare.late.push_back(Late::Bytes { bytes, from });
+    }
+
+    /// Keeps a connection that an orphan accepted.
+    #[cold]
+    pub(super) fn keep_connection(&self, connection: OwnedFd) {
+        let mut rare = self.0.rare.borrow_mut();
+        let rare = rare.get_or_insert_default();
+        rare.late.push_back(Late::Connection(connection));
+    }
+
+    /// A connection that arrived late.
+    pub(crate) fn late_connection(&self) -> Option<OwnedFd> {
+        let mut rare = self.0.rare.borrow_mut();
+        let late = &mut rare.as_mut()?.late;
+        match late.pop_front() {
+            Some(Late::Connection(connection)) => Some(connection),
+            Some(other) => {
+                late.push_front(other);
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Hands late bytes to `fill`, which says how many it took. What it leaves stays for the next read if this is a
+    /// stream; the rest of a datagram is dropped, as recv(2) does. With `peek` nothing is removed.
+    #[inline]
+    pub(super) fn late_bytes(
+        &self,
+        peek: bool,
+        fill: impl FnOnce(&[u8], Option<&SockAddr>) -> usize,
+    ) -> Option<usize> {
+        if self.0.rare.borrow().is_none() {
+            return None;
+        }
+        self.take_late_bytes(peek, fill)
+    }
+
+    #[cold]
+    fn take_late_bytes(
+        &self,
+        peek: bool,
+        fill: impl FnOnce(&[u8], Option<&SockAddr>) -> usize,
+    ) -> Option<usize> {
+        let first = self.0.rare.borrow_mut().as_mut()?.late.pop_front()?;
+        let Late::Bytes { mut bytes, from } = first else {
+            self.put_back(first);
+            return None;
+        };
+        // `fill` writes to a user's buffer: no borrow is held meanwhile.
+        let taken = fill(&bytes, from.as_ref());
+        if peek {
+            self.put_back(Late::Bytes { bytes, from });
+        } else if taken < bytes.len() && !self.is_datagram() {
+            bytes.drain(..taken);
+            self.put_back(Late::Bytes { bytes, from });
+        }
+        Some(taken)
+    }
+
+    fn put_back(&self, late: Late) {
+        if let Some(rare) = self.0.rare.borrow_mut().as_mut() {
+            rare.late.push_front(late);
+        }
+    }
+
+    fn is_datagram(&self) -> bool {
+        socket2::SockRef::from(self)
+            .r#type()
+            .is_ok_and(|kind| kind == socket2::Type::DGRAM)
+    }
+
+    /// Moves the position that the kernel keeps, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// What lseek(2) says: `ESPIPE` if the file has no positions.
+    pub(crate) fn seek(&self, to: SeekFrom) -> io::Result<u64> {
+        let (offset, whence) = match to {
+            SeekFrom::Start(offset) => (offset as i64, libc::SEEK_SET),
+            SeekFrom::Current(offset) => (offset, libc::SEEK_CUR),
+            SeekFrom::End(offset) => (offset, libc::SEEK_END),
+        };
+        // SAFETY: lseek takes numbers only, and the descriptor is open while `self` is borrowed.
+        match unsafe { libc::lseek64(self.0.raw, offset, whence) } {
+            -1 => Err(io::Error::last_os_error()),
+            position => Ok(position as u64),
+        }
+    }
+
+    /// Cancels what is in flight on the descriptor, waits until that has ended, and closes it.
+    ///
+    /// # Errors
+    ///
+    /// What close(2) says.
+    pub(crate) async fn close(self) -> io::Result<()> {
+        if Rc::strong_count(&self.0) > 1 {
+            if let Some(driver) = current() {
+                driver.cancel_all(Some(self.0.raw));
+            }
+            self.0.closing.set(true);
+            poll_fn(|cx| {
+                if Rc::strong_count(&self.0) == 1 {
+                    return Poll::Ready(());
+                }
+                self.wait(cx);
+                Poll::Pending
+            })
+            .await;
+        }
+        match self.0.fd.take() {
+            Some(fd) => Op::new(Close::new(fd)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The descriptor itself, if nobody else uses it.
+    ///
+    /// # Errors
+    ///
+    /// `self`, if an operation in flight or another owner uses it.
+    pub(crate) fn into_owned(self) -> Result<OwnedFd, Self> {
+        if Rc::strong_count(&self.0) > 1 {
+            return Err(self);
+        }
+        match self.0.fd.take() {
+            Some(fd) => Ok(fd),
+            None => Err(self),
+        }
+    }
+}
+
+impl Clone for SharedFd {
+    #[inline]
+    fn clone(&self) -> Self {
+        SharedFd(Rc::clone(&self.0))
+    }
+}
+
+impl Drop for SharedFd {
+    #[inline]
+    fn drop(&mut self) {
+        // The last operation before a `close` tells it.
+        if self.0.closing.get() && Rc::strong_count(&self.0) == 2 {
+            self.wake_all();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Late connections close themselves.
+        self.rare.borrow_mut().take();
+        if let Some(fd) = self.fd.take() {
+            close_detached(fd);
+        }
+    }
+}
+
+/// Closes a descriptor through the ring, so that a slow close does not hold up the core; where there is no ring, now.
+pub(crate) fn close_detached(fd: OwnedFd) {
+    let unsubmitted = match current() {
+        Some(driver) => submit_detached(&driver, Close::new(fd)).err(),
+        None => Some(Close::new(fd)),
+    };
+    if let Some(close) = unsubmitted {
+        drop(close.into_fd());
+    }
+}
+
+impl AsRawFd for SharedFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.raw
+    }
+}
+
+impl AsFd for SharedFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open while `Inner` holds it, and it is taken out only by `close` and `into_owned`,
+        // which consume the last `SharedFd`; so it stays open while `self` is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.0.raw) }
+    }
+}
+
+impl fmt::Debug for SharedFd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fd {}", self.0.raw)
+    }
+}

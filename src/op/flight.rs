@@ -1,0 +1,247 @@
+//! The flight of one single-shot operation: what [`Op`](super::Op) and [`Submitted`](super::Submitted) share.
+
+use std::fmt;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::store::{Stored, Table};
+use super::{Admission, Driver, Operation, current};
+use crate::driver::{Orphaned, TimerKey};
+use crate::sys::Completion;
+use crate::task::WakeRef;
+
+pub(super) struct Flight<T: Operation> {
+    state: State<T>,
+    deadline: Deadline,
+}
+
+enum State<T> {
+    /// Not submitted.
+    Idle(T),
+    /// The driver has it.
+    InFlight(Stored),
+    /// The output was given out.
+    Done,
+}
+
+/// The bound on an operation's time: one of the runtime's timers, and a cancel when it fires.
+enum Deadline {
+    None,
+    After(Duration),
+    Armed {
+        driver: Rc<Driver>,
+        timer: TimerKey,
+        /// Whether the cancel has been sent.
+        expired: bool,
+    },
+}
+
+impl<T: Operation> Flight<T> {
+    pub(super) fn new(op: T) -> Self {
+        Flight {
+            state: State::Idle(op),
+            deadline: Deadline::None,
+        }
+    }
+
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.deadline = Deadline::After(timeout);
+    }
+
+    /// Submits the operation if it is not in flight yet, and asks how far it is.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T::Output> {
+        if let State::Idle(op) = &mut self.state {
+            let driver = current_or_panic();
+            self.deadline.arm(&driver, cx);
+            match op.admit(cx) {
+                Poll::Ready(Admission::Submit) => return self.submit(driver, cx),
+                Poll::Ready(Admission::Answered(result)) => return self.answer(result),
+                Poll::Pending if self.deadline.has_passed() => {
+                    return self.answer(-libc::ETIMEDOUT);
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let State::InFlight(stored) = &self.state else {
+            panic!("an operation was polled after it had completed");
+        };
+        if let Some(cqe) = stored.driver.completion(stored.key) {
+            return Poll::Ready(self.land(cqe));
+        }
+        if self.deadline.expire() {
+            stored.driver.cancel(stored.key);
+        }
+        self.deadline.arm(&stored.driver, cx);
+        // The waker is cloned, and the one before dropped, with no borrow of the driver held: both are foreign code.
+        let before = stored.driver.set_waiter(stored.key, WakeRef::new(cx.waker()));
+        drop(before);
+        Poll::Pending
+    }
+
+    /// Moves the operation into flight.
+    fn submit(&mut self, driver: Rc<Driver>, cx: &mut Context<'_>) -> Poll<T::Output> {
+        let State::Idle(op) = std::mem::replace(&mut self.state, State::Done) else {
+            return Poll::Pending;
+        };
+        let waiter = WakeRef::new(cx.waker());
+        match Stored::submit(driver, op, Table::<T>::SINGLE, Some(waiter)) {
+            Ok(stored) => {
+                self.state = State::InFlight(stored);
+                Poll::Pending
+            }
+            Err(mut op) => {
+                let cqe = Completion::new(0, -libc::ENOMEM, 0);
+                op.leave(cqe);
+                Poll::Ready(op.complete(cqe))
+            }
+        }
+    }
+
+    /// Completes an operation that was never submitted.
+    fn answer(&mut self, result: i32) -> Poll<T::Output> {
+        self.deadline = Deadline::None;
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Idle(op) => Poll::Ready(op.complete(Completion::new(0, result, 0))),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Takes the operation out of the driver and reads its answer.
+    #[inline]
+    fn land(&mut self, mut cqe: Completion) -> T::Output {
+        let State::InFlight(stored) = std::mem::replace(&mut self.state, State::Done) else {
+            unreachable!("only an operation in flight lands");
+        };
+        if self.deadline.is_expired() && matches!(-cqe.raw_result(), libc::ECANCELED | libc::EINTR) {
+            cqe = Completion::new(0, -libc::ETIMEDOUT, cqe.flags());
+        }
+        self.deadline = Deadline::None;
+        // SAFETY: `submit` made this value for a `T`; the driver has filed its final completion; and the state has
+        // just been left, so that nobody takes it again.
+        let mut op = unsafe { stored.take::<T>() };
+        op.leave(cqe);
+        op.complete(cqe)
+    }
+
+    /// Asks for the end of the operation, which then answers with `ECANCELED` or with the result that won.
+    pub(super) fn cancel(&mut self) {
+        if let State::InFlight(stored) = &self.state {
+            stored.driver.cancel(stored.key);
+        }
+    }
+
+    /// Completes an operation that still waits to be admitted as cancelled.
+    pub(super) fn cancel_idle(&mut self) -> Option<T::Output> {
+        match &self.state {
+            State::Idle(_) => match self.answer(-libc::ECANCELED) {
+                Poll::Ready(output) => Some(output),
+                Poll::Pending => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl<T: Operation> Drop for Flight<T> {
+    fn drop(&mut self) {
+        let State::InFlight(stored) = std::mem::replace(&mut self.state, State::Done) else {
+            return;
+        };
+        match stored.driver.orphan(stored.key) {
+            // The completion will find it. Dropping the waiter may run foreign code: no borrow is held here.
+            Some(Orphaned::InFlight(waiter)) => drop(waiter),
+            Some(Orphaned::Complete(cqe)) => {
+                // SAFETY: as in `land`.
+                let mut op = unsafe { stored.take::<T>() };
+                op.leave(cqe);
+                op.abandon(cqe);
+            }
+            None => {}
+        }
+    }
+}
+
+impl Deadline {
+    /// Starts the timer, or moves it to the task that polls now.
+    fn arm(&mut self, driver: &Rc<Driver>, cx: &Context<'_>) {
+        match self {
+            Deadline::None => {}
+            Deadline::After(timeout) => {
+                let now = Instant::now();
+                let deadline = now.checked_add(*timeout).unwrap_or_else(|| far_future(now));
+                let timer = driver.add_timer(deadline, Some(WakeRef::new(cx.waker())));
+                *self = Deadline::Armed {
+                    driver: Rc::clone(driver),
+                    timer,
+                    expired: false,
+                };
+            }
+            Deadline::Armed { driver, timer, .. } => {
+                let before = driver.poll_timer(*timer, WakeRef::new(cx.waker()));
+                drop(before);
+            }
+        }
+    }
+
+    /// Whether the timer has fired.
+    fn has_passed(&self) -> bool {
+        match self {
+            Deadline::Armed { driver, timer, .. } => driver.timer_has_fired(*timer),
+            _ => false,
+        }
+    }
+
+    /// True once: when the timer is first seen to have fired.
+    fn expire(&mut self) -> bool {
+        let passed = self.has_passed();
+        match self {
+            Deadline::Armed { expired, .. } if passed => !std::mem::replace(expired, true),
+            _ => false,
+        }
+    }
+
+    fn is_expired(&self) -> bool {
+        matches!(self, Deadline::Armed { expired: true, .. })
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        if let Deadline::Armed { driver, timer, .. } = self {
+            drop(driver.remove_timer(*timer));
+        }
+    }
+}
+
+/// A deadline for timeouts beyond what an `Instant` can name.
+fn far_future(now: Instant) -> Instant {
+    const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    now.checked_add(THIRTY_YEARS).unwrap_or(now)
+}
+
+/// The thread's driver.
+///
+/// # Panics
+///
+/// Outside a runtime.
+pub(super) fn current_or_panic() -> Rc<Driver> {
+    match current() {
+        Some(driver) => driver,
+        None => panic!(
+            "an operation was awaited outside a saferring runtime: call it inside Runtime::block_on, a spawned task or \
+             #[saferring::main]"
+        ),
+    }
+}
+
+impl<T: Operation> fmt::Debug for Flight<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Idle(_) => "not submitted",
+            State::InFlight(_) => "in flight",
+            State::Done => "complete",
+        };
+        write!(f, "{}: {state}", crate::driver::code_name(T::CODE))
+    }
+}

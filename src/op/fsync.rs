@@ -1,0 +1,42 @@
+//! `IORING_OP_FSYNC`: fsync(2) and fdatasync(2).
+
+use std::io;
+
+use super::{Completion, Entry, Op, Operation, SharedFd};
+use crate::sys::{opcode, types};
+
+/// Brings a file's data to the disk.
+#[derive(Debug)]
+pub struct Fsync {
+    fd: SharedFd,
+    data_only: bool,
+}
+
+impl Fsync {
+    pub(crate) fn new(fd: &SharedFd, data_only: bool) -> Op<Self> {
+        let fd = fd.clone();
+        Op::new(Fsync { fd, data_only })
+    }
+}
+
+// SAFETY: the entry points to nothing; the descriptor is counted.
+unsafe impl Operation for Fsync {
+    const CODE: u8 = opcode::Fsync::CODE;
+    type Output = io::Result<()>;
+
+    fn prepare(&mut self) -> Entry {
+        let flags = if self.data_only {
+            types::FsyncFlags::DATASYNC
+        } else {
+            types::FsyncFlags::empty()
+        };
+        opcode::Fsync::new(self.fd.target())
+            .flags(flags)
+            .build()
+            .into()
+    }
+
+    fn complete(self, cqe: Completion) -> Self::Output {
+        cqe.result().map(drop)
+    }
+}

@@ -1,0 +1,36 @@
+//! `IORING_OP_FTRUNCATE`: ftruncate(2), since kernel 6.9.
+
+use std::io;
+
+use super::{Completion, Entry, Op, Operation, SharedFd};
+use crate::sys::opcode;
+
+/// Sets a file's length.
+#[derive(Debug)]
+pub struct Ftruncate {
+    fd: SharedFd,
+    len: u64,
+}
+
+impl Ftruncate {
+    pub(crate) fn new(fd: &SharedFd, len: u64) -> Op<Self> {
+        let fd = fd.clone();
+        Op::new(Ftruncate { fd, len })
+    }
+}
+
+// SAFETY: the entry points to nothing; the descriptor is counted.
+unsafe impl Operation for Ftruncate {
+    const CODE: u8 = opcode::Ftruncate::CODE;
+    type Output = io::Result<()>;
+
+    fn prepare(&mut self) -> Entry {
+        opcode::Ftruncate::new(self.fd.target(), self.len)
+            .build()
+            .into()
+    }
+
+    fn complete(self, cqe: Completion) -> Self::Output {
+        cqe.result().map(drop)
+    }
+}

@@ -1,0 +1,177 @@
+//! Layer 2: operations: what the kernel can be asked, as values and futures.
+//!
+//! [`Op`] is an operation that is not yet submitted: lazy, with setters that take it by value. Awaiting it submits it;
+//! [`Op::submit`] submits it at once and gives a [`Submitted`], which can only be awaited or cancelled. Either way
+//! what comes out is the operation's output: for one with a buffer `(io::Result<n>, buffer)`.
+//!
+//! # One mechanism
+//!
+//! An operation owns all that the kernel may touch: buffer, descriptor (counted), address, path. When it is submitted
+//! it moves, once, into a cell of the driver whose address never changes, and takes the kernel's pointers there. It
+//! moves out again when its final completion has arrived, and not before, whatever happens to the future: dropped,
+//! forgotten, cancelled, or alive after its runtime. So nothing that safe code does frees or reads memory that the
+//! kernel works on.
+//!
+//! # Examples
+//!
+//! A read with a deadline that gives the buffer back in either case:
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! # saferring::runtime::Runtime::new()?.block_on(async {
+//! use std::time::Duration;
+//! use saferring::fs::File;
+//!
+//! let file = File::open("Cargo.toml").await?;
+//! let (result, buf) = file.read_at(vec![0; 512], 0).timeout(Duration::from_secs(1)).await;
+//! assert_eq!(result?, buf.len());
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+
+mod context;
+mod fd;
+mod flight;
+mod multi;
+mod spare;
+mod store;
+mod submitted;
+
+mod accept;
+mod accept_multi;
+mod close;
+mod connect;
+mod fallocate;
+mod fsync;
+mod ftruncate;
+mod iovecs;
+mod mkdirat;
+mod nop;
+mod openat;
+mod path;
+mod poll;
+mod read;
+mod readv;
+mod recv;
+mod recv_msg;
+mod renameat;
+mod send;
+mod send_msg;
+mod sock_addr;
+mod socket;
+mod statx;
+mod unlinkat;
+mod wake_event;
+mod write;
+mod writev;
+
+use std::os::fd::RawFd;
+use std::task::{Context, Poll};
+
+pub use crate::sys::{Completion, Entry};
+pub use accept::Accept;
+pub use accept_multi::AcceptMulti;
+pub use close::Close;
+pub use connect::Connect;
+pub(crate) use context::{Driver, Entered, current, enter};
+pub use fallocate::Fallocate;
+pub(crate) use fd::SharedFd;
+pub use fsync::Fsync;
+pub use ftruncate::Ftruncate;
+pub use mkdirat::MkdirAt;
+pub(crate) use multi::Multi;
+pub use nop::{Nop, nop};
+pub use openat::OpenAt;
+pub use poll::{PollAdd, Readiness};
+pub(crate) use read::CURRENT;
+pub use read::Read;
+pub use readv::Readv;
+pub use recv::Recv;
+pub use recv_msg::RecvMsg;
+pub use renameat::RenameAt;
+pub use send::Send;
+pub use send_msg::SendMsg;
+pub use socket::Socket;
+pub use statx::{Statx, StatxBuf};
+pub(crate) use store::submit_detached;
+pub use submitted::{Op, Submitted};
+pub use unlinkat::UnlinkAt;
+pub(crate) use wake_event::WakeEvent;
+pub use write::Write;
+pub use writev::Writev;
+
+/// What the kernel is asked, what it borrows meanwhile, and how its answer reads.
+///
+/// The trait is public because it bounds [`Op`]; entries can only be made inside this crate.
+///
+/// # Safety
+///
+/// - Pointers that [`prepare`](Operation::prepare) puts into the entry reach only `self` (which is then at its final
+///   address and stays there until its final completion), memory that `self` owns, or `'static` memory.
+/// - What the kernel writes to is not aliased: no reference to it exists, and no safe code can make one, until
+///   `complete` or `abandon` runs.
+/// - `prepare` is called once, and describes the operation that [`CODE`](Operation::CODE) names.
+pub unsafe trait Operation: 'static {
+    /// The operation's number (`IORING_OP_*`), for feature detection and the in-flight dump.
+    const CODE: u8;
+
+    /// What the operation ends with.
+    type Output;
+
+    /// Fills the submission entry. Called once, at the operation's final address.
+    fn prepare(&mut self) -> Entry;
+
+    /// The kernel is done, and `self` is ours again.
+    fn complete(self, cqe: Completion) -> Self::Output;
+
+    /// As [`complete`](Operation::complete), when nobody is left to take the output. Whatever arrived late goes where
+    /// it is not lost: a descriptor closes itself, bytes are kept for the next read.
+    fn abandon(self, cqe: Completion)
+    where
+        Self: Sized,
+    {
+        drop(self.complete(cqe));
+    }
+
+    /// Asked before the operation is submitted: may it go to the kernel now? `Pending` has left a waker.
+    fn admit(&mut self, _cx: &mut Context<'_>) -> Poll<Admission> {
+        Poll::Ready(Admission::Submit)
+    }
+
+    /// Called once for every operation that was admitted to the kernel, when its final completion is there, before
+    /// `complete` or `abandon`.
+    fn leave(&mut self, _cqe: Completion) {}
+}
+
+/// An operation that one entry starts and many completions answer.
+///
+/// # Safety
+///
+/// As for [`Operation`]; and the kernel writes to nothing inside `self` nor to anything that `next` reads, so that
+/// `self` may be looked at while it is in flight.
+pub unsafe trait Multishot: Operation {
+    /// What each completion stands for.
+    type Item;
+
+    /// Reads one completion, be it the last or not.
+    fn next(&mut self, cqe: Completion) -> Self::Item;
+
+    /// As [`next`](Multishot::next), when nobody is left to take the item.
+    fn abandon_next(&mut self, cqe: Completion) {
+        drop(self.next(cqe));
+    }
+
+    /// The file it works on.
+    fn fd(&self) -> RawFd;
+}
+
+/// The answer of [`Operation::admit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Admission {
+    /// Submit it.
+    Submit,
+    /// It is answered already, with this result, and the kernel need not be asked.
+    Answered(i32),
+}

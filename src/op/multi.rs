@@ -1,0 +1,127 @@
+//! The stream of a multishot operation's answers.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use futures_util::stream::FusedStream;
+
+use super::Multishot;
+use super::flight::current_or_panic;
+use super::store::{Stored, Table};
+use crate::driver::Orphaned;
+use crate::sys::Completion;
+use crate::task::WakeRef;
+
+/// A multishot operation: submitted at its first poll, it yields an item for each completion until the kernel ends it.
+/// Ending is normal (KERNEL: a full completion queue, an error, a cancel); whoever wants more makes a new one.
+pub(crate) struct Multi<T: Multishot> {
+    state: State<T>,
+    _local: PhantomData<*const ()>,
+}
+
+enum State<T> {
+    Idle(T),
+    InFlight(Stored),
+    Done,
+}
+
+/// The operation itself lies still in the driver; the stream is a handle.
+impl<T: Multishot> Unpin for Multi<T> {}
+
+impl<T: Multishot> Multi<T> {
+    pub(crate) fn new(op: T) -> Self {
+        Multi {
+            state: State::Idle(op),
+            _local: PhantomData,
+        }
+    }
+
+    fn submit(&mut self, cx: &Context<'_>) -> Poll<Option<T::Item>> {
+        let State::Idle(op) = std::mem::replace(&mut self.state, State::Done) else {
+            return Poll::Ready(None);
+        };
+        let waiter = WakeRef::new(cx.waker());
+        match Stored::submit(current_or_panic(), op, Table::<T>::MULTI, Some(waiter)) {
+            Ok(stored) => {
+                self.state = State::InFlight(stored);
+                Poll::Pending
+            }
+            Err(mut op) => Poll::Ready(Some(op.next(Completion::new(0, -libc::ENOMEM, 0)))),
+        }
+    }
+}
+
+impl<T: Multishot> Stream for Multi<T> {
+    type Item = T::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
+        let this = &mut *self;
+        match &mut this.state {
+            State::Idle(_) => this.submit(cx),
+            State::Done => Poll::Ready(None),
+            State::InFlight(stored) => match stored.driver.pop_queued(stored.key) {
+                Some(cqe) => {
+                    // SAFETY: `submit` made this value for a `T`, which is taken only with its last completion, and
+                    // then the state is left; the stream is borrowed mutably, so this is the only reference.
+                    let item = unsafe { stored.get_mut::<T>() }.next(cqe);
+                    if !cqe.has_more() {
+                        // SAFETY: as above; this was the final completion.
+                        let mut op = unsafe { stored.take::<T>() };
+                        this.state = State::Done;
+                        op.leave(cqe);
+                    }
+                    Poll::Ready(Some(item))
+                }
+                None => {
+                    let before = stored
+                        .driver
+                        .set_waiter(stored.key, WakeRef::new(cx.waker()));
+                    drop(before);
+                    Poll::Pending
+                }
+            },
+        }
+    }
+}
+
+impl<T: Multishot> FusedStream for Multi<T> {
+    fn is_terminated(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+}
+
+impl<T: Multishot> Drop for Multi<T> {
+    fn drop(&mut self) {
+        let State::InFlight(mut stored) = std::mem::replace(&mut self.state, State::Done) else {
+            return;
+        };
+        // From here on completions go to `abandon_next` as they come; first those that came before.
+        let orphaned = stored.driver.orphan(stored.key);
+        while let Some(cqe) = stored.driver.pop_queued(stored.key) {
+            // SAFETY: as in `poll_next`; the loop that hands completions to an orphan is not running now, because this
+            // is its thread.
+            unsafe { stored.get_mut::<T>() }.abandon_next(cqe);
+            if !cqe.has_more() {
+                // SAFETY: as in `poll_next`.
+                unsafe { stored.take::<T>() }.leave(cqe);
+            }
+        }
+        if let Some(Orphaned::InFlight(waiter)) = orphaned {
+            drop(waiter);
+        }
+    }
+}
+
+impl<T: Multishot> fmt::Debug for Multi<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Idle(_) => "not submitted",
+            State::InFlight(_) => "in flight",
+            State::Done => "ended",
+        };
+        write!(f, "{} (multishot): {state}", crate::driver::code_name(T::CODE))
+    }
+}

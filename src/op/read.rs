@@ -1,0 +1,109 @@
+//! `IORING_OP_READ`: pread(2), and read(2) of files that have no position.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use super::fd::Side;
+use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use crate::buf::{BufResult, IoBufMut};
+use crate::sys::opcode;
+
+/// What the kernel transfers in one call at most (`MAX_RW_COUNT`).
+const LEN_MAX: usize = 0x7fff_f000;
+
+/// The offset that stands for a file's own position.
+pub(crate) const CURRENT: u64 = u64::MAX;
+
+/// A length as an entry holds it. What is beyond is left for the next call: reads and writes may end short.
+#[inline]
+pub(super) fn len_u32(len: usize) -> u32 {
+    len.min(LEN_MAX) as u32
+}
+
+/// How a read answers: an empty buffer is told apart from the end of the file.
+#[inline]
+pub(super) fn read_result(cqe: Completion, capacity: usize) -> io::Result<usize> {
+    match cqe.result() {
+        Ok(n) => Ok(n as usize),
+        Err(_) if capacity == 0 && cqe.raw_result() == -libc::EINVAL => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the buffer has no room to read into: give it a capacity, as in Vec::with_capacity(4096)",
+        )),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads a file.
+#[derive(Debug)]
+pub struct Read<B> {
+    fd: SharedFd,
+    buf: B,
+    offset: u64,
+}
+
+impl<B: IoBufMut> Read<B> {
+    /// Reads at `offset`; [`CURRENT`] reads a file without positions, such as a pipe: in turn, and what arrives for
+    /// a read that was dropped is kept for the next.
+    pub(crate) fn new(fd: &SharedFd, buf: B, offset: u64) -> Op<Self> {
+        let fd = fd.clone();
+        Op::new(Read { fd, buf, offset })
+    }
+}
+
+// SAFETY: the entry points to the buffer, which `self` owns and which by the contract of `IoBufMut` stays valid and
+// unaliased while it is not moved or touched; the descriptor is counted.
+unsafe impl<B: IoBufMut> Operation for Read<B> {
+    const CODE: u8 = opcode::Read::CODE;
+    type Output = BufResult<usize, B>;
+
+    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
+        if self.buf.buf_capacity() == 0 {
+            return Poll::Ready(Admission::Answered(-libc::EINVAL));
+        }
+        if self.offset != CURRENT {
+            return Poll::Ready(Admission::Submit);
+        }
+        std::task::ready!(self.fd.take_turn(Side::Read, cx));
+        let buf = &mut self.buf;
+        match self.fd.late_bytes(false, |late, _| buf.fill_from(late)) {
+            Some(n) => {
+                self.fd.end_turn(Side::Read);
+                Poll::Ready(Admission::Answered(n as i32))
+            }
+            None => Poll::Ready(Admission::Submit),
+        }
+    }
+
+    fn prepare(&mut self) -> Entry {
+        let len = len_u32(self.buf.buf_capacity());
+        opcode::Read::new(self.fd.target(), self.buf.buf_mut_ptr(), len)
+            .offset(self.offset)
+            .build()
+            .into()
+    }
+
+    fn complete(mut self, cqe: Completion) -> Self::Output {
+        let result = read_result(cqe, self.buf.buf_capacity());
+        if let Ok(n) = result {
+            // SAFETY: the kernel has written the first n bytes, and n is at most the length it was given.
+            unsafe { self.buf.set_filled(n) };
+        }
+        (result, self.buf)
+    }
+
+    fn abandon(self, cqe: Completion) {
+        let fd = (self.offset == CURRENT).then(|| self.fd.clone());
+        let (result, buf) = self.complete(cqe);
+        if let (Some(fd), Ok(n @ 1..)) = (fd, result) {
+            // SAFETY: the buffer holds at least the n bytes that were just filled.
+            let bytes = unsafe { std::slice::from_raw_parts(buf.buf_ptr(), n) };
+            fd.keep_bytes(bytes, None);
+        }
+    }
+
+    fn leave(&mut self, _cqe: Completion) {
+        if self.offset == CURRENT {
+            self.fd.end_turn(Side::Read);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `IORING_OP_READV`: preadv(2).
+
+use super::iovecs::IoVecs;
+use super::read::read_result;
+use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use crate::buf::{BufResult, IoVectoredBufMut};
+use crate::sys::opcode;
+use std::task::{Context, Poll};
+
+/// Reads a file into several buffers.
+#[derive(Debug)]
+pub struct Readv<V> {
+    fd: SharedFd,
+    bufs: V,
+    vecs: IoVecs,
+    offset: u64,
+}
+
+impl<V: IoVectoredBufMut> Readv<V> {
+    pub(crate) fn new(fd: &SharedFd, bufs: V, offset: u64) -> Op<Self> {
+        Op::new(Readv {
+            fd: fd.clone(),
+            bufs,
+            vecs: IoVecs::new(),
+            offset,
+        })
+    }
+}
+
+// SAFETY: the entry points to the array in `vecs`, which lies in `self` or is owned by it, and that points to the
+// buffers, which `self` owns and which by the contract of `IoVectoredBufMut` stay valid and unaliased while they are
+// not moved or touched; the descriptor is counted.
+unsafe impl<V: IoVectoredBufMut> Operation for Readv<V> {
+    const CODE: u8 = opcode::Readv::CODE;
+    type Output = BufResult<usize, V>;
+
+    fn admit(&mut self, _cx: &mut Context<'_>) -> Poll<Admission> {
+        Poll::Ready(match self.bufs.total_capacity() {
+            0 => Admission::Answered(-libc::EINVAL),
+            _ => Admission::Submit,
+        })
+    }
+
+    fn prepare(&mut self) -> Entry {
+        self.vecs.expect(self.bufs.buf_count());
+        let vecs = &mut self.vecs;
+        self.bufs.for_each_buf_mut(|ptr, len| vecs.push(ptr, len));
+        opcode::Readv::new(
+            self.fd.target(),
+            self.vecs.as_mut_ptr(),
+            self.vecs.len() as u32,
+        )
+        .offset(self.offset)
+        .build()
+        .into()
+    }
+
+    fn complete(mut self, cqe: Completion) -> Self::Output {
+        let result = read_result(cqe, self.bufs.total_capacity());
+        if let Ok(n) = result {
+            // SAFETY: the kernel has written the first n bytes of the buffers taken together.
+            unsafe { self.bufs.set_filled(n) };
+        }
+        (result, self.bufs)
+    }
+}

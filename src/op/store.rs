@@ -1,0 +1,246 @@
+//! How an operation of a known type is kept in a cell of the driver, which knows only bytes.
+
+use std::os::fd::RawFd;
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use super::spare::{self, Block};
+use super::{Driver, Multishot, Operation};
+use crate::driver::{Key, OpVTable, Payload};
+use crate::sys::Completion;
+use crate::task::WakeRef;
+
+/// Where an operation of some type is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Home {
+    /// In the cell itself.
+    Cell,
+    /// In a block that the cell points to.
+    Block,
+    /// In a box that the cell points to: it has a buffer of unusual size or alignment inside.
+    Box,
+}
+
+const fn fits<T, P>() -> bool {
+    size_of::<T>() <= size_of::<P>() && align_of::<T>() <= align_of::<P>()
+}
+
+const fn home<T>() -> Home {
+    if fits::<T, Payload>() {
+        Home::Cell
+    } else if fits::<T, Block>() {
+        Home::Block
+    } else {
+        Home::Box
+    }
+}
+
+/// Moves `op` to its final place.
+///
+/// # Safety
+///
+/// The payload is that of a reserved cell, and holds nothing yet.
+#[inline]
+unsafe fn put<T>(payload: NonNull<Payload>, op: T) {
+    let boxed = match const { home::<T>() } {
+        Home::Cell => {
+            // SAFETY: the payload is large and aligned enough, by `home`, and ours by the caller's promise.
+            return unsafe { payload.cast::<T>().write(op) };
+        }
+        Home::Block => {
+            let block = Box::into_raw(spare::take()).cast::<T>();
+            // SAFETY: the block is large and aligned enough, by `home`, and nobody else knows it.
+            unsafe { block.write(op) };
+            block
+        }
+        Home::Box => Box::into_raw(Box::new(op)),
+    };
+    // SAFETY: a pointer fits into a payload, which is ours.
+    unsafe { payload.cast::<*mut T>().write(boxed) };
+}
+
+/// Where the operation is.
+///
+/// # Safety
+///
+/// `put::<T>` was called for this payload, and `take` was not.
+#[inline]
+unsafe fn place<T>(payload: NonNull<Payload>) -> *mut T {
+    match const { home::<T>() } {
+        Home::Cell => payload.cast::<T>().as_ptr(),
+        // SAFETY: `put` left a pointer here.
+        Home::Block | Home::Box => unsafe { payload.cast::<*mut T>().read() },
+    }
+}
+
+/// Moves the operation out.
+///
+/// # Safety
+///
+/// As for [`place`]; the kernel has given its final completion; and this is called once.
+#[inline]
+unsafe fn take<T>(payload: NonNull<Payload>) -> T {
+    // SAFETY: the caller's promise.
+    let place = unsafe { place::<T>(payload) };
+    match const { home::<T>() } {
+        // SAFETY: `put` left a value here, and by the caller's promise nobody reads it again.
+        Home::Cell => unsafe { place.read() },
+        Home::Block => {
+            // SAFETY: as above; and the block is one that `put` took from its box, whose pointer nobody else has.
+            let (op, block) = unsafe { (place.read(), Box::from_raw(place.cast())) };
+            spare::give(block);
+            op
+        }
+        // SAFETY: `put` left a pointer from `Box::into_raw` here, and nobody reads it again.
+        Home::Box => unsafe { *Box::from_raw(place) },
+    }
+}
+
+/// [`OpVTable::abandon`] of single-shot operations.
+///
+/// # Safety
+///
+/// As for [`take`], if `last`.
+unsafe fn abandon<T: Operation>(payload: NonNull<Payload>, cqe: Completion, last: bool) {
+    if last {
+        // SAFETY: the caller's promise.
+        let mut op = unsafe { take::<T>(payload) };
+        op.leave(cqe);
+        op.abandon(cqe);
+    }
+}
+
+/// [`OpVTable::abandon`] of multishot operations.
+///
+/// # Safety
+///
+/// As for [`take`], if `last`; otherwise as for [`place`].
+unsafe fn abandon_multi<T: Multishot>(payload: NonNull<Payload>, cqe: Completion, last: bool) {
+    if last {
+        // SAFETY: the caller's promise.
+        let mut op = unsafe { take::<T>(payload) };
+        op.abandon_next(cqe);
+        op.leave(cqe);
+    } else {
+        // SAFETY: the operation is in its place, no future reaches it, and by the contract of `Multishot` the kernel
+        // writes to nothing inside it: this reference is the only one.
+        unsafe { (*place::<T>(payload)).abandon_next(cqe) };
+    }
+}
+
+/// [`OpVTable::multishot_fd`].
+///
+/// # Safety
+///
+/// As for [`place`].
+unsafe fn multishot_fd<T: Multishot>(payload: NonNull<Payload>) -> RawFd {
+    // SAFETY: the operation is in its place; by the contract of `Multishot` the kernel writes to nothing inside it, and
+    // the driver calls this while no `&mut` to it lives.
+    unsafe { (*place::<T>(payload)).fd() }
+}
+
+/// The vtables, one of a kind for each type.
+pub(super) struct Table<T>(T);
+
+impl<T: Operation> Table<T> {
+    pub(super) const SINGLE: &'static OpVTable = &OpVTable {
+        code: T::CODE,
+        abandon: abandon::<T>,
+        multishot_fd: None,
+    };
+}
+
+impl<T: Multishot> Table<T> {
+    pub(super) const MULTI: &'static OpVTable = &OpVTable {
+        code: T::CODE,
+        abandon: abandon_multi::<T>,
+        multishot_fd: Some(multishot_fd::<T>),
+    };
+}
+
+/// An operation in the driver's table, owned by a future.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) driver: Rc<Driver>,
+    pub(super) key: Key,
+}
+
+impl Stored {
+    /// Moves `op` into a cell and puts it into flight; gives it back if there is no cell. Without a waiter nobody owns
+    /// it, and the returned value must be forgotten.
+    #[inline]
+    pub(super) fn submit<T: Operation>(
+        driver: Rc<Driver>,
+        op: T,
+        vtable: &'static OpVTable,
+        waiter: Option<WakeRef>,
+    ) -> Result<Self, T> {
+        let Some((key, payload)) = driver.reserve(vtable) else {
+            return Err(op);
+        };
+        // SAFETY: the cell was just reserved for us.
+        unsafe { put(payload, op) };
+        // A panic in `prepare` (a buffer's accessor broke its contract) leaks the cell, and with it the operation.
+        // SAFETY: `put` has just been called; nobody else knows the cell.
+        let entry = unsafe { (*place::<T>(payload)).prepare() };
+        // SAFETY: the payload holds the operation that made the entry. What the entry points to is the operation's own
+        // (contract of `Operation`), and that is not moved or touched before `take`, which waits for the final
+        // completion.
+        unsafe { driver.submit(key, entry, waiter) };
+        Ok(Stored { driver, key })
+    }
+
+    /// Takes the finished operation out, and frees the cell.
+    ///
+    /// # Safety
+    ///
+    /// `submit::<T>` made this; the final completion has been seen; and this is called once.
+    #[inline]
+    pub(super) unsafe fn take<T: Operation>(&self) -> T {
+        // SAFETY: the caller's promise.
+        let op = unsafe { take::<T>(self.driver.payload(self.key)) };
+        self.driver.release(self.key);
+        op
+    }
+
+    /// The operation, while it is in its cell.
+    ///
+    /// # Safety
+    ///
+    /// `submit::<T>` made this, and `take` was not called; no other reference to the operation lives.
+    #[inline]
+    pub(super) unsafe fn get_mut<T: Multishot>(&mut self) -> &mut T {
+        // SAFETY: the caller's promise; by the contract of `Multishot` the kernel writes to nothing inside.
+        unsafe { &mut *place::<T>(self.driver.payload(self.key)) }
+    }
+}
+
+/// Submits an operation that nobody waits for; gives it back if it cannot be submitted.
+pub(crate) fn submit_detached<T: Operation>(driver: &Rc<Driver>, op: T) -> Result<(), T> {
+    Stored::submit(Rc::clone(driver), op, Table::<T>::SINGLE, None).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_of_the_steady_path_allocate_nothing() {
+        use super::super::*;
+        assert_eq!(home::<Recv<Vec<u8>>>(), Home::Cell);
+        assert_eq!(home::<Send<Vec<u8>>>(), Home::Cell);
+        assert_eq!(home::<Read<Vec<u8>>>(), Home::Cell);
+        assert_eq!(home::<Write<Vec<u8>>>(), Home::Cell);
+        assert_eq!(home::<Accept>(), Home::Cell);
+        assert_eq!(home::<Connect>(), Home::Cell);
+        assert_eq!(home::<RecvMsg<[Vec<u8>; 1]>>(), Home::Block);
+        assert_eq!(home::<SendMsg<[Vec<u8>; 1]>>(), Home::Block);
+        assert_eq!(home::<Statx>(), Home::Block);
+        assert_eq!(home::<Recv<[u8; 4096]>>(), Home::Box);
+    }
+
+    #[test]
+    fn a_receive_into_a_vec_ends_in_its_first_cache_line() {
+        assert!(size_of::<super::super::Recv<Vec<u8>>>() <= 32);
+    }
+}

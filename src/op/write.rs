@@ -1,0 +1,72 @@
+//! `IORING_OP_WRITE`: pwrite(2), and write(2) of files that have no position.
+
+use std::task::{Context, Poll};
+
+use super::fd::Side;
+use super::read::len_u32;
+use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use crate::buf::{BufResult, IoBuf};
+use crate::sys::opcode;
+
+/// Writes a file.
+#[derive(Debug)]
+pub struct Write<B> {
+    fd: SharedFd,
+    buf: B,
+    offset: u64,
+    /// Whether this write must not start before the one before has ended, be that an orphan.
+    ordered: bool,
+}
+
+impl<B: IoBuf> Write<B> {
+    /// Writes at `offset`, at any time.
+    pub(crate) fn new(fd: &SharedFd, buf: B, offset: u64) -> Op<Self> {
+        Self::op(fd, buf, offset, false)
+    }
+
+    /// Writes at `offset` (or [`CURRENT`](super::read::CURRENT)) when the ordered writes before are done.
+    pub(crate) fn ordered(fd: &SharedFd, buf: B, offset: u64) -> Op<Self> {
+        Self::op(fd, buf, offset, true)
+    }
+
+    fn op(fd: &SharedFd, buf: B, offset: u64, ordered: bool) -> Op<Self> {
+        Op::new(Write {
+            fd: fd.clone(),
+            buf,
+            offset,
+            ordered,
+        })
+    }
+}
+
+// SAFETY: the entry points to the buffer, which `self` owns and which by the contract of `IoBuf` stays valid and
+// unchanged while it is not moved or touched; the descriptor is counted.
+unsafe impl<B: IoBuf> Operation for Write<B> {
+    const CODE: u8 = opcode::Write::CODE;
+    type Output = BufResult<usize, B>;
+
+    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
+        if self.ordered {
+            std::task::ready!(self.fd.take_turn(Side::Write, cx));
+        }
+        Poll::Ready(Admission::Submit)
+    }
+
+    fn prepare(&mut self) -> Entry {
+        let len = len_u32(self.buf.buf_len());
+        opcode::Write::new(self.fd.target(), self.buf.buf_ptr(), len)
+            .offset(self.offset)
+            .build()
+            .into()
+    }
+
+    fn complete(self, cqe: Completion) -> Self::Output {
+        (cqe.result().map(|n| n as usize), self.buf)
+    }
+
+    fn leave(&mut self, _cqe: Completion) {
+        if self.ordered {
+            self.fd.end_turn(Side::Write);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `IORING_OP_WRITEV`: pwritev(2).
+
+use std::task::{Context, Poll};
+
+use super::fd::Side;
+use super::iovecs::IoVecs;
+use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use crate::buf::{BufResult, IoVectoredBuf};
+use crate::sys::opcode;
+
+/// Writes several buffers to a file.
+#[derive(Debug)]
+pub struct Writev<V> {
+    fd: SharedFd,
+    bufs: V,
+    vecs: IoVecs,
+    offset: u64,
+    /// Whether this write must not start before the one before has ended, be that an orphan.
+    ordered: bool,
+}
+
+impl<V: IoVectoredBuf> Writev<V> {
+    /// Writes at `offset`, at any time.
+    pub(crate) fn new(fd: &SharedFd, bufs: V, offset: u64) -> Op<Self> {
+        Self::op(fd, bufs, offset, false)
+    }
+
+    /// Writes at `offset` (or [`CURRENT`](super::read::CURRENT)) when the ordered writes before are done.
+    pub(crate) fn ordered(fd: &SharedFd, bufs: V, offset: u64) -> Op<Self> {
+        Self::op(fd, bufs, offset, true)
+    }
+
+    fn op(fd: &SharedFd, bufs: V, offset: u64, ordered: bool) -> Op<Self> {
+        Op::new(Writev {
+            fd: fd.clone(),
+            bufs,
+            vecs: IoVecs::new(),
+            offset,
+            ordered,
+        })
+    }
+}
+
+// SAFETY: the entry points to the array in `vecs`, which lies in `self` or is owned by it, and that points to the
+// buffers, which `self` owns and which by the contract of `IoVectoredBuf` stay valid and unchanged while they are not
+// moved or touched; the descriptor is counted.
+unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
+    const CODE: u8 = opcode::Writev::CODE;
+    type Output = BufResult<usize, V>;
+
+    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
+        if self.ordered {
+            std::task::ready!(self.fd.take_turn(Side::Write, cx));
+        }
+        Poll::Ready(Admission::Submit)
+    }
+
+    fn prepare(&mut self) -> Entry {
+        self.vecs.expect(self.bufs.buf_count());
+        let vecs = &mut self.vecs;
+        // The kernel only reads what it is shown for a write.
+        self.bufs
+            .for_each_buf(|ptr, len| vecs.push(ptr.cast_mut(), len));
+        opcode::Writev::new(
+            self.fd.target(),
+            self.vecs.as_mut_ptr(),
+            self.vecs.len() as u32,
+        )
+        .offset(self.offset)
+        .build()
+        .into()
+    }
+
+    fn complete(self, cqe: Completion) -> Self::Output {
+        (cqe.result().map(|n| n as usize), self.bufs)
+    }
+
+    fn leave(&mut self, _cqe: Completion) {
+        if self.ordered {
+            self.fd.end_turn(Side::Write);
+        }
+    }
+}

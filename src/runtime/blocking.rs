@@ -1,0 +1,242 @@
+//! Threads for what would block the core.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::context;
+use crate::task::JoinHandle;
+
+/// How long an idle thread waits for work before it ends.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that run closures, made when needed.
+pub(super) struct BlockingPool {
+    state: Mutex<State>,
+    /// Signalled when there is work, when the pool closes, and when a thread ends its work or itself.
+    changed: Condvar,
+    threads_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl BlockingPool {
+    pub(super) fn new(threads_max: usize) -> Arc<Self> {
+        Arc::new(BlockingPool {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            threads_max,
+        })
+    }
+
+    /// Jobs run outside the lock, so a poisoned lock holds no broken state.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(self: &Arc<Self>, job: Job) -> io::Result<()> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(io::Error::other("the runtime is shutting down"));
+        }
+        let needs_thread = state.idle <= state.jobs.len() && state.threads < self.threads_max;
+        if needs_thread {
+            let pool = Arc::clone(self);
+            let thread = thread::Builder::new()
+                .name("saferring-blocking".to_owned())
+                .spawn(move || pool.work());
+            match thread {
+                Ok(_) => state.threads += 1,
+                // The threads there are will come to it.
+                Err(_) if state.threads > 0 => {}
+                Err(error) => return Err(error),
+            }
+        }
+        state.jobs.push_back(job);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The life of one thread.
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                // The job itself catches the panics of the user's closure.
+                job();
+                state = self.lock();
+                continue;
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let (locked, wait) = self
+                .changed
+                .wait_timeout(state, KEEP_ALIVE)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = locked;
+            state.idle -= 1;
+            if wait.timed_out() && state.jobs.is_empty() {
+                break;
+            }
+        }
+        state.threads -= 1;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Drops the jobs that no thread has begun, and waits for the others as long as `grace` allows.
+    pub(super) fn close(&self, grace: Duration) {
+        let started = Instant::now();
+        let mut state = self.lock();
+        state.closed = true;
+        let dropped = std::mem::take(&mut state.jobs);
+        drop(state);
+        drop(dropped);
+        self.changed.notify_all();
+        let mut state = self.lock();
+        while state.threads > 0 {
+            let left = grace.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            let (locked, _) = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = locked;
+        }
+    }
+}
+
+impl fmt::Debug for BlockingPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingPool")
+            .field("threads", &self.lock().threads)
+            .finish()
+    }
+}
+
+/// Runs `f`, which may block, on a thread of its own, and gives its result through the handle.
+///
+/// Aborting the handle does not stop a closure that has begun. At shutdown closures that have not begun are dropped.
+///
+/// # Errors
+///
+/// The handle's, if `f` panics.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// # saferring::runtime::Runtime::new().unwrap().block_on(async {
+/// let sum = saferring::runtime::spawn_blocking(|| (1..=10).sum::<u32>());
+/// assert_eq!(sum.await.unwrap(), 55);
+/// # });
+/// ```
+#[track_caller]
+pub fn spawn_blocking<F, R>(f: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let core = context::current_or_panic("spawn_blocking");
+    let (promise, answer) = oneshot();
+    let refused = core
+        .blocking
+        .run(Box::new(move || {
+            promise.keep(catch_unwind(AssertUnwindSafe(f)));
+        }))
+        .err();
+    core.executor.spawn(async move {
+        if let Some(error) = refused {
+            panic!("spawn_blocking cannot start a thread: {error}");
+        }
+        match answer.await {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => resume_unwind(panic),
+            None => panic!("the runtime shut down before the closure had begun"),
+        }
+    })
+}
+
+/// What a closure ends with: its result, or the payload of its panic.
+type Ending<R> = Result<R, Box<dyn Any + Send>>;
+
+/// One value from another thread.
+struct Slot<R> {
+    ending: Option<Ending<R>>,
+    waker: Option<Waker>,
+    /// The promise is gone.
+    closed: bool,
+}
+
+struct Promise<R>(Arc<Mutex<Slot<R>>>);
+struct Answer<R>(Arc<Mutex<Slot<R>>>);
+
+fn oneshot<R>() -> (Promise<R>, Answer<R>) {
+    let slot = Arc::new(Mutex::new(Slot {
+        ending: None,
+        waker: None,
+        closed: false,
+    }));
+    (Promise(Arc::clone(&slot)), Answer(slot))
+}
+
+impl<R> Promise<R> {
+    fn keep(self, ending: Ending<R>) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.ending = Some(ending);
+    }
+}
+
+impl<R> Drop for Promise<R> {
+    fn drop(&mut self) {
+        let waker = {
+            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.closed = true;
+            slot.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<R> Future for Answer<R> {
+    type Output = Option<Ending<R>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let waker = cx.waker().clone();
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.closed {
+            return Poll::Ready(slot.ending.take());
+        }
+        let before = slot.waker.replace(waker);
+        drop(slot);
+        drop(before);
+        Poll::Pending
+    }
+}

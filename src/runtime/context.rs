@@ -1,0 +1,126 @@
+//! Which runtime the calling thread is in.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::{Core, InFlightOp, Metrics};
+use crate::op::{self, Driver};
+use crate::task;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+}
+
+/// Holds a runtime as the thread's current one, for tasks, operations and this module.
+pub(super) struct Entered<'a> {
+    before: Option<Rc<Core>>,
+    _driver: op::Entered<'a>,
+    _executor: task::Entered<'a>,
+}
+
+/// Enters the runtime to run it.
+///
+/// # Panics
+///
+/// If the thread is in a runtime already.
+pub(super) fn enter(core: &Rc<Core>) -> Entered<'_> {
+    assert!(
+        CURRENT.with_borrow(Option::is_none),
+        "a saferring runtime is running on this thread already: await the future instead of calling block_on, or call \
+         it on another thread (spawn_blocking)"
+    );
+    replace(core)
+}
+
+/// Enters the runtime to shut it down, possibly from inside another.
+pub(super) fn replace(core: &Rc<Core>) -> Entered<'_> {
+    Entered {
+        before: CURRENT.replace(Some(Rc::clone(core))),
+        _driver: op::enter(&core.driver),
+        _executor: core.executor.enter(),
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        // The borrow ends before the runtime that was current may be dropped.
+        let left = CURRENT.replace(self.before.take());
+        drop(left);
+    }
+}
+
+/// The current runtime, if the thread is in one.
+pub(super) fn current() -> Option<Rc<Core>> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// The current runtime.
+///
+/// # Panics
+///
+/// Outside a runtime.
+#[track_caller]
+pub(super) fn current_or_panic(what: &str) -> Rc<Core> {
+    match current() {
+        Some(core) => core,
+        None => panic!(
+            "{what} was called outside a saferring runtime: call it inside Runtime::block_on, a spawned task or \
+             #[saferring::main]"
+        ),
+    }
+}
+
+/// Gives the current runtime's driver to `f`.
+///
+/// # Panics
+///
+/// Outside a runtime.
+#[track_caller]
+pub(crate) fn with_driver<R>(what: &str, f: impl FnOnce(&Rc<Driver>) -> R) -> R {
+    match op::current() {
+        Some(driver) => f(&driver),
+        None => panic!(
+            "{what} was used outside a saferring runtime: call it inside Runtime::block_on, a spawned task or \
+             #[saferring::main]"
+        ),
+    }
+}
+
+/// What the current runtime has counted.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// # saferring::runtime::Runtime::new().unwrap().block_on(async {
+/// saferring::op::nop().await.unwrap();
+/// assert!(saferring::runtime::metrics().completions >= 1);
+/// # });
+/// ```
+#[track_caller]
+pub fn metrics() -> Metrics {
+    current_or_panic("runtime::metrics").metrics()
+}
+
+/// Every operation of the current runtime that the kernel has and has not finished: what is it waiting for?
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// # saferring::runtime::Runtime::new().unwrap().block_on(async {
+/// for operation in saferring::runtime::in_flight() {
+///     println!("{operation}"); // accept fd 5, 1200 ms, task 3
+/// }
+/// # });
+/// ```
+#[track_caller]
+pub fn in_flight() -> Vec<InFlightOp> {
+    current_or_panic("runtime::in_flight").in_flight()
+}

@@ -1,0 +1,49 @@
+//! What a runtime counts.
+
+use super::Core;
+
+/// What a runtime has counted since it was made, and holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Turns of the loop.
+    pub ticks: u64,
+    /// Calls of io_uring_enter(2).
+    pub enters: u64,
+    /// Entries given to the ring, cancels included.
+    pub submissions: u64,
+    /// Completions taken from the ring.
+    pub completions: u64,
+    /// How often the completion queue was found overflown. Nothing is lost then; a larger queue
+    /// ([`Builder::completion_entries`](super::Builder::completion_entries)) avoids the detour.
+    pub overflows: u64,
+    /// Entries that had to wait because the submission queue was full.
+    pub backlogged: u64,
+    /// Completions that came for an operation already ended. The kernel should not send any.
+    pub stale: u64,
+    /// Operations that the kernel has now.
+    pub in_flight: u32,
+    /// Those of them whose future is gone.
+    pub orphans: u32,
+    /// Tasks alive now.
+    pub tasks: usize,
+}
+
+impl Core {
+    pub(super) fn metrics(&self) -> Metrics {
+        let (counters, overflows) = self.driver.counters();
+        let (in_flight, orphans) = self.driver.in_flight();
+        Metrics {
+            ticks: self.ticks.get(),
+            enters: counters.enters,
+            submissions: counters.submissions,
+            completions: counters.completions,
+            overflows,
+            backlogged: counters.backlogged,
+            stale: counters.stale,
+            in_flight,
+            orphans,
+            tasks: self.executor.task_count(),
+        }
+    }
+}

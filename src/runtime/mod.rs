@@ -1,0 +1,238 @@
+//! Layer 3: the runtime: one thread's executor and driver, and the loop that turns them.
+//!
+//! # One turn of the loop (a *tick*)
+//!
+//! 1. Run ready tasks, at most [`Builder::event_interval`] polls, so that a busy task cannot keep completions out.
+//! 2. Enter the kernel once: submit all that the tasks asked for; if no task is ready, wait for a completion, the next
+//!    timer, or a wake from another thread. While tasks are ready and there is nothing to submit or to collect, the
+//!    kernel is not entered.
+//! 3. Hand each completion to whom it concerns, one by one, with no borrow held.
+//! 4. Fire the timers that are over.
+
+mod blocking;
+mod builder;
+mod context;
+mod metrics;
+mod shutdown;
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+pub use crate::driver::InFlightOp;
+use crate::driver::Event;
+use crate::op::{self, Driver, WakeEvent};
+pub use crate::sys::{RingInfo, Setup};
+use crate::sys::EventFd;
+use crate::task::{Executor, JoinHandle, Unpark};
+use crate::Error;
+use blocking::BlockingPool;
+pub use blocking::spawn_blocking;
+pub use builder::{Backend, Builder};
+pub(crate) use context::with_driver;
+pub use context::{in_flight, metrics};
+pub use metrics::Metrics;
+
+/// A single-threaded runtime: it belongs to the thread that made it.
+///
+/// Dropping it drops all tasks, cancels what is in flight and waits until the kernel has given everything back, at
+/// most [`Builder::shutdown_grace`]; what the kernel does not give back in that time is leaked, and reported on stderr.
+///
+/// # Examples
+///
+/// ```
+/// use saferring::runtime::Runtime;
+///
+/// let runtime = Runtime::new()?;
+/// let answer = runtime.block_on(async { 42 });
+/// assert_eq!(answer, 42);
+/// # Ok::<_, saferring::Error>(())
+/// ```
+pub struct Runtime {
+    core: Rc<Core>,
+}
+
+/// What a runtime consists of.
+struct Core {
+    executor: Executor,
+    driver: Rc<Driver>,
+    blocking: Arc<BlockingPool>,
+    /// Other threads write to it to end our wait.
+    event: Arc<EventFd>,
+    /// Whether the read of `event` is in flight.
+    event_armed: Rc<Cell<bool>>,
+    event_interval: u32,
+    shutdown_grace: Duration,
+    ticks: Cell<u64>,
+}
+
+/// Ends the wait in the kernel of the runtime that owns the eventfd.
+struct Notifier(Arc<EventFd>);
+
+impl Unpark for Notifier {
+    fn unpark(&self) {
+        self.0.notify();
+    }
+}
+
+impl Runtime {
+    /// A runtime with the defaults of [`Builder`].
+    ///
+    /// # Errors
+    ///
+    /// If io_uring cannot be had; the error says why, and what to do.
+    pub fn new() -> Result<Self, Error> {
+        Builder::new().build()
+    }
+
+    /// Runs `future` to its end, and spawned tasks beside it. Tasks that are not done by then go on in the next call.
+    ///
+    /// # Panics
+    ///
+    /// If a runtime is running on this thread already, if `future` panics, or if the kernel breaks the ring.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let core = &*self.core;
+        let _entered = context::enter(&self.core);
+        let mut future = pin!(future);
+        let waker = core.executor.root_waker();
+        let mut output = None;
+        core.executor.schedule_root();
+        loop {
+            let more = core.executor.run(core.event_interval, &mut || {
+                if output.is_none()
+                    && let Poll::Ready(value) =
+                        future.as_mut().poll(&mut Context::from_waker(&waker))
+                {
+                    output = Some(value);
+                }
+            });
+            if let Some(output) = output {
+                return output;
+            }
+            core.tick(more);
+        }
+    }
+
+    /// Spawns a task before or between calls of [`block_on`](Runtime::block_on), in which it runs.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        self.core.executor.spawn(future)
+    }
+
+    /// What the runtime has counted.
+    pub fn metrics(&self) -> Metrics {
+        self.core.metrics()
+    }
+
+    /// Every operation that the kernel has and has not finished.
+    pub fn in_flight(&self) -> Vec<InFlightOp> {
+        self.core.in_flight()
+    }
+
+    /// The ring's size and flags: what was obtained, not what was asked for.
+    pub fn ring_info(&self) -> Option<RingInfo> {
+        self.core.driver.ring_info()
+    }
+
+    /// Shuts down as drop does, with a grace period of its own.
+    ///
+    /// # Errors
+    ///
+    /// The operations that the kernel did not give back in time. Their memory is leaked, because the kernel may still
+    /// write to it.
+    pub fn shutdown_timeout(self, grace: Duration) -> Result<(), Vec<InFlightOp>> {
+        let left = self.core.shut_down(grace);
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    }
+}
+
+impl Core {
+    /// Everything but running tasks; see the module's documentation. `more`: tasks are ready.
+    fn tick(&self, more: bool) {
+        self.ticks.set(self.ticks.get() + 1);
+        let entered = if more {
+            if self.driver.wants_enter() { self.driver.turn(false) } else { Ok(()) }
+        } else if self.executor.prepare_park() {
+            self.arm_event();
+            let entered = self.driver.turn(true);
+            self.executor.unparked();
+            entered
+        } else {
+            self.driver.turn(false)
+        };
+        if let Err(error) = entered {
+            panic!("io_uring_enter failed, and the ring cannot be used any more: {error}");
+        }
+        self.dispatch();
+        self.fire_timers();
+    }
+
+    /// Acts on every completion that is there; returns how many.
+    fn dispatch(&self) -> usize {
+        let mut count = 0;
+        while let Some(event) = self.driver.next_event() {
+            count += 1;
+            match event {
+                Event::Wake(waiter) => waiter.wake(),
+                Event::Abandoned(orphan) => orphan.run(&self.driver),
+                Event::Handled => {}
+            }
+        }
+        count
+    }
+
+    fn fire_timers(&self) {
+        if self.driver.has_timers() {
+            let now = Instant::now();
+            while let Some(waiter) = self.driver.pop_expired(now) {
+                waiter.wake();
+            }
+        }
+    }
+
+    /// Keeps a read of the eventfd in flight, so that a wake from another thread ends our wait.
+    fn arm_event(&self) {
+        if !self.event_armed.get() {
+            let wake = WakeEvent::new(Arc::clone(&self.event), Rc::clone(&self.event_armed));
+            // Only a full table refuses it, and then there are completions to wait for.
+            let _ = op::submit_detached(&self.driver, wake);
+        }
+    }
+
+    fn in_flight(&self) -> Vec<InFlightOp> {
+        self.driver
+            .operations(|waiter| waiter.task_id().map(|id| id.as_u64()))
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let left = self.core.shut_down(self.core.shutdown_grace);
+        if !left.is_empty() {
+            eprintln!(
+                "saferring: the kernel did not give back {} operations within the grace period; their memory is leaked:",
+                left.len()
+            );
+            for operation in &left {
+                eprintln!("saferring:   {operation}");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("driver", &self.core.driver)
+            .field("metrics", &self.metrics())
+            .field("in_flight", &self.in_flight())
+            .finish()
+    }
+}
