@@ -71,7 +71,9 @@ impl<W> Inner<W> {
     /// The descriptor that an operation in flight works on, or -1.
     pub(super) fn fd_of(&mut self, key: Key) -> RawFd {
         let payload = self.slots.payload(key);
-        let Some(head) = self.slots.head(key) else { return -1 };
+        let Some(head) = self.slots.head(key) else {
+            return -1;
+        };
         match head.vtable.and_then(|vtable| vtable.multishot_fd) {
             // SAFETY: the operation is in flight, so its payload holds what the vtable was made for.
             Some(multishot_fd) => unsafe { multishot_fd(payload) },

@@ -104,7 +104,9 @@ impl<W> Inner<W> {
         loop {
             self.drain_backlog();
             let wait = self.wait(park, limit);
-            let Some(ring) = &mut self.ring else { return Ok(()) };
+            let Some(ring) = &mut self.ring else {
+                return Ok(());
+            };
             ring.enter(wait)?;
             self.counters.enters += 1;
             // A queue that the kernel would not empty has to wait until completions were reaped.
@@ -189,7 +191,9 @@ impl<W> Inner<W> {
             flags: cqe.flags(),
             next: NONE,
         });
-        let Some(head) = self.slots.head(key) else { return };
+        let Some(head) = self.slots.head(key) else {
+            return;
+        };
         let last = std::mem::replace(&mut head.b, node as u32);
         head.queued = head.queued.saturating_add(1);
         let full = head.queued == QUEUED_MAX;

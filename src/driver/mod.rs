@@ -76,6 +76,14 @@ impl Abandoned {
     }
 }
 
+/// Whom an operation is for.
+pub(crate) enum Owner<W> {
+    /// Its completion runs its own ending.
+    Nobody,
+    /// A future, and what to wake if that has been polled already.
+    Future(Option<W>),
+}
+
 /// How a future's wish to be rid of its operation ends.
 pub(crate) enum Orphaned<W> {
     /// The kernel still has it; a cancel is on its way. Holds what would have been woken.
@@ -125,24 +133,34 @@ impl<W> Driver<W> {
         })
     }
 
-    /// Puts the operation into flight. Without a `waiter` it is an orphan from the start.
+    /// Puts the operation into flight, for a future, or as an orphan from the start.
     ///
     /// # Safety
     ///
     /// `key` was reserved and not submitted before. Its payload holds the operation that `entry` was made from, and all
     /// that the entry points to stays valid and untouched until the operation's final completion.
     #[inline]
-    pub(crate) unsafe fn submit(&self, key: Key, mut entry: Entry, waiter: Option<W>) {
+    pub(crate) unsafe fn submit(&self, key: Key, mut entry: Entry, owner: Owner<W>) {
         let fd = entry.fd();
         entry.set_user_data(key.user_data());
         self.with(|inner| {
             let now = inner.now;
-            let orphan = waiter.is_none();
+            let (orphan, waiter) = match owner {
+                Owner::Nobody => (true, None),
+                Owner::Future(waiter) => (false, waiter),
+            };
             if let Some(head) = inner.slots.head(key) {
                 debug_assert_eq!(head.state, State::Reserved);
-                head.state = if orphan { State::Orphan } else { State::InFlight };
+                head.state = if orphan {
+                    State::Orphan
+                } else {
+                    State::InFlight
+                };
                 head.a = now;
-                if head.vtable.is_some_and(|vtable| vtable.multishot_fd.is_none()) {
+                if head
+                    .vtable
+                    .is_some_and(|vtable| vtable.multishot_fd.is_none())
+                {
                     head.b = fd as u32;
                 }
                 head.waiter = waiter;
@@ -215,7 +233,11 @@ impl<W> Driver<W> {
     /// Asks the kernel to cancel `key`; its completion tells how that ended.
     pub(crate) fn cancel(&self, key: Key) {
         self.with(|inner| {
-            if inner.slots.head(key).is_some_and(|head| head.state == State::InFlight) {
+            if inner
+                .slots
+                .head(key)
+                .is_some_and(|head| head.state == State::InFlight)
+            {
                 inner.push_cancel(key);
             }
         });
@@ -256,12 +278,6 @@ impl<W> Driver<W> {
             Some(ring) => ring.unsubmitted() > 0 || ring.wants_enter(),
             None => false,
         })
-    }
-
-    /// Whether completions wait to be dispatched.
-    #[inline]
-    pub(crate) fn has_completions(&self) -> bool {
-        self.with(|inner| inner.ring.as_mut().is_some_and(Ring::has_completions))
     }
 
     /// Takes one completion from the ring and files it; the caller acts on what it returns. `None`: no more.

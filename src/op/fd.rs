@@ -111,7 +111,13 @@ impl SharedFd {
         // Cloning a waker may be foreign code: no borrow is held meanwhile.
         let waker = cx.waker().clone();
         let mut rare = self.0.rare.borrow_mut();
-        rare.get_or_insert_default().waiters.push(waker);
+        let waiters = &mut rare.get_or_insert_default().waiters;
+        if !waiters.iter().any(|waiter| waiter.will_wake(&waker)) {
+            waiters.push(waker);
+            return;
+        }
+        drop(rare);
+        drop(waker);
     }
 
     #[inline]
@@ -141,7 +147,9 @@ impl SharedFd {
     /// Notes how a receive left the socket.
     #[inline]
     pub(super) fn note_receive(&self, cqe: Completion) {
-        self.0.drained.set(cqe.raw_result() > 0 && !cqe.socket_nonempty());
+        self.0
+            .drained
+            .set(cqe.raw_result() > 0 && !cqe.socket_nonempty());
     }
 
     /// Keeps bytes that an orphan received.
@@ -217,7 +225,8 @@ impl SharedFd {
         }
     }
 
-    fn is_datagram(&self) -> bool {
+    /// Whether even an empty message is one.
+    pub(super) fn is_datagram(&self) -> bool {
         socket2::SockRef::from(self)
             .r#type()
             .is_ok_and(|kind| kind == socket2::Type::DGRAM)

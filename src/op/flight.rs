@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::store::{Stored, Table};
 use super::{Admission, Driver, Operation, current};
-use crate::driver::{Orphaned, TimerKey};
+use crate::driver::{Orphaned, Owner, TimerKey};
 use crate::sys::Completion;
 use crate::task::WakeRef;
 
@@ -50,18 +50,10 @@ impl<T: Operation> Flight<T> {
     }
 
     /// Submits the operation if it is not in flight yet, and asks how far it is.
+    #[inline]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T::Output> {
-        if let State::Idle(op) = &mut self.state {
-            let driver = current_or_panic();
-            self.deadline.arm(&driver, cx);
-            match op.admit(cx) {
-                Poll::Ready(Admission::Submit) => return self.submit(driver, cx),
-                Poll::Ready(Admission::Answered(result)) => return self.answer(result),
-                Poll::Pending if self.deadline.has_passed() => {
-                    return self.answer(-libc::ETIMEDOUT);
-                }
-                Poll::Pending => return Poll::Pending,
-            }
+        if let State::Idle(_) = self.state {
+            return self.start(cx, true);
         }
         let State::InFlight(stored) = &self.state else {
             panic!("an operation was polled after it had completed");
@@ -74,18 +66,38 @@ impl<T: Operation> Flight<T> {
         }
         self.deadline.arm(&stored.driver, cx);
         // The waker is cloned, and the one before dropped, with no borrow of the driver held: both are foreign code.
-        let before = stored.driver.set_waiter(stored.key, WakeRef::new(cx.waker()));
+        let before = stored
+            .driver
+            .set_waiter(stored.key, WakeRef::new(cx.waker()));
         drop(before);
         Poll::Pending
     }
 
+    /// Submits the operation if it is admitted. `waits`: the waker of `cx` is to be woken by its completion.
+    #[inline]
+    pub(super) fn start(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<T::Output> {
+        let State::Idle(op) = &mut self.state else {
+            return Poll::Pending;
+        };
+        let driver = current_or_panic();
+        self.deadline.arm(&driver, cx);
+        match op.admit(cx) {
+            Poll::Ready(Admission::Submit) => {
+                self.submit(driver, waits.then(|| WakeRef::new(cx.waker())))
+            }
+            Poll::Ready(Admission::Answered(result)) => self.answer(result),
+            Poll::Pending if self.deadline.has_passed() => self.answer(-libc::ETIMEDOUT),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
     /// Moves the operation into flight.
-    fn submit(&mut self, driver: Rc<Driver>, cx: &mut Context<'_>) -> Poll<T::Output> {
+    #[inline]
+    fn submit(&mut self, driver: Rc<Driver>, waiter: Option<WakeRef>) -> Poll<T::Output> {
         let State::Idle(op) = std::mem::replace(&mut self.state, State::Done) else {
             return Poll::Pending;
         };
-        let waiter = WakeRef::new(cx.waker());
-        match Stored::submit(driver, op, Table::<T>::SINGLE, Some(waiter)) {
+        match Stored::submit(driver, op, Table::<T>::SINGLE, Owner::Future(waiter)) {
             Ok(stored) => {
                 self.state = State::InFlight(stored);
                 Poll::Pending
@@ -113,7 +125,8 @@ impl<T: Operation> Flight<T> {
         let State::InFlight(stored) = std::mem::replace(&mut self.state, State::Done) else {
             unreachable!("only an operation in flight lands");
         };
-        if self.deadline.is_expired() && matches!(-cqe.raw_result(), libc::ECANCELED | libc::EINTR) {
+        if self.deadline.is_expired() && matches!(-cqe.raw_result(), libc::ECANCELED | libc::EINTR)
+        {
             cqe = Completion::new(0, -libc::ETIMEDOUT, cqe.flags());
         }
         self.deadline = Deadline::None;

@@ -11,7 +11,7 @@ use futures_util::stream::FusedStream;
 use super::Multishot;
 use super::flight::current_or_panic;
 use super::store::{Stored, Table};
-use crate::driver::Orphaned;
+use crate::driver::{Orphaned, Owner};
 use crate::sys::Completion;
 use crate::task::WakeRef;
 
@@ -43,8 +43,8 @@ impl<T: Multishot> Multi<T> {
         let State::Idle(op) = std::mem::replace(&mut self.state, State::Done) else {
             return Poll::Ready(None);
         };
-        let waiter = WakeRef::new(cx.waker());
-        match Stored::submit(current_or_panic(), op, Table::<T>::MULTI, Some(waiter)) {
+        let owner = Owner::Future(Some(WakeRef::new(cx.waker())));
+        match Stored::submit(current_or_panic(), op, Table::<T>::MULTI, owner) {
             Ok(stored) => {
                 self.state = State::InFlight(stored);
                 Poll::Pending
@@ -122,6 +122,10 @@ impl<T: Multishot> fmt::Debug for Multi<T> {
             State::InFlight(_) => "in flight",
             State::Done => "ended",
         };
-        write!(f, "{} (multishot): {state}", crate::driver::code_name(T::CODE))
+        write!(
+            f,
+            "{} (multishot): {state}",
+            crate::driver::code_name(T::CODE)
+        )
     }
 }

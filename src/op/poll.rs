@@ -92,7 +92,9 @@ unsafe impl<F: AsFd + 'static> Operation for PollAdd<F> {
 
     fn prepare(&mut self) -> Entry {
         let fd = types::Fd(self.file.as_fd().as_raw_fd());
-        opcode::PollAdd::new(fd, self.wanted.0 as u32).build().into()
+        opcode::PollAdd::new(fd, self.wanted.0 as u32)
+            .build()
+            .into()
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {

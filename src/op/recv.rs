@@ -52,9 +52,8 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
     #[inline]
     fn prepare(&mut self) -> Entry {
         let len = len_u32(self.buf.buf_capacity());
-        let entry = Entry::from(
-            opcode::Recv::new(self.fd.target(), self.buf.buf_mut_ptr(), len).build(),
-        );
+        let entry =
+            Entry::from(opcode::Recv::new(self.fd.target(), self.buf.buf_mut_ptr(), len).build());
         if self.fd.is_drained() && features().poll_first() {
             entry.with_ioprio(POLL_FIRST)
         } else {
@@ -74,7 +73,10 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
 
     fn abandon(self, cqe: Completion) {
         let fd = self.fd.clone();
-        if let (Ok(n @ 1..), buf) = self.complete(cqe) {
+        let (result, buf) = self.complete(cqe);
+        let Ok(n) = result else { return };
+        // Nothing from a stream is its end, which comes again.
+        if n > 0 || fd.is_datagram() {
             // SAFETY: the buffer holds at least the n bytes that were just filled.
             let bytes = unsafe { std::slice::from_raw_parts(buf.buf_ptr(), n) };
             fd.keep_bytes(bytes, None);

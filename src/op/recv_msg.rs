@@ -124,8 +124,8 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
         let peek = self.peek;
         let (result, bufs) = self.complete(cqe);
         let Ok((n, from)) = result else { return };
-        // An empty datagram is a message, too; an empty read of a stream is its end, which comes again.
-        if peek || (n == 0 && from.is_none()) {
+        // Nothing from a stream is its end, which comes again.
+        if peek || (n == 0 && !fd.is_datagram()) {
             return;
         }
         let mut bytes = Vec::with_capacity(n);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::spare::{self, Block};
 use super::{Driver, Multishot, Operation};
-use crate::driver::{Key, OpVTable, Payload};
+use crate::driver::{Key, OpVTable, Owner, Payload};
 use crate::sys::Completion;
 use crate::task::WakeRef;
 
@@ -166,14 +166,13 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Moves `op` into a cell and puts it into flight; gives it back if there is no cell. Without a waiter nobody owns
-    /// it, and the returned value must be forgotten.
+    /// Moves `op` into a cell and puts it into flight; gives it back if there is no cell.
     #[inline]
     pub(super) fn submit<T: Operation>(
         driver: Rc<Driver>,
         op: T,
         vtable: &'static OpVTable,
-        waiter: Option<WakeRef>,
+        owner: Owner<WakeRef>,
     ) -> Result<Self, T> {
         let Some((key, payload)) = driver.reserve(vtable) else {
             return Err(op);
@@ -186,7 +185,7 @@ impl Stored {
         // SAFETY: the payload holds the operation that made the entry. What the entry points to is the operation's own
         // (contract of `Operation`), and that is not moved or touched before `take`, which waits for the final
         // completion.
-        unsafe { driver.submit(key, entry, waiter) };
+        unsafe { driver.submit(key, entry, owner) };
         Ok(Stored { driver, key })
     }
 
@@ -217,7 +216,7 @@ impl Stored {
 
 /// Submits an operation that nobody waits for; gives it back if it cannot be submitted.
 pub(crate) fn submit_detached<T: Operation>(driver: &Rc<Driver>, op: T) -> Result<(), T> {
-    Stored::submit(Rc::clone(driver), op, Table::<T>::SINGLE, None).map(drop)
+    Stored::submit(Rc::clone(driver), op, Table::<T>::SINGLE, Owner::Nobody).map(drop)
 }
 
 #[cfg(test)]

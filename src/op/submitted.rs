@@ -56,7 +56,9 @@ impl<T: Operation> Op<T> {
     /// Outside a runtime.
     pub fn submit(mut self) -> Submitted<T> {
         // Nobody waits yet: the future's first poll leaves its waker.
-        let early = self.flight.poll(&mut Context::from_waker(Waker::noop()));
+        let early = self
+            .flight
+            .start(&mut Context::from_waker(Waker::noop()), false);
         Submitted {
             flight: self.flight,
             early: match early {

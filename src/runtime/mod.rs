@@ -24,13 +24,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-pub use crate::driver::InFlightOp;
-use crate::driver::Event;
-use crate::op::{self, Driver, WakeEvent};
-pub use crate::sys::{RingInfo, Setup};
-use crate::sys::EventFd;
-use crate::task::{Executor, JoinHandle, Unpark};
 use crate::Error;
+use crate::driver::Event;
+pub use crate::driver::InFlightOp;
+use crate::op::{self, Driver, WakeEvent};
+use crate::sys::EventFd;
+pub use crate::sys::{RingInfo, Setup};
+use crate::task::{Executor, JoinHandle, Unpark};
 use blocking::BlockingPool;
 pub use blocking::spawn_blocking;
 pub use builder::{Backend, Builder};
@@ -158,7 +158,11 @@ impl Core {
     fn tick(&self, more: bool) {
         self.ticks.set(self.ticks.get() + 1);
         let entered = if more {
-            if self.driver.wants_enter() { self.driver.turn(false) } else { Ok(()) }
+            if self.driver.wants_enter() {
+                self.driver.turn(false)
+            } else {
+                Ok(())
+            }
         } else if self.executor.prepare_park() {
             self.arm_event();
             let entered = self.driver.turn(true);

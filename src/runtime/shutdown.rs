@@ -25,7 +25,11 @@ impl Core {
             if left.is_zero() {
                 break;
             }
-            if self.driver.turn_for(true, left.min(CANCEL_INTERVAL)).is_err() {
+            if self
+                .driver
+                .turn_for(true, left.min(CANCEL_INTERVAL))
+                .is_err()
+            {
                 break;
             }
             if self.dispatch() == 0 {

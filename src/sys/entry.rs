@@ -30,7 +30,13 @@ impl Entry {
     pub(crate) fn fd(&self) -> i32 {
         const OFFSET: usize = 4; // opcode u8, flags u8, ioprio u16, fd i32
         // SAFETY: bytes 4..8 of the kernel's 64-byte record are `fd`, an i32 at its natural alignment.
-        unsafe { (&raw const self.0).cast::<u8>().add(OFFSET).cast::<i32>().read() }
+        unsafe {
+            (&raw const self.0)
+                .cast::<u8>()
+                .add(OFFSET)
+                .cast::<i32>()
+                .read()
+        }
     }
 
     /// Sets the `ioprio` field, for flags that the `io-uring` crate has no setter for.

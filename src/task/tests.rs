@@ -1,5 +1,10 @@
 //! Drives the executor by itself: no ring, no kernel.
 
+#![allow(
+    clippy::waker_clone_wake,
+    reason = "waking by value is a path of its own, and is what these tests are about"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};

@@ -36,7 +36,10 @@ pub fn interval(period: Duration) -> Interval {
 /// If `period` is zero.
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
-    assert!(!period.is_zero(), "the period of an interval must not be zero");
+    assert!(
+        !period.is_zero(),
+        "the period of an interval must not be zero"
+    );
     Interval {
         sleep: sleep_until(start),
         period,
@@ -109,7 +112,9 @@ impl Interval {
     /// Starts a full period anew, now.
     pub fn reset(&mut self) {
         let now = Instant::now();
-        let next = now.checked_add(self.period).unwrap_or_else(|| far_future(now));
+        let next = now
+            .checked_add(self.period)
+            .unwrap_or_else(|| far_future(now));
         self.sleep.reset(next);
     }
 

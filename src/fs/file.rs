@@ -1,0 +1,350 @@
+//! An open file.
+
+use std::fmt;
+use std::fs::Permissions;
+use std::future::Future;
+use std::io::{self, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use super::cursor::Cursor;
+use super::fallback::blocking;
+use super::{Metadata, OpenOptions};
+use crate::op::{Fallocate, Fsync, Ftruncate, Op, SharedFd, Statx};
+
+/// An open file.
+///
+/// It is read and written by position, through `&self` and any number of operations at once, or by a cursor, through
+/// `&mut self`; see the [module's documentation](super). The cursor is kept in user space, starts where the
+/// descriptor's position is at its first use, and moves only when an operation's answer is taken, so that a read whose
+/// future was dropped loses nothing.
+///
+/// Dropping the file closes it through the ring, once what is in flight on it has ended, and ignores errors;
+/// [`close`](File::close) reports them.
+///
+/// # Examples
+///
+/// Two reads at once, from different places:
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # saferring::runtime::Runtime::new()?.block_on(async {
+/// use futures_util::future::join;
+/// use saferring::fs::File;
+///
+/// let file = File::open("Cargo.toml").await?;
+/// let ((one, first), (two, second)) = join(file.read_at([0; 16], 0), file.read_at([0; 16], 16)).await;
+/// assert_eq!((one?, two?), (16, 16));
+/// # let whole = std::fs::read("Cargo.toml")?;
+/// # assert_eq!([first, second].concat(), whole[..32]);
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+pub struct File {
+    pub(super) fd: SharedFd,
+    pub(super) cursor: Cursor,
+}
+
+impl File {
+    pub(super) fn new(fd: SharedFd) -> Self {
+        File {
+            fd,
+            cursor: Cursor::Unknown,
+        }
+    }
+
+    /// Opens a file to read it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`OpenOptions::open`], and so are panics, cancel safety and kernel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # saferring::runtime::Runtime::new().unwrap().block_on(async {
+    /// use saferring::fs::File;
+    ///
+    /// let error = File::open("/no/such/file").await.unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    /// # });
+    /// ```
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().read(true).open(path).await
+    }
+
+    /// Opens a file to write it: makes it, or cuts off what is there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`OpenOptions::open`], and so are panics, cancel safety and kernel.
+    pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        options.open(path).await
+    }
+
+    /// Makes a file that was not there, to read and write it.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists`; otherwise as for [`OpenOptions::open`], and so are panics, cancel safety and kernel.
+    pub async fn create_new(path: impl AsRef<Path>) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        options.open(path).await
+    }
+
+    /// Options to open a file with.
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
+    /// Brings data and metadata to the disk.
+    ///
+    /// Only what has been written is meant: await the writes first. A file that was made is only sure to be found after
+    /// a crash when its directory was synced as well: open the directory and sync that.
+    ///
+    /// # Errors
+    ///
+    /// What fsync(2) says. After `EIO` the kernel may have dropped the data, and another sync does not bring it back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether the data is on the disk.
+    ///
+    /// # Kernel
+    ///
+    /// One `FSYNC`, carried out by a thread of the kernel.
+    pub fn sync_all(&self) -> Op<Fsync> {
+        Fsync::new(&self.fd, false)
+    }
+
+    /// Brings data to the disk, and of the metadata what it takes to read it back; as [`sync_all`](File::sync_all).
+    ///
+    /// # Errors
+    ///
+    /// What fdatasync(2) says.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`sync_all`](File::sync_all), and so is what the kernel does.
+    pub fn sync_data(&self) -> Op<Fsync> {
+        Fsync::new(&self.fd, true)
+    }
+
+    /// What the file system knows about the file.
+    ///
+    /// # Errors
+    ///
+    /// What statx(2) says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    ///
+    /// # Kernel
+    ///
+    /// One `STATX`, carried out by a thread of the kernel.
+    pub async fn metadata(&self) -> io::Result<Metadata> {
+        Statx::file(&self.fd).await.map(Metadata::new)
+    }
+
+    /// Cuts the file off at `len` bytes, or fills it up with zeros. The cursor stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// What ftruncate(2) says, such as `InvalidInput` if the file is not open for writing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether it happens.
+    ///
+    /// # Kernel
+    ///
+    /// `FTRUNCATE` since 6.9, carried out by a thread of the kernel; before that by a blocking thread on a duplicate
+    /// of the descriptor. (Closing the duplicate ends fcntl(2) record locks that the process has on the file, but not
+    /// those of flock(2).)
+    pub async fn set_len(&self, len: u64) -> io::Result<()> {
+        if crate::sys::features().has_opcode(<Ftruncate as crate::op::Operation>::CODE) {
+            return Ftruncate::new(&self.fd, len).await;
+        }
+        let file = self.duplicate()?;
+        blocking(move || file.set_len(len)).await
+    }
+
+    /// Reserves room for `len` bytes from `offset` on, so that writing them cannot fail for want of space. The file
+    /// grows to hold them, filled with zeros.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` ([`Unsupported`](io::ErrorKind::Unsupported)) if the file system cannot, `StorageFull`,
+    /// `InvalidInput` if `len` is 0; otherwise what fallocate(2) says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether it happens.
+    ///
+    /// # Kernel
+    ///
+    /// One `FALLOCATE`, carried out by a thread of the kernel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-allocate-{}", std::process::id()));
+    /// let file = saferring::fs::File::create_new(&path).await?;
+    /// match file.allocate(0, 4096).await {
+    ///     Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {} // not on this file system
+    ///     allocated => allocated.map(|()| println!("there is room"))?,
+    /// }
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
+    pub fn allocate(&self, offset: u64, len: u64) -> Op<Fallocate> {
+        Fallocate::new(&self.fd, offset, len)
+    }
+
+    /// Sets who may do what with the file.
+    ///
+    /// # Errors
+    ///
+    /// What fchmod(2) says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether it happens.
+    ///
+    /// # Kernel
+    ///
+    /// There is no such operation: it is done by a blocking thread, on a duplicate of the descriptor. (Closing the
+    /// duplicate ends fcntl(2) record locks that the process has on the file, but not those of flock(2).)
+    pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        let file = self.duplicate()?;
+        blocking(move || file.set_permissions(permissions)).await
+    }
+
+    /// Another descriptor of the same open file, by dup(2). Its cursor starts where this one is, and is its own.
+    ///
+    /// # Errors
+    ///
+    /// If no descriptor is free.
+    pub fn try_clone(&self) -> io::Result<File> {
+        let fd = self.fd.as_fd().try_clone_to_owned()?;
+        Ok(File {
+            fd: SharedFd::new(fd),
+            cursor: self.cursor,
+        })
+    }
+
+    fn duplicate(&self) -> io::Result<std::fs::File> {
+        Ok(self.fd.as_fd().try_clone_to_owned()?.into())
+    }
+
+    /// Cancels what is in flight on the file, waits until that has ended, and closes the file.
+    ///
+    /// # Errors
+    ///
+    /// What close(2) says: some network file systems report here that a write has failed. The file is closed even so.
+    ///
+    /// # Cancel safety
+    ///
+    /// The file is closed even if the future is dropped.
+    ///
+    /// # Kernel
+    ///
+    /// One `CLOSE`.
+    pub fn close(self) -> impl Future<Output = io::Result<()>> {
+        self.fd.close()
+    }
+
+    /// Takes over a file of std. Its cursor starts at the file's position.
+    pub fn from_std(file: std::fs::File) -> File {
+        OwnedFd::from(file).into()
+    }
+
+    /// Gives the file to std, positioned where the cursor is. Bytes of a pipe that arrived for a read whose future was
+    /// dropped are lost.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy` if operations are in flight on the file, which is then closed when they end; to keep it, use
+    /// `std::fs::File::try_from(file)`, which gives it back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// let mut file = saferring::fs::File::open("Cargo.toml").await?;
+    /// let (read, _) = file.read_exact([0; 10]).await;
+    /// read?;
+    /// let mut file = file.into_std()?;
+    /// assert_eq!(std::io::Seek::stream_position(&mut file)?, 10);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn into_std(self) -> io::Result<std::fs::File> {
+        self.try_into().map_err(|_: File| {
+            io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "operations are in flight on the file: await or drop them, and their completion, first",
+            )
+        })
+    }
+}
+
+impl From<std::fs::File> for File {
+    fn from(file: std::fs::File) -> Self {
+        File::from_std(file)
+    }
+}
+
+impl From<OwnedFd> for File {
+    fn from(fd: OwnedFd) -> Self {
+        File::new(SharedFd::new(fd))
+    }
+}
+
+impl TryFrom<File> for std::fs::File {
+    /// The file itself, if operations are in flight on it.
+    type Error = File;
+
+    fn try_from(file: File) -> Result<Self, File> {
+        let File { fd, cursor } = file;
+        if let Cursor::At(position) = cursor {
+            // It was found to have positions, and this is one of them.
+            let _ = fd.seek(SeekFrom::Start(position));
+        }
+        match fd.into_owned() {
+            Ok(fd) => Ok(fd.into()),
+            Err(fd) => Err(File { fd, cursor }),
+        }
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File")
+            .field("fd", &self.fd.as_raw_fd())
+            .field("cursor", &self.cursor)
+            .finish()
+    }
+}

@@ -1,0 +1,244 @@
+//! Reads and writes by position.
+
+use std::io;
+
+use super::File;
+use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
+use crate::op::{CURRENT, Op, Read, Readv, Write, Writev};
+
+/// What the kernel is told for `offset`: the one value that it would take for the descriptor's own position becomes
+/// its neighbour, which is refused as every offset is that does not fit a signed number.
+fn place(offset: u64) -> u64 {
+    offset.min(CURRENT - 1)
+}
+
+impl File {
+    /// Reads at `offset` into `buf`, up to its capacity, and returns how many bytes it read, at the end of the file 0,
+    /// with the buffer. How a read fills a buffer is told in [`buf`](crate::buf).
+    ///
+    /// Any number of reads and writes may be in flight at once. For files without positions, such as pipes, use
+    /// [`read`](File::read).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the buffer has no room, the offset exceeds `i64::MAX`, or the file was opened with
+    /// [`direct`](super::OpenOptions::direct) and buffer, length or offset is not aligned; `IsADirectory`; otherwise
+    /// what pread(2) says.
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the file is as it was.
+    ///
+    /// # Kernel
+    ///
+    /// One `READ`: done in the call that submits it if the page cache holds the data.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// let file = saferring::fs::File::open("Cargo.toml").await?;
+    /// let (n, buf) = file.read_at(vec![0; 64], 2).await;
+    /// assert_eq!(n?, buf.len());
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> Op<Read<B>> {
+        Read::new(&self.fd, buf, place(offset))
+    }
+
+    /// Writes the bytes of `buf` at `offset`, and returns how many it wrote, which may be fewer, with the buffer.
+    ///
+    /// Any number of reads and writes may be in flight at once, in no particular order: await the first of two writes
+    /// that overlap. If the file was opened with [`append`](super::OpenOptions::append), the kernel ignores the offset.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the offset exceeds `i64::MAX`, or the file was opened with
+    /// [`direct`](super::OpenOptions::direct) and buffer, length or offset is not aligned; `StorageFull`; otherwise what
+    /// pwrite(2) says.
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open how much is written. The write may even happen later, so do not write to the same
+    /// place again before you know: keep the future, or [`close`](File::close) the file.
+    ///
+    /// # Kernel
+    ///
+    /// One `WRITE`. A buffered one always goes to a thread of the kernel, which takes a fifth to a third more CPU time
+    /// than a pwrite(2) by ourselves would, but a write that must wait for memory or for the disk then does not hold up
+    /// the core. With `O_DIRECT` there is no thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-write-at-{}", std::process::id()));
+    /// let file = saferring::fs::File::create_new(&path).await?;
+    /// let (n, _text) = file.write_at("middle", 100).await;
+    /// assert_eq!(n?, 6);
+    /// assert_eq!(file.metadata().await?.len(), 106);
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
+    pub fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> Op<Write<B>> {
+        Write::new(&self.fd, buf, place(offset))
+    }
+
+    /// As [`read_at`](File::read_at), into several buffers, filled one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As for `read_at`, and so are panics and cancel safety.
+    ///
+    /// # Kernel
+    ///
+    /// One `READV`, of at most 1024 buffers; see preadv(2).
+    pub fn read_vectored_at<V: IoVectoredBufMut>(&self, bufs: V, offset: u64) -> Op<Readv<V>> {
+        Readv::new(&self.fd, bufs, place(offset))
+    }
+
+    /// As [`write_at`](File::write_at), from several buffers.
+    ///
+    /// # Errors
+    ///
+    /// As for `write_at`, and so are panics and cancel safety.
+    ///
+    /// # Kernel
+    ///
+    /// One `WRITEV`, of at most 1024 buffers; see pwritev(2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-writev-{}", std::process::id()));
+    /// let file = saferring::fs::File::create_new(&path).await?;
+    /// let (n, _bufs) = file.write_vectored_at((*b"HEAD", vec![0; 12]), 0).await;
+    /// assert_eq!(n?, 16);
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
+    pub fn write_vectored_at<V: IoVectoredBuf>(&self, bufs: V, offset: u64) -> Op<Writev<V>> {
+        Writev::new(&self.fd, bufs, place(offset))
+    }
+
+    /// Fills `buf` to its capacity with what is at `offset`. `Vec::with_capacity(n).slice(..n)` reads exactly `n`
+    /// bytes; `vec![0; n]` may have a larger capacity only if it was made from something larger.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` if the file ends before; otherwise as for [`read_at`](File::read_at), except that a buffer with
+    /// no room is full already. A growable buffer then has the length of what was read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the file is as it was.
+    ///
+    /// # Kernel
+    ///
+    /// As for `read_at`, once or more often.
+    pub async fn read_exact_at<B: IoBufMut>(&self, mut buf: B, offset: u64) -> BufResult<(), B> {
+        let len = buf.buf_capacity();
+        let mut filled = 0;
+        while filled < len {
+            let at = offset.saturating_add(filled as u64);
+            let (read, rest) = self.read_at(buf.slice(filled..), at).await;
+            buf = rest.into_inner();
+            match read {
+                Ok(0) => return (Err(unexpected_eof()), buf),
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), buf),
+            }
+        }
+        (Ok(()), buf)
+    }
+
+    /// Writes all bytes of `buf` at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// `WriteZero` if the file takes no more; otherwise as for [`write_at`](File::write_at). A part may be written.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for `write_at`.
+    ///
+    /// # Kernel
+    ///
+    /// As for `write_at`, once or more often.
+    pub async fn write_all_at<B: IoBuf>(&self, mut buf: B, offset: u64) -> BufResult<(), B> {
+        let len = buf.buf_len();
+        let mut done = 0;
+        while done < len {
+            let at = offset.saturating_add(done as u64);
+            let (written, rest) = self.write_at(buf.slice(done..), at).await;
+            buf = rest.into_inner();
+            match written {
+                Ok(0) => return (Err(write_zero()), buf),
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), buf),
+            }
+        }
+        (Ok(()), buf)
+    }
+
+    /// Writes all bytes of several buffers at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write_all_at`](File::write_all_at), and so is cancel safety.
+    ///
+    /// # Kernel
+    ///
+    /// As for [`write_vectored_at`](File::write_vectored_at), once or more often.
+    pub async fn write_all_vectored_at<V: IoVectoredBuf>(
+        &self,
+        bufs: V,
+        offset: u64,
+    ) -> BufResult<(), V> {
+        let mut rest = Unwritten::new(bufs);
+        let mut at = offset;
+        while rest.total_len() > 0 {
+            let (written, unwritten) = self.write_vectored_at(rest, at).await;
+            rest = unwritten;
+            match written {
+                Ok(0) => return (Err(write_zero()), rest.into_inner()),
+                Ok(n) => {
+                    rest.advance(n);
+                    at = at.saturating_add(n as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), rest.into_inner()),
+            }
+        }
+        (Ok(()), rest.into_inner())
+    }
+}
+
+pub(super) fn unexpected_eof() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "failed to fill whole buffer: the file ended before",
+    )
+}
+
+pub(super) fn write_zero() -> io::Error {
+    io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
+}

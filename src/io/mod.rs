@@ -1,0 +1,95 @@
+#![forbid(unsafe_code)]
+//! Reading and writing by traits, with buffers that are handed over and handed back.
+//!
+//! [`AsyncRead`] and [`AsyncWrite`] are what streams and files have in common; what can be built upon that is in
+//! [`AsyncReadExt`] and [`AsyncWriteExt`]. [`BufReader`] and [`AsyncBufReadExt`] cut a stream into lines,
+//! [`BufWriter`] makes one write out of many, [`copy()`] moves everything from one to the other.
+//!
+//! Names and results are those of [`std::io`]; only the buffer parameter differs: it is passed by value and comes back
+//! beside the result, as told in [`buf`](crate::buf). Errors are [`std::io::Error`].
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! # saferring::runtime::Runtime::new()?.block_on(async {
+//! use saferring::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+//!
+//! let mut reader = BufReader::new(&b"LINE\nlast words"[..]);
+//! let (result, line) = reader.read_line(String::new()).await;
+//! assert_eq!((result?, line.as_str()), (5, "LINE\n"));
+//! let (result, word) = reader.read_exact([0; 4]).await;
+//! result?;
+//! assert_eq!(&word, b"last");
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! # Cancel safety
+//!
+//! What a future loses when it is dropped before it has ended:
+//!
+//! | future | loses |
+//! |---|---|
+//! | [`AsyncRead::read`], [`read_vectored`](AsyncRead::read_vectored) | nothing: what arrives late is there for the next read |
+//! | [`AsyncBufRead::fill_buf`], [`Lines::next_line`], [`Split::next_segment`] | nothing |
+//! | [`read_exact`](AsyncReadExt::read_exact), [`read_to_end`](AsyncReadExt::read_to_end), [`read_until`](AsyncBufReadExt::read_until) and the like | what they have read so far, with the buffer |
+//! | [`AsyncWrite::write`] and all that writes | nobody knows how much was written |
+//! | [`BufWriter::flush`](AsyncWrite::flush) | as a write; the [`BufWriter`] tells so once, then goes on |
+//!
+//! Every one leaves the stream sound and usable, and the buffer that went along is freed when the kernel is done with
+//! it. The first two rows hold for the types of this crate; wrappers are as cancel safe as what they wrap.
+
+mod buf_read_ext;
+mod buf_reader;
+mod buf_writer;
+mod chain;
+mod copy;
+mod lines;
+mod memory;
+mod read_ext;
+mod take;
+#[cfg(test)]
+mod test_util;
+mod text;
+mod traits;
+mod trivial;
+mod write_ext;
+
+use std::io::{Error, ErrorKind};
+
+pub use buf_read_ext::AsyncBufReadExt;
+pub use buf_reader::BufReader;
+pub use buf_writer::BufWriter;
+pub use chain::Chain;
+pub use copy::{copy, copy_bidirectional, copy_with};
+pub use lines::{Lines, Split};
+pub use read_ext::AsyncReadExt;
+pub use take::Take;
+pub use traits::{AsyncBufRead, AsyncRead, AsyncWrite};
+pub use trivial::{Empty, Repeat, Sink, empty, repeat, sink};
+pub use write_ext::AsyncWriteExt;
+
+/// How much a buffered reader or writer holds unless told otherwise.
+const DEFAULT_CAPACITY: usize = 8 * 1024;
+
+/// The answer to a read into nothing: `Ok(0)` would look like the end of the stream.
+fn no_room() -> Error {
+    Error::new(
+        ErrorKind::InvalidInput,
+        "the buffer has no room to read into: give it a capacity, as in Vec::with_capacity(4096)",
+    )
+}
+
+fn ended_early() -> Error {
+    Error::new(
+        ErrorKind::UnexpectedEof,
+        "the stream ended before the buffer was full",
+    )
+}
+
+fn takes_no_more() -> Error {
+    Error::new(
+        ErrorKind::WriteZero,
+        "the stream takes no more, and the buffer is not written to its end",
+    )
+}

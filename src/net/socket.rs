@@ -1,0 +1,256 @@
+//! What all sockets can do: the operations of [`op`](crate::op), with their answers mapped.
+
+use std::future::Future;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+
+use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
+use crate::op::{
+    Accept, AcceptMulti, Connect, Multi, Op, Recv, RecvMsg, Send, SendMsg, SharedFd, Submitted,
+};
+use crate::sys::features;
+
+/// A socket of any kind.
+#[derive(Debug)]
+pub(super) struct Socket(SharedFd);
+
+impl Socket {
+    /// Makes a socket by a direct call, which never blocks and is cheaper than a round trip through the ring.
+    pub(super) fn new(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io::Result<Self> {
+        socket2::Socket::new(domain, kind, protocol).map(|socket| Self::from_owned(socket.into()))
+    }
+
+    pub(super) fn from_owned(fd: OwnedFd) -> Self {
+        Socket(SharedFd::new(fd))
+    }
+
+    /// Takes over a descriptor that was made elsewhere. It may be in non-blocking mode, in which the kernel would
+    /// answer `EAGAIN` instead of waiting; waiting is what the ring is for.
+    pub(super) fn adopt(fd: OwnedFd) -> Self {
+        // What is no socket says so at its first use.
+        let _ = SockRef::from(&fd).set_nonblocking(false);
+        Self::from_owned(fd)
+    }
+
+    /// The descriptor, if no operation is in flight on it.
+    pub(super) fn into_owned(self) -> io::Result<OwnedFd> {
+        self.0.into_owned().map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "operations are in flight on the socket: await or drop them, and their completion, first",
+            )
+        })
+    }
+
+    /// For options and addresses.
+    pub(super) fn options(&self) -> SockRef<'_> {
+        SockRef::from(&self.0)
+    }
+
+    pub(super) fn connect(&self, addr: SockAddr) -> Op<Connect> {
+        Connect::new(&self.0, addr)
+    }
+
+    pub(super) fn recv<B: IoBufMut>(&self, buf: B) -> Op<Recv<B>> {
+        Recv::new(&self.0, buf)
+    }
+
+    pub(super) fn send<B: IoBuf>(&self, buf: B) -> Op<Send<B>> {
+        Send::new(&self.0, buf)
+    }
+
+    pub(super) async fn send_all<B: IoBuf>(&self, buf: B) -> BufResult<(), B> {
+        let len = buf.buf_len();
+        let (sent, buf) = Send::all(&self.0, buf).await;
+        match sent {
+            Ok(n) if n == len => (Ok(()), buf),
+            Ok(0) => (Err(write_zero()), buf),
+            // A kernel before 5.19, or one that ran out of memory: the rest, piece by piece.
+            Ok(n) => self.send_rest(buf, n, len).await,
+            Err(error) => (Err(error), buf),
+        }
+    }
+
+    #[cold]
+    async fn send_rest<B: IoBuf>(
+        &self,
+        mut buf: B,
+        mut done: usize,
+        len: usize,
+    ) -> BufResult<(), B> {
+        while done < len {
+            let (sent, rest) = Send::all(&self.0, buf.slice(done..)).await;
+            buf = rest.into_inner();
+            match sent {
+                Ok(0) => return (Err(write_zero()), buf),
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), buf),
+            }
+        }
+        (Ok(()), buf)
+    }
+
+    pub(super) async fn recv_vectored<V: IoVectoredBufMut>(&self, bufs: V) -> BufResult<usize, V> {
+        let (received, bufs) = RecvMsg::new(&self.0, bufs).await;
+        (received.map(|(n, _)| n), bufs)
+    }
+
+    pub(super) async fn send_vectored<V: IoVectoredBuf>(&self, bufs: V) -> BufResult<usize, V> {
+        SendMsg::new(&self.0, bufs, None).await
+    }
+
+    pub(super) async fn send_all_vectored<V: IoVectoredBuf>(&self, bufs: V) -> BufResult<(), V> {
+        let mut rest = Unwritten::new(bufs);
+        while rest.total_len() > 0 {
+            let (sent, unsent) = SendMsg::new(&self.0, rest, None).await;
+            rest = unsent;
+            match sent {
+                Ok(0) => return (Err(write_zero()), rest.into_inner()),
+                Ok(n) => rest.advance(n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), rest.into_inner()),
+            }
+        }
+        (Ok(()), rest.into_inner())
+    }
+
+    pub(super) async fn peek<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
+        let (received, [buf]) = RecvMsg::peek(&self.0, [buf]).await;
+        (received.map(|(n, _)| n), buf)
+    }
+
+    pub(super) async fn recv_from<B: IoBufMut>(
+        &self,
+        buf: B,
+    ) -> BufResult<(usize, Option<SockAddr>), B> {
+        let (received, [buf]) = RecvMsg::new(&self.0, [buf]).await;
+        (received, buf)
+    }
+
+    pub(super) async fn peek_from<B: IoBufMut>(
+        &self,
+        buf: B,
+    ) -> BufResult<(usize, Option<SockAddr>), B> {
+        let (received, [buf]) = RecvMsg::peek(&self.0, [buf]).await;
+        (received, buf)
+    }
+
+    pub(super) async fn send_to<B: IoBuf>(&self, buf: B, addr: SockAddr) -> BufResult<usize, B> {
+        let (sent, [buf]) = SendMsg::new(&self.0, [buf], Some(addr)).await;
+        (sent, buf)
+    }
+
+    /// Accepts one connection. One that ended before it was accepted is no error of the listener.
+    pub(super) async fn accept(&self) -> io::Result<(Socket, Option<SockAddr>)> {
+        loop {
+            match Accept::new(&self.0).await {
+                Ok((fd, addr)) => return Ok((Socket::from_owned(fd), addr)),
+                Err(error) if is_transient(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(super) fn incoming(&self) -> Connections {
+        Connections {
+            listener: self.0.clone(),
+            state: Accepting::Idle,
+        }
+    }
+
+    /// Always a direct call: the ring would hand it to a worker thread, for nothing.
+    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.options().shutdown(how)
+    }
+
+    pub(super) fn close(self) -> impl Future<Output = io::Result<()>> {
+        self.0.close()
+    }
+}
+
+fn write_zero() -> io::Error {
+    io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
+}
+
+/// Whether an accept failed because of that one connection, or was merely ended.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO)
+    )
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// The connections of a listener: by one multishot accept, which is made again whenever the kernel ends it; before
+/// kernel 5.19 by one accept after the other.
+#[derive(Debug)]
+pub(super) struct Connections {
+    listener: SharedFd,
+    state: Accepting,
+}
+
+#[derive(Debug)]
+enum Accepting {
+    Idle,
+    Many(Multi<AcceptMulti>),
+    One(Submitted<Accept>),
+}
+
+impl Stream for Connections {
+    type Item = io::Result<Socket>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            let accepted = match &mut this.state {
+                Accepting::Idle => {
+                    // Accepted for someone who did not stay to take it.
+                    if let Some(late) = this.listener.late_connection() {
+                        return Poll::Ready(Some(Ok(Socket::from_owned(late))));
+                    }
+                    this.state = if features().multishot_accept() {
+                        Accepting::Many(Multi::new(AcceptMulti::new(&this.listener)))
+                    } else {
+                        Accepting::One(Accept::new(&this.listener).submit())
+                    };
+                    continue;
+                }
+                Accepting::Many(many) => std::task::ready!(Pin::new(many).poll_next(cx)),
+                Accepting::One(one) => {
+                    let accepted = std::task::ready!(Pin::new(one).poll(cx));
+                    this.state = Accepting::Idle;
+                    Some(accepted.map(|(fd, _)| fd))
+                }
+            };
+            match accepted {
+                Some(Ok(fd)) => return Poll::Ready(Some(Ok(Socket::from_owned(fd)))),
+                // The runtime has cancelled it because too many connections were waiting; or see `is_transient`.
+                Some(Err(error)) if is_transient(&error) || is_cancelled(&error) => {}
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => this.state = Accepting::Idle,
+            }
+        }
+    }
+}
+
+fn is_cancelled(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ECANCELED)
+}

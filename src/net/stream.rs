@@ -1,0 +1,261 @@
+//! What TCP and Unix streams have in common: written once, as methods of each.
+
+/// The methods of a connected stream whose socket is `self.socket`.
+macro_rules! stream_methods {
+    ($stream:ident) => {
+        impl $stream {
+            /// Receives what is there, at least one byte, into `buf`: see [`buf`](crate::buf) for how it fills.
+            ///
+            /// Returns the number of bytes; zero is the end of the stream.
+            ///
+            /// # Errors
+            ///
+            /// Those of recv(2); `InvalidInput` if the buffer has no room, which would look like the end of the stream.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping it loses nothing: bytes that arrive nevertheless are kept for the next read. The buffer is
+            /// freed when the kernel has let go of it; [`Op::submit`] and `cancel` give it back, and so does
+            /// [`Op::timeout`].
+            pub fn read<B: IoBufMut>(&self, buf: B) -> Op<op::Recv<B>> {
+                self.socket.recv(buf)
+            }
+
+            /// As [`read`](Self::read), until `buf` is full up to its capacity. `buf.slice(..n)` bounds it.
+            ///
+            /// # Errors
+            ///
+            /// `UnexpectedEof` if the stream ends before, and those of [`read`](Self::read); how many bytes came by then is
+            /// not told.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping it loses what it has received so far.
+            pub async fn read_exact<B: IoBufMut>(&self, buf: B) -> BufResult<(), B> {
+                AsyncReadExt::read_exact(&mut &*self, buf).await
+            }
+
+            /// As [`read`](Self::read), into several buffers.
+            ///
+            /// # Errors
+            ///
+            /// Those of recvmsg(2); `InvalidInput` if the buffers have no room.
+            ///
+            /// # Cancel safety
+            ///
+            /// As for [`read`](Self::read).
+            pub async fn read_vectored<V: IoVectoredBufMut>(&self, bufs: V) -> BufResult<usize, V> {
+                self.socket.recv_vectored(bufs).await
+            }
+
+            /// As [`read`](Self::read), but leaves the bytes in the stream.
+            ///
+            /// # Errors
+            ///
+            /// Those of [`read`](Self::read).
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping it loses nothing.
+            pub async fn peek<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
+                self.socket.peek(buf).await
+            }
+
+            /// Sends what the socket takes of `buf`; returns the number of bytes.
+            ///
+            /// # Errors
+            ///
+            /// Those of send(2). A stream that the peer has closed gives `BrokenPipe`, and no signal.
+            ///
+            /// # Cancel safety
+            ///
+            /// A dropped write may have been sent, or sent in part; writes after it wait until that is settled.
+            pub fn write<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
+                self.socket.send(buf)
+            }
+
+            /// Sends all of `buf`.
+            ///
+            /// # Errors
+            ///
+            /// Those of [`write`](Self::write), and `WriteZero` if the socket takes no more; how much was sent by then is not
+            /// told.
+            ///
+            /// # Cancel safety
+            ///
+            /// As for [`write`](Self::write).
+            pub async fn write_all<B: IoBuf>(&self, buf: B) -> BufResult<(), B> {
+                self.socket.send_all(buf).await
+            }
+
+            /// Sends what the socket takes of several buffers; returns the number of bytes.
+            ///
+            /// # Errors
+            ///
+            /// Those of [`write`](Self::write).
+            ///
+            /// # Cancel safety
+            ///
+            /// As for [`write`](Self::write).
+            pub async fn write_vectored<V: IoVectoredBuf>(&self, bufs: V) -> BufResult<usize, V> {
+                self.socket.send_vectored(bufs).await
+            }
+
+            /// Sends all of several buffers.
+            ///
+            /// # Errors
+            ///
+            /// Those of [`write_all`](Self::write_all).
+            ///
+            /// # Cancel safety
+            ///
+            /// As for [`write`](Self::write).
+            pub async fn write_all_vectored<V: IoVectoredBuf>(&self, bufs: V) -> BufResult<(), V> {
+                self.socket.send_all_vectored(bufs).await
+            }
+
+            /// Ends one direction of the stream, or both; see shutdown(2).
+            ///
+            /// # Errors
+            ///
+            /// Those of shutdown(2).
+            pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+                self.socket.shutdown(how)
+            }
+
+            /// Cancels what is in flight on the stream, waits until that has ended, and closes it.
+            ///
+            /// Dropping the stream closes it, too, when its last operation has ended.
+            ///
+            /// # Errors
+            ///
+            /// Those of close(2).
+            pub async fn close(self) -> io::Result<()> {
+                self.socket.close().await
+            }
+
+            /// Splits the stream into two halves that different tasks of this thread can own.
+            pub fn into_split(self) -> (OwnedReadHalf<Self>, OwnedWriteHalf<Self>) {
+                split(self)
+            }
+
+            /// The error that the socket has pending, which is cleared (`SO_ERROR`).
+            ///
+            /// # Errors
+            ///
+            /// Those of getsockopt(2).
+            pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+                self.socket.options().take_error()
+            }
+        }
+
+        impl AsyncRead for &$stream {
+            async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+                self.socket.recv(buf).await
+            }
+
+            async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
+                self.socket.recv_vectored(bufs).await
+            }
+        }
+
+        impl AsyncRead for $stream {
+            async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+                self.socket.recv(buf).await
+            }
+
+            async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
+                self.socket.recv_vectored(bufs).await
+            }
+        }
+
+        impl AsyncWrite for &$stream {
+            async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+                self.socket.send(buf).await
+            }
+
+            async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
+                self.socket.send_vectored(bufs).await
+            }
+
+            /// There is nothing to flush: what was written is the kernel's.
+            async fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+
+            async fn shutdown(&mut self) -> io::Result<()> {
+                self.socket.shutdown(Shutdown::Write)
+            }
+        }
+
+        impl AsyncWrite for $stream {
+            async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+                self.socket.send(buf).await
+            }
+
+            async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
+                self.socket.send_vectored(bufs).await
+            }
+
+            /// There is nothing to flush: what was written is the kernel's.
+            async fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+
+            async fn shutdown(&mut self) -> io::Result<()> {
+                self.socket.shutdown(Shutdown::Write)
+            }
+        }
+
+        impl SplitStream for $stream {
+            fn shutdown_write(&self) {
+                // A peer that is gone already is no news to a half that goes, too.
+                let _ = self.socket.shutdown(Shutdown::Write);
+            }
+        }
+
+        descriptor!($stream);
+    };
+}
+
+/// The descriptor of a type whose socket is `self.socket`.
+macro_rules! descriptor {
+    ($kind:ident) => {
+        impl AsFd for $kind {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.socket.as_fd()
+            }
+        }
+
+        impl AsRawFd for $kind {
+            fn as_raw_fd(&self) -> RawFd {
+                self.socket.as_raw_fd()
+            }
+        }
+
+        impl From<OwnedFd> for $kind {
+            /// Takes a descriptor over, and puts it into blocking mode: waiting is the kernel's part. That it is of
+            /// this kind is up to the caller, as in std.
+            fn from(fd: OwnedFd) -> Self {
+                $kind {
+                    socket: Socket::adopt(fd),
+                }
+            }
+        }
+
+        impl TryFrom<$kind> for OwnedFd {
+            type Error = io::Error;
+
+            /// Gives the descriptor up.
+            ///
+            /// # Errors
+            ///
+            /// `ResourceBusy` while operations are in flight on it; they and it end as if dropped.
+            fn try_from(from: $kind) -> io::Result<OwnedFd> {
+                from.socket.into_owned()
+            }
+        }
+    };
+}
+
+pub(super) use {descriptor, stream_methods};

@@ -1,0 +1,149 @@
+//! A TCP server's socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use socket2::{Domain, Protocol, Type};
+
+use super::addr::{ToSocketAddrs, lookup_host_blocking};
+use super::socket::{Connections, Socket};
+use super::stream::descriptor;
+use super::tcp_stream::TcpStream;
+
+/// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+pub(super) const BACKLOG: i32 = 4096;
+
+/// A socket that accepts TCP connections.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn serve(_: saferring::net::TcpStream) {}
+/// # fn main() -> std::io::Result<()> {
+/// # saferring::runtime::Runtime::new()?.block_on(async {
+/// use futures_util::StreamExt;
+/// use saferring::net::TcpListener;
+///
+/// let listener = TcpListener::bind("127.0.0.1:7000")?;
+/// let mut incoming = listener.incoming();
+/// while let Some(stream) = incoming.next().await.transpose()? {
+///     saferring::spawn(serve(stream));
+/// }
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TcpListener {
+    socket: Socket,
+}
+
+descriptor!(TcpListener);
+
+impl TcpListener {
+    /// Binds to `addr` and listens, with `SO_REUSEADDR` as std and tokio set it. Port 0 lets the system choose
+    /// ([`local_addr`](TcpListener::local_addr) tells). Of several addresses the first that can be bound is taken.
+    ///
+    /// A host name is looked up on the calling thread; [`lookup_host`](super::lookup_host) does not block.
+    ///
+    /// # Errors
+    ///
+    /// Those of the look-up, and of socket(2), bind(2) and listen(2) for the last address tried.
+    pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
+        super::first(lookup_host_blocking(addr)?, |addr| {
+            let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+            socket.options().set_reuse_address(true)?;
+            socket.options().bind(&addr.into())?;
+            socket.options().listen(BACKLOG)?;
+            Ok(TcpListener { socket })
+        })
+    }
+
+    /// Accepts one connection; returns it with the peer's address.
+    ///
+    /// # Errors
+    ///
+    /// Those of accept(2). With `EMFILE` (no descriptor is free) the connection stays in the queue.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses no connection: one that is accepted nevertheless is kept for the next call.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (socket, addr) = self.socket.accept().await?;
+        let stream = TcpStream { socket };
+        let addr = match addr {
+            Some(addr) => super::inet(addr)?,
+            None => stream.peer_addr()?,
+        };
+        Ok((stream, addr))
+    }
+
+    /// The connections as a stream, by one request to the kernel for all of them. It never ends; after an error it can
+    /// be polled on.
+    ///
+    /// When it is dropped, connections that it had accepted and not yielded are kept for the next accept.
+    ///
+    /// # Kernel
+    ///
+    /// One multishot accept since 5.19; before that one accept after the other.
+    pub fn incoming(&self) -> Incoming {
+        Incoming(self.socket.incoming())
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        super::inet(self.socket.options().local_addr()?)
+    }
+
+    /// Takes over a listener of std.
+    pub fn from_std(listener: std::net::TcpListener) -> Self {
+        OwnedFd::from(listener).into()
+    }
+
+    /// Gives the listener to std, in blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy` while operations are in flight on it.
+    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
+        OwnedFd::try_from(self).map(Into::into)
+    }
+
+    /// Cancels what is in flight on the listener, waits until that has ended and its streams of connections are
+    /// dropped, and closes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of close(2).
+    pub async fn close(self) -> io::Result<()> {
+        self.socket.close().await
+    }
+}
+
+impl From<std::net::TcpListener> for TcpListener {
+    fn from(listener: std::net::TcpListener) -> Self {
+        Self::from_std(listener)
+    }
+}
+
+/// The connections of [`TcpListener::incoming`].
+#[derive(Debug)]
+#[must_use = "a stream does nothing until it is polled"]
+pub struct Incoming(Connections);
+
+impl Stream for Incoming {
+    type Item = io::Result<TcpStream>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = Pin::new(&mut self.0).poll_next(cx);
+        next.map(|item| item.map(|accepted| accepted.map(|socket| TcpStream { socket })))
+    }
+}

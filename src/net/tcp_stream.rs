@@ -1,0 +1,176 @@
+//! A TCP connection.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Type};
+
+use super::addr::{ToSocketAddrs, lookup_host, try_each};
+use super::socket::Socket;
+use super::split::{OwnedReadHalf, OwnedWriteHalf, SplitStream, split};
+use super::stream::{descriptor, stream_methods};
+use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+use crate::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use crate::op::{self, Op};
+
+/// A TCP connection; see tcp(7).
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # saferring::runtime::Runtime::new()?.block_on(async {
+/// use saferring::net::{TcpListener, TcpStream};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let client = TcpStream::connect(listener.local_addr()?).await?;
+/// let (server, _peer) = listener.accept().await?;
+///
+/// let (sent, _) = client.write_all("hello").await;
+/// sent?;
+/// let (received, data) = server.read(Vec::with_capacity(64)).await;
+/// received?;
+/// assert_eq!(data, b"hello");
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TcpStream {
+    pub(super) socket: Socket,
+}
+
+stream_methods!(TcpStream);
+
+impl TcpStream {
+    /// Connects to `addr`. Of several addresses the first that answers is taken.
+    ///
+    /// # Errors
+    ///
+    /// Those of the look-up and of connect(2), for the last address tried.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it closes the connection, if it was made.
+    pub async fn connect(addr: impl ToSocketAddrs) -> io::Result<Self> {
+        let addrs = lookup_host(addr).await?;
+        try_each(addrs, async |addr| Self::connect_to(addr, None).await).await
+    }
+
+    /// Connects to `addr` within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` if the time is over, and those of connect(2).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`connect`](TcpStream::connect).
+    pub async fn connect_timeout(addr: SocketAddr, timeout: Duration) -> io::Result<Self> {
+        Self::connect_to(addr, Some(timeout)).await
+    }
+
+    async fn connect_to(addr: SocketAddr, timeout: Option<Duration>) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+        let mut connect = socket.connect(addr.into());
+        if let Some(timeout) = timeout {
+            connect = connect.timeout(timeout);
+        }
+        connect.await?;
+        Ok(TcpStream { socket })
+    }
+
+    /// Takes over a connection of std.
+    pub fn from_std(stream: std::net::TcpStream) -> Self {
+        OwnedFd::from(stream).into()
+    }
+
+    /// Gives the connection to std, in blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy` while operations are in flight on it.
+    pub fn into_std(self) -> io::Result<std::net::TcpStream> {
+        OwnedFd::try_from(self).map(Into::into)
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        super::inet(self.socket.options().local_addr()?)
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// Those of getpeername(2).
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        super::inet(self.socket.options().peer_addr()?)
+    }
+
+    /// Whether small writes are sent at once instead of being gathered (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.socket.options().tcp_nodelay()
+    }
+
+    /// Sets `TCP_NODELAY`.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.socket.options().set_tcp_nodelay(nodelay)
+    }
+
+    /// How long a close waits for unsent data (`SO_LINGER`).
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        self.socket.options().linger()
+    }
+
+    /// Sets `SO_LINGER`.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.socket.options().set_linger(linger)
+    }
+
+    /// The time to live of packets (`IP_TTL`).
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.socket.options().ttl_v4()
+    }
+
+    /// Sets `IP_TTL`.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.socket.options().set_ttl_v4(ttl)
+    }
+}
+
+impl From<std::net::TcpStream> for TcpStream {
+    fn from(stream: std::net::TcpStream) -> Self {
+        Self::from_std(stream)
+    }
+}

@@ -1,0 +1,268 @@
+//! A UDP socket.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use socket2::{Domain, Protocol, Type};
+
+use super::addr::{ToSocketAddrs, lookup_host, lookup_host_blocking, try_each};
+use super::socket::Socket;
+use super::stream::descriptor;
+use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::op::{self, Op};
+
+/// A UDP socket; see udp(7).
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # saferring::runtime::Runtime::new()?.block_on(async {
+/// use saferring::net::UdpSocket;
+///
+/// let a = UdpSocket::bind("127.0.0.1:0")?;
+/// let b = UdpSocket::bind("127.0.0.1:0")?;
+/// let (sent, _) = a.send_to("ping", b.local_addr()?).await;
+/// sent?;
+/// let (received, data) = b.recv_from(Vec::with_capacity(64)).await;
+/// assert_eq!(received?, (4, a.local_addr()?));
+/// assert_eq!(data, b"ping");
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct UdpSocket {
+    socket: Socket,
+}
+
+descriptor!(UdpSocket);
+
+impl UdpSocket {
+    /// Binds to `addr`; port 0 lets the system choose.
+    ///
+    /// A host name is looked up on the calling thread; [`lookup_host`](super::lookup_host) does not block.
+    ///
+    /// # Errors
+    ///
+    /// Those of the look-up, and of socket(2) and bind(2) for the last address tried.
+    pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
+        super::first(lookup_host_blocking(addr)?, |addr| {
+            let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+            socket.options().bind(&addr.into())?;
+            Ok(UdpSocket { socket })
+        })
+    }
+
+    /// Fixes the peer, for [`send`](UdpSocket::send) and [`recv`](UdpSocket::recv).
+    ///
+    /// # Errors
+    ///
+    /// Those of the look-up and of connect(2).
+    pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
+        let addrs = lookup_host(addr).await?;
+        try_each(addrs, async |addr| self.socket.connect(addr.into()).await).await
+    }
+
+    /// Sends one datagram to the connected peer; returns the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of send(2).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped send may have been sent.
+    pub fn send<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
+        self.socket.send(buf)
+    }
+
+    /// Receives one datagram from the connected peer; returns the number of bytes. What does not fit into the buffer
+    /// is lost.
+    ///
+    /// # Errors
+    ///
+    /// Those of recv(2); `InvalidInput` if the buffer has no room.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses no datagram: one that arrives nevertheless is kept for the next receive.
+    pub fn recv<B: IoBufMut>(&self, buf: B) -> Op<op::Recv<B>> {
+        self.socket.recv(buf)
+    }
+
+    /// Sends one datagram to `addr`; returns the number of bytes. Of several addresses the first is taken.
+    ///
+    /// # Errors
+    ///
+    /// Those of the look-up and of sendmsg(2).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped send may have been sent.
+    pub async fn send_to<B: IoBuf>(&self, buf: B, addr: impl ToSocketAddrs) -> BufResult<usize, B> {
+        match lookup_host(addr).await.map(|mut addrs| addrs.next()) {
+            Ok(Some(addr)) => self.socket.send_to(buf, addr.into()).await,
+            Ok(None) => (
+                Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "no address was given",
+                )),
+                buf,
+            ),
+            Err(error) => (Err(error), buf),
+        }
+    }
+
+    /// Receives one datagram; returns the number of bytes and the sender. What does not fit into the buffer is lost.
+    ///
+    /// # Errors
+    ///
+    /// Those of recvmsg(2); `InvalidInput` if the buffer has no room.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses no datagram: one that arrives nevertheless is kept for the next receive.
+    pub async fn recv_from<B: IoBufMut>(&self, buf: B) -> BufResult<(usize, SocketAddr), B> {
+        let (received, buf) = self.socket.recv_from(buf).await;
+        (received.and_then(with_sender), buf)
+    }
+
+    /// As [`recv_from`](UdpSocket::recv_from), but leaves the datagram in the socket.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`recv_from`](UdpSocket::recv_from).
+    pub async fn peek_from<B: IoBufMut>(&self, buf: B) -> BufResult<(usize, SocketAddr), B> {
+        let (received, buf) = self.socket.peek_from(buf).await;
+        (received.and_then(with_sender), buf)
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        super::inet(self.socket.options().local_addr()?)
+    }
+
+    /// The address it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// Those of getpeername(2).
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        super::inet(self.socket.options().peer_addr()?)
+    }
+
+    /// Whether it may send to broadcast addresses (`SO_BROADCAST`).
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
+    pub fn broadcast(&self) -> io::Result<bool> {
+        self.socket.options().broadcast()
+    }
+
+    /// Sets `SO_BROADCAST`.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
+    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
+        self.socket.options().set_broadcast(broadcast)
+    }
+
+    /// The time to live of packets (`IP_TTL`).
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2).
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.socket.options().ttl_v4()
+    }
+
+    /// Sets `IP_TTL`.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.socket.options().set_ttl_v4(ttl)
+    }
+
+    /// Joins an IPv4 multicast group on the interface with the address `interface`.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
+    pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.socket.options().join_multicast_v4(&group, &interface)
+    }
+
+    /// Leaves an IPv4 multicast group.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
+    pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.socket.options().leave_multicast_v4(&group, &interface)
+    }
+
+    /// Joins an IPv6 multicast group on the interface with the index `interface`.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
+    pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.socket.options().join_multicast_v6(group, interface)
+    }
+
+    /// Leaves an IPv6 multicast group.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2).
+    pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.socket.options().leave_multicast_v6(group, interface)
+    }
+
+    /// Takes over a socket of std.
+    pub fn from_std(socket: std::net::UdpSocket) -> Self {
+        OwnedFd::from(socket).into()
+    }
+
+    /// Gives the socket to std, in blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy` while operations are in flight on it.
+    pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
+        OwnedFd::try_from(self).map(Into::into)
+    }
+
+    /// Cancels what is in flight on the socket, waits until that has ended, and closes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of close(2).
+    pub async fn close(self) -> io::Result<()> {
+        self.socket.close().await
+    }
+}
+
+impl From<std::net::UdpSocket> for UdpSocket {
+    fn from(socket: std::net::UdpSocket) -> Self {
+        Self::from_std(socket)
+    }
+}
+
+/// A datagram always has a sender.
+fn with_sender((n, from): (usize, Option<socket2::SockAddr>)) -> io::Result<(usize, SocketAddr)> {
+    match from {
+        Some(from) => Ok((n, super::inet(from)?)),
+        None => Err(io::Error::other("the datagram came without a sender")),
+    }
+}

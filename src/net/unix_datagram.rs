@@ -1,0 +1,180 @@
+//! A Unix datagram socket.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::SocketAddr;
+use std::path::Path;
+
+use socket2::{Domain, SockAddr, Type};
+
+use super::socket::Socket;
+use super::stream::descriptor;
+use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::op::{self, Op};
+
+/// A datagram socket between processes of one machine; see unix(7). Datagrams are neither lost nor reordered.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # saferring::runtime::Runtime::new()?.block_on(async {
+/// use saferring::net::UnixDatagram;
+///
+/// let (a, b) = UnixDatagram::pair()?;
+/// a.send("ping").await.0?;
+/// let (received, data) = b.recv(Vec::with_capacity(64)).await;
+/// received?;
+/// assert_eq!(data, b"ping");
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct UnixDatagram {
+    socket: Socket,
+}
+
+descriptor!(UnixDatagram);
+
+impl UnixDatagram {
+    /// A socket without an address.
+    ///
+    /// # Errors
+    ///
+    /// Those of socket(2).
+    pub fn unbound() -> io::Result<Self> {
+        let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+        Ok(UnixDatagram { socket })
+    }
+
+    /// A socket with the address `path`, which must not exist.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` if the path exists, `InvalidInput` if it is too long for an address, and those of bind(2).
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
+        let bound = Self::unbound()?;
+        bound.socket.options().bind(&SockAddr::unix(path)?)?;
+        Ok(bound)
+    }
+
+    /// Two sockets, connected with each other.
+    ///
+    /// # Errors
+    ///
+    /// Those of socketpair(2).
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (a, b) = std::os::unix::net::UnixDatagram::pair()?;
+        Ok((Self::from_std(a), Self::from_std(b)))
+    }
+
+    /// Fixes the peer, for [`send`](UnixDatagram::send).
+    ///
+    /// # Errors
+    ///
+    /// Those of connect(2).
+    pub async fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        self.socket.connect(SockAddr::unix(path)?).await
+    }
+
+    /// Sends one datagram to the connected peer; returns the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of send(2).
+    pub fn send<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
+        self.socket.send(buf)
+    }
+
+    /// Receives one datagram; returns the number of bytes. What does not fit into the buffer is lost.
+    ///
+    /// # Errors
+    ///
+    /// Those of recv(2); `InvalidInput` if the buffer has no room.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses no datagram: one that arrives nevertheless is kept for the next receive.
+    pub fn recv<B: IoBufMut>(&self, buf: B) -> Op<op::Recv<B>> {
+        self.socket.recv(buf)
+    }
+
+    /// Sends one datagram to the socket at `path`; returns the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the path is too long for an address, and those of sendmsg(2).
+    pub async fn send_to<B: IoBuf>(&self, buf: B, path: impl AsRef<Path>) -> BufResult<usize, B> {
+        match SockAddr::unix(path) {
+            Ok(addr) => self.socket.send_to(buf, addr).await,
+            Err(error) => (Err(error), buf),
+        }
+    }
+
+    /// Receives one datagram; returns the number of bytes and the sender, if that has an address.
+    ///
+    /// # Errors
+    ///
+    /// Those of recvmsg(2); `InvalidInput` if the buffer has no room.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`recv`](UnixDatagram::recv).
+    pub async fn recv_from<B: IoBufMut>(
+        &self,
+        buf: B,
+    ) -> BufResult<(usize, Option<SocketAddr>), B> {
+        let (received, buf) = self.socket.recv_from(buf).await;
+        let received = received.map(|(n, from)| (n, from.and_then(|from| from.as_unix())));
+        (received, buf)
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        super::unix(&self.socket.options().local_addr()?)
+    }
+
+    /// Ends one direction of the socket, or both; see shutdown(2).
+    ///
+    /// # Errors
+    ///
+    /// Those of shutdown(2).
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
+    }
+
+    /// Takes over a socket of std.
+    pub fn from_std(socket: std::os::unix::net::UnixDatagram) -> Self {
+        OwnedFd::from(socket).into()
+    }
+
+    /// Gives the socket to std, in blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy` while operations are in flight on it.
+    pub fn into_std(self) -> io::Result<std::os::unix::net::UnixDatagram> {
+        OwnedFd::try_from(self).map(Into::into)
+    }
+
+    /// Cancels what is in flight on the socket, waits until that has ended, and closes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of close(2).
+    pub async fn close(self) -> io::Result<()> {
+        self.socket.close().await
+    }
+}
+
+impl From<std::os::unix::net::UnixDatagram> for UnixDatagram {
+    fn from(socket: std::os::unix::net::UnixDatagram) -> Self {
+        Self::from_std(socket)
+    }
+}

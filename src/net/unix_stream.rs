@@ -1,0 +1,107 @@
+//! A Unix stream connection.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::SocketAddr;
+use std::path::Path;
+
+use socket2::{Domain, SockAddr, Type};
+
+use super::socket::Socket;
+use super::split::{OwnedReadHalf, OwnedWriteHalf, SplitStream, split};
+use super::stream::{descriptor, stream_methods};
+use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+use crate::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use crate::op::{self, Op};
+
+/// A connection between processes of one machine; see unix(7).
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # saferring::runtime::Runtime::new()?.block_on(async {
+/// use saferring::net::UnixStream;
+///
+/// let (a, b) = UnixStream::pair()?;
+/// let (sent, _) = a.write_all("hello").await;
+/// sent?;
+/// let (received, data) = b.read([0; 16]).await;
+/// assert_eq!(&data[..received?], b"hello");
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct UnixStream {
+    pub(super) socket: Socket,
+}
+
+stream_methods!(UnixStream);
+
+impl UnixStream {
+    /// Connects to the socket at `path`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the path is too long for an address, and those of connect(2).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it closes the connection, if it was made.
+    pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
+        let addr = SockAddr::unix(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.connect(addr).await?;
+        Ok(UnixStream { socket })
+    }
+
+    /// Two streams, connected with each other.
+    ///
+    /// # Errors
+    ///
+    /// Those of socketpair(2).
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (a, b) = std::os::unix::net::UnixStream::pair()?;
+        Ok((Self::from_std(a), Self::from_std(b)))
+    }
+
+    /// Takes over a connection of std.
+    pub fn from_std(stream: std::os::unix::net::UnixStream) -> Self {
+        OwnedFd::from(stream).into()
+    }
+
+    /// Gives the connection to std, in blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy` while operations are in flight on it.
+    pub fn into_std(self) -> io::Result<std::os::unix::net::UnixStream> {
+        OwnedFd::try_from(self).map(Into::into)
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        super::unix(&self.socket.options().local_addr()?)
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// Those of getpeername(2).
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        super::unix(&self.socket.options().peer_addr()?)
+    }
+}
+
+impl From<std::os::unix::net::UnixStream> for UnixStream {
+    fn from(stream: std::os::unix::net::UnixStream) -> Self {
+        Self::from_std(stream)
+    }
+}
