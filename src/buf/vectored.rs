@@ -1,6 +1,7 @@
 //! Several buffers in one operation.
 
 use std::ptr;
+use std::slice;
 
 use super::{IoBuf, IoBufMut};
 
@@ -42,6 +43,23 @@ pub unsafe trait IoVectoredBuf: 'static {
         let mut total = 0usize;
         self.for_each_buf(|_, len| total = total.saturating_add(len));
         total
+    }
+
+    /// Calls `f` with the bytes of each buffer, in order.
+    ///
+    /// ```
+    /// use saferring::buf::IoVectoredBuf;
+    ///
+    /// let mut flat = Vec::new();
+    /// ("one", *b", ", vec![b'2']).for_each_slice(|bytes| flat.extend_from_slice(bytes));
+    /// assert_eq!(flat, b"one, 2");
+    /// ```
+    fn for_each_slice(&self, mut f: impl FnMut(&[u8])) {
+        self.for_each_buf(|ptr, len| {
+            // SAFETY: by the contract `len` initialised bytes from `ptr` on, which is not null, in one allocation, that
+            // nobody writes to while `self` is borrowed; `f` cannot keep the slice beyond its call.
+            f(unsafe { slice::from_raw_parts(ptr, len) });
+        });
     }
 }
 

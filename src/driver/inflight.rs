@@ -54,7 +54,7 @@ impl<W> Inner<W> {
         keys.into_iter()
             .filter_map(|key| {
                 let fd = self.fd_of(key);
-                let head = self.slots.head(key)?;
+                let head = self.slots.head(key);
                 let code = head.vtable?.code;
                 Some(InFlightOp {
                     code,
@@ -69,14 +69,11 @@ impl<W> Inner<W> {
     }
 
     /// The descriptor that an operation in flight works on, or -1.
-    pub(super) fn fd_of(&mut self, key: Key) -> RawFd {
-        let payload = self.slots.payload(key);
-        let Some(head) = self.slots.head(key) else {
-            return -1;
-        };
+    pub(super) fn fd_of(&mut self, key: Key<W>) -> RawFd {
+        let head = self.slots.head(key);
         match head.vtable.and_then(|vtable| vtable.multishot_fd) {
             // SAFETY: the operation is in flight, so its payload holds what the vtable was made for.
-            Some(multishot_fd) => unsafe { multishot_fd(payload) },
+            Some(multishot_fd) => unsafe { multishot_fd(key.payload()) },
             None => head.b as RawFd,
         }
     }

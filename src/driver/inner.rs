@@ -80,7 +80,7 @@ impl<W> Inner<W> {
     }
 
     /// Queues a cancel behind everything pushed so far, so that it cannot overtake its target.
-    pub(super) fn push_cancel(&mut self, key: Key) {
+    pub(super) fn push_cancel(&mut self, key: Key<W>) {
         let mut entry = Entry::from(opcode::AsyncCancel::new(key.user_data()).build());
         entry.set_user_data(IGNORED);
         // SAFETY: a cancel points to nothing.
@@ -138,17 +138,17 @@ impl<W> Inner<W> {
         if cqe.user_data() == IGNORED {
             return Some(Event::Handled);
         }
-        let key = Key::from_user_data(cqe.user_data());
-        let Some(head) = self.slots.head(key) else {
+        let Some(key) = self.slots.find(cqe.user_data()) else {
             self.counters.stale += 1;
             return Some(Event::Handled);
         };
+        let head = self.slots.head(key);
         let Some(vtable) = head.vtable else {
             return Some(Event::Handled);
         };
         let last = !cqe.has_more();
         match head.state {
-            State::InFlight if vtable.multishot_fd.is_some() => {
+            State::InFlight if head.is_multishot() => {
                 let waiter = head.waiter.take();
                 if last {
                     head.state = State::Complete;
@@ -170,12 +170,7 @@ impl<W> Inner<W> {
                     self.slots.in_flight -= 1;
                     self.slots.orphans -= 1;
                 }
-                Some(Event::Abandoned(Abandoned {
-                    key,
-                    vtable,
-                    payload: self.slots.payload(key),
-                    cqe,
-                }))
+                Some(Event::Abandoned(Abandoned { key, vtable, cqe }))
             }
             State::Free | State::Reserved | State::Complete => {
                 self.counters.stale += 1;
@@ -185,15 +180,13 @@ impl<W> Inner<W> {
     }
 
     /// Appends a completion to the queue of its multishot operation.
-    fn enqueue(&mut self, key: Key, cqe: Completion) {
+    fn enqueue(&mut self, key: Key<W>, cqe: Completion) {
         let node = self.queued.insert(Queued {
             result: cqe.raw_result(),
             flags: cqe.flags(),
             next: NONE,
         });
-        let Some(head) = self.slots.head(key) else {
-            return;
-        };
+        let head = self.slots.head(key);
         let last = std::mem::replace(&mut head.b, node as u32);
         head.queued = head.queued.saturating_add(1);
         let full = head.queued == QUEUED_MAX;
@@ -209,8 +202,8 @@ impl<W> Inner<W> {
     }
 
     /// Takes the first completion out of the queue of a multishot operation.
-    pub(super) fn dequeue(&mut self, key: Key) -> Option<Completion> {
-        let head = self.slots.head(key)?;
+    pub(super) fn dequeue(&mut self, key: Key<W>) -> Option<Completion> {
+        let head = self.slots.head(key);
         let last = head.b;
         if last == NONE {
             return None;

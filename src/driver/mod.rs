@@ -23,7 +23,6 @@ use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 pub use inflight::InFlightOp;
@@ -42,29 +41,28 @@ pub(crate) enum Event<W> {
     /// Wake whoever waits.
     Wake(W),
     /// Give the answer to an operation that nobody waits for.
-    Abandoned(Abandoned),
+    Abandoned(Abandoned<W>),
     /// Nothing.
     Handled,
 }
 
 /// An orphan and its completion.
-pub(crate) struct Abandoned {
-    key: Key,
+pub(crate) struct Abandoned<W> {
+    key: Key<W>,
     vtable: &'static OpVTable,
-    payload: NonNull<Payload>,
     cqe: Completion,
 }
 
-impl Abandoned {
+impl<W> Abandoned<W> {
     /// Runs the operation's own ending. It may run user code (the drop of a buffer), so no borrow is held, and a
     /// panic in there stays in there: it belongs to no task.
-    pub(crate) fn run<W>(self, driver: &Driver<W>) {
+    pub(crate) fn run(self, driver: &Driver<W>) {
         let last = !self.cqe.has_more();
         // SAFETY: `next_event` took this from a cell in state `Orphan`, whose payload holds the operation that
         // `vtable` was made for; nobody else reaches it, for its future is gone, and the kernel is done with it if
         // `last`. With `last` the operation moves out, and the cell is released right after.
         let ended = catch_unwind(AssertUnwindSafe(|| unsafe {
-            (self.vtable.abandon)(self.payload, self.cqe, last);
+            (self.vtable.abandon)(self.key.payload(), self.cqe, last);
         }));
         if last {
             driver.release(self.key);
@@ -125,11 +123,10 @@ impl<W> Driver<W> {
     /// Hands out a cell for an operation. `None` if the table is full, at 67 million operations, or the driver is shut
     /// down.
     #[inline]
-    pub(crate) fn reserve(&self, vtable: &'static OpVTable) -> Option<(Key, NonNull<Payload>)> {
+    pub(crate) fn reserve(&self, vtable: &'static OpVTable) -> Option<Key<W>> {
         self.with(|inner| {
             inner.ring.as_ref()?;
-            let key = inner.slots.reserve(vtable)?;
-            Some((key, inner.slots.payload(key)))
+            inner.slots.reserve(vtable)
         })
     }
 
@@ -140,7 +137,7 @@ impl<W> Driver<W> {
     /// `key` was reserved and not submitted before. Its payload holds the operation that `entry` was made from, and all
     /// that the entry points to stays valid and untouched until the operation's final completion.
     #[inline]
-    pub(crate) unsafe fn submit(&self, key: Key, mut entry: Entry, owner: Owner<W>) {
+    pub(crate) unsafe fn submit(&self, key: Key<W>, mut entry: Entry, owner: Owner<W>) {
         let fd = entry.fd();
         entry.set_user_data(key.user_data());
         self.with(|inner| {
@@ -149,22 +146,18 @@ impl<W> Driver<W> {
                 Owner::Nobody => (true, None),
                 Owner::Future(waiter) => (false, waiter),
             };
-            if let Some(head) = inner.slots.head(key) {
-                debug_assert_eq!(head.state, State::Reserved);
-                head.state = if orphan {
-                    State::Orphan
-                } else {
-                    State::InFlight
-                };
-                head.a = now;
-                if head
-                    .vtable
-                    .is_some_and(|vtable| vtable.multishot_fd.is_none())
-                {
-                    head.b = fd as u32;
-                }
-                head.waiter = waiter;
+            let head = inner.slots.head(key);
+            debug_assert_eq!(head.state, State::Reserved);
+            head.state = if orphan {
+                State::Orphan
+            } else {
+                State::InFlight
+            };
+            head.a = now;
+            if !head.is_multishot() {
+                head.b = fd as u32;
             }
+            head.waiter = waiter;
             inner.slots.in_flight += 1;
             inner.slots.orphans += u32::from(orphan);
             // SAFETY: the caller's promise.
@@ -172,46 +165,44 @@ impl<W> Driver<W> {
         });
     }
 
-    /// Where the operation `key` is kept. The key must be in the table.
-    #[inline]
-    pub(crate) fn payload(&self, key: Key) -> NonNull<Payload> {
-        self.with(|inner| inner.slots.payload(key))
-    }
-
     /// Frees the cell of an operation that was taken out.
     #[inline]
-    pub(crate) fn release(&self, key: Key) {
+    pub(crate) fn release(&self, key: Key<W>) {
         self.with(|inner| inner.slots.release(key));
     }
 
     /// The completion of the single-shot operation `key`, if it has arrived.
     #[inline]
-    pub(crate) fn completion(&self, key: Key) -> Option<Completion> {
+    pub(crate) fn completion(&self, key: Key<W>) -> Option<Completion> {
         self.with(|inner| {
-            let head = inner.slots.head(key)?;
+            let head = inner.slots.head(key);
             (head.state == State::Complete).then(|| Completion::new(0, head.a as i32, head.b))
         })
     }
 
     /// Leaves `waiter` to be woken by the next completion of `key`; gives back the one that it replaces.
     #[inline]
-    pub(crate) fn set_waiter(&self, key: Key, waiter: W) -> Option<W> {
-        self.with(|inner| match inner.slots.head(key) {
-            Some(head) if head.state == State::InFlight => head.waiter.replace(waiter),
-            _ => Some(waiter),
+    pub(crate) fn set_waiter(&self, key: Key<W>, waiter: W) -> Option<W> {
+        self.with(|inner| {
+            let head = inner.slots.head(key);
+            if head.state == State::InFlight {
+                head.waiter.replace(waiter)
+            } else {
+                Some(waiter)
+            }
         })
     }
 
     /// The next completion that a multishot operation has waiting. Once the last is taken (it has no more), the
     /// operation can be taken out.
-    pub(crate) fn pop_queued(&self, key: Key) -> Option<Completion> {
+    pub(crate) fn pop_queued(&self, key: Key<W>) -> Option<Completion> {
         self.with(|inner| inner.dequeue(key))
     }
 
     /// Tells the driver that the future of `key` is gone.
-    pub(crate) fn orphan(&self, key: Key) -> Option<Orphaned<W>> {
+    pub(crate) fn orphan(&self, key: Key<W>) -> Option<Orphaned<W>> {
         self.with(|inner| {
-            let head = inner.slots.head(key)?;
+            let head = inner.slots.head(key);
             match head.state {
                 State::InFlight => {
                     head.state = State::Orphan;
@@ -231,13 +222,9 @@ impl<W> Driver<W> {
     }
 
     /// Asks the kernel to cancel `key`; its completion tells how that ended.
-    pub(crate) fn cancel(&self, key: Key) {
+    pub(crate) fn cancel(&self, key: Key<W>) {
         self.with(|inner| {
-            if inner
-                .slots
-                .head(key)
-                .is_some_and(|head| head.state == State::InFlight)
-            {
+            if inner.slots.head(key).state == State::InFlight {
                 inner.push_cancel(key);
             }
         });

@@ -28,23 +28,39 @@ pub(crate) struct OpVTable {
     pub(crate) multishot_fd: Option<unsafe fn(payload: NonNull<Payload>) -> RawFd>,
 }
 
-/// Names one operation for as long as it is in the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
+/// Names one operation, and where it is, from `reserve` to `release`. Whoever holds a key keeps the table alive.
+pub(crate) struct Key<W> {
+    slot: NonNull<Slot<W>>,
     index: u32,
     generation: u32,
 }
 
-impl Key {
-    pub(crate) fn from_user_data(user_data: u64) -> Self {
-        Key {
-            index: user_data as u32,
-            generation: (user_data >> 32) as u32,
-        }
-    }
-
+impl<W> Key<W> {
+    /// What the kernel gives back with each completion.
+    #[inline]
     pub(crate) fn user_data(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// Where the operation is kept.
+    #[inline]
+    pub(crate) fn payload(self) -> NonNull<Payload> {
+        // SAFETY: the cell is allocated while its table lives; only the address of a field is taken.
+        unsafe { NonNull::new_unchecked(&raw mut (*self.slot.as_ptr()).payload) }
+    }
+}
+
+impl<W> Clone for Key<W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W> Copy for Key<W> {}
+
+impl<W> fmt::Debug for Key<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.index, self.generation)
     }
 }
 
@@ -74,6 +90,13 @@ pub(super) struct Head<W> {
     pub(super) b: u32,
     pub(super) waiter: Option<W>,
     pub(super) vtable: Option<&'static OpVTable>,
+}
+
+impl<W> Head<W> {
+    pub(super) fn is_multishot(&self) -> bool {
+        self.vtable
+            .is_some_and(|vtable| vtable.multishot_fd.is_some())
+    }
 }
 
 #[repr(C, align(64))]
@@ -137,30 +160,40 @@ impl<W> Slots<W> {
         unsafe { &mut *(&raw mut (*self.at(index).as_ptr()).head) }
     }
 
-    /// The head of the operation `key`, unless that has ended and its cell serves another.
+    /// The operation that a completion belongs to, unless that has ended and its cell serves another.
     #[inline]
-    pub(super) fn head(&mut self, key: Key) -> Option<&mut Head<W>> {
-        if key.index >= self.capacity {
+    pub(super) fn find(&mut self, user_data: u64) -> Option<Key<W>> {
+        let (index, generation) = (user_data as u32, (user_data >> 32) as u32);
+        if index >= self.capacity {
             return None;
         }
-        let head = self.head_at(key.index);
-        (head.generation == key.generation && head.state != State::Free).then_some(head)
+        let slot = self.at(index);
+        let head = self.head_at(index);
+        (head.generation == generation && head.state != State::Free).then_some(Key {
+            slot,
+            index,
+            generation,
+        })
     }
 
-    /// Where the operation `key`, which must be in the table, is kept.
+    /// The head of the operation `key`, which is in the table.
     #[inline]
-    pub(super) fn payload(&self, key: Key) -> NonNull<Payload> {
-        // SAFETY: the cell is allocated; only the address of a field is taken.
-        unsafe { NonNull::new_unchecked(&raw mut (*self.at(key.index).as_ptr()).payload) }
+    pub(super) fn head(&mut self, key: Key<W>) -> &mut Head<W> {
+        // SAFETY: keys are made by `reserve` and `find`, of cells of this table, which live as long as it does. As for
+        // `head_at`.
+        let head = unsafe { &mut *(&raw mut (*key.slot.as_ptr()).head) };
+        debug_assert!(head.generation == key.generation && head.state != State::Free);
+        head
     }
 
     /// Hands out a cell; `None` when the table cannot grow any more.
     #[inline]
-    pub(super) fn reserve(&mut self, vtable: &'static OpVTable) -> Option<Key> {
+    pub(super) fn reserve(&mut self, vtable: &'static OpVTable) -> Option<Key<W>> {
         if self.free == NONE && !self.grow() {
             return None;
         }
         let index = self.free;
+        let slot = self.at(index);
         let head = self.head_at(index);
         let next = head.a;
         head.state = State::Reserved;
@@ -169,15 +202,18 @@ impl<W> Slots<W> {
         head.vtable = Some(vtable);
         let generation = head.generation;
         self.free = next;
-        Some(Key { index, generation })
+        Some(Key {
+            slot,
+            index,
+            generation,
+        })
     }
 
     /// Takes the cell of `key` back. Late completions for it find another generation from now on.
     #[inline]
-    pub(super) fn release(&mut self, key: Key) {
+    pub(super) fn release(&mut self, key: Key<W>) {
         let free = self.free;
-        let head = self.head_at(key.index);
-        debug_assert!(head.generation == key.generation && head.state != State::Free);
+        let head = self.head(key);
         debug_assert!(head.waiter.is_none());
         head.state = State::Free;
         head.generation = head.generation.wrapping_add(1);
@@ -225,11 +261,13 @@ impl<W> Slots<W> {
     }
 
     /// The keys of all operations in the given states.
-    pub(super) fn keys(&mut self, mut wanted: impl FnMut(State) -> bool) -> Vec<Key> {
+    pub(super) fn keys(&mut self, mut wanted: impl FnMut(State) -> bool) -> Vec<Key<W>> {
         (0..self.capacity)
             .filter_map(|index| {
+                let slot = self.at(index);
                 let head = self.head_at(index);
                 wanted(head.state).then_some(Key {
+                    slot,
                     index,
                     generation: head.generation,
                 })
@@ -238,7 +276,7 @@ impl<W> Slots<W> {
     }
 
     #[cfg(test)]
-    pub(super) fn set_generation(&mut self, key: Key, generation: u32) -> Key {
+    fn set_generation(&mut self, key: Key<W>, generation: u32) -> Key<W> {
         self.head_at(key.index).generation = generation;
         Key { generation, ..key }
     }
@@ -300,10 +338,10 @@ mod tests {
     fn cells_never_move_when_the_table_grows() {
         let mut slots = Slots::<u64>::new();
         let first = slots.reserve(&VTABLE).unwrap();
-        let before = slots.payload(first);
+        let before = first.payload();
         let others: Vec<_> = (0..5000).map(|_| slots.reserve(&VTABLE).unwrap()).collect();
-        assert_eq!(slots.payload(first), before);
-        let mut places: Vec<_> = others.iter().map(|&key| slots.payload(key)).collect();
+        assert_eq!(slots.find(first.user_data()).unwrap().payload(), before);
+        let mut places: Vec<_> = others.iter().map(|key| key.payload()).collect();
         places.sort();
         places.dedup();
         assert_eq!(places.len(), others.len());
@@ -318,11 +356,11 @@ mod tests {
         let mut slots = Slots::<u64>::new();
         let old = slots.reserve(&VTABLE).unwrap();
         slots.release(old);
-        assert!(slots.head(old).is_none());
+        assert!(slots.find(old.user_data()).is_none());
         let new = slots.reserve(&VTABLE).unwrap();
         assert_eq!(old.index, new.index);
-        assert!(slots.head(old).is_none());
-        assert!(slots.head(new).is_some());
+        assert!(slots.find(old.user_data()).is_none());
+        assert!(slots.find(new.user_data()).is_some());
         slots.release(new);
     }
 
@@ -335,14 +373,5 @@ mod tests {
         let key = slots.reserve(&VTABLE).unwrap();
         assert_eq!(key.generation, 0);
         slots.release(key);
-    }
-
-    #[test]
-    fn user_data_round_trips() {
-        let key = Key {
-            index: 7,
-            generation: 0xdead_beef,
-        };
-        assert_eq!(Key::from_user_data(key.user_data()), key);
     }
 }

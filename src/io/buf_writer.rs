@@ -11,8 +11,8 @@ use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 ///
 /// What is collected goes out when the buffer is full, and with [`flush`](AsyncWrite::flush) and
 /// [`shutdown`](AsyncWrite::shutdown). **Dropping the writer loses what was not flushed**: there is nobody to wait for
-/// it. The buffer is allocated at the first write. Writes at least as large as it, and vectored ones, go past it once
-/// it is empty. Reads go through to what is inside, if that can be read from.
+/// it. The buffer is allocated at the first write. Writes at least as large as it go past it once it is empty. Reads go
+/// through to what is inside, if that can be read from.
 ///
 /// # Cancel safety
 ///
@@ -181,30 +181,44 @@ impl<W: AsyncWrite> BufWriter<W> {
     }
 }
 
-impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
-    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
-        if let Err(error) = self.report_dropped() {
-            return (Err(error), buf);
+impl<W: AsyncWrite> BufWriter<W> {
+    /// Makes room for `len` bytes, or says that they had better go past the buffer, which is empty then.
+    async fn make_room(&mut self, len: usize) -> io::Result<bool> {
+        self.report_dropped()?;
+        if len > self.capacity - self.buf.len() {
+            self.write_out().await?;
         }
-        let bytes = buf.slice(..);
-        if bytes.len() > self.capacity - self.buf.len()
-            && let Err(error) = self.write_out().await
-        {
-            return (Err(error), bytes.into_inner());
-        }
-        if bytes.len() >= self.capacity && self.buf.is_empty() {
-            return self.inner.write(bytes.into_inner()).await;
+        if len >= self.capacity && self.buf.is_empty() {
+            return Ok(false);
         }
         if self.buf.capacity() < self.capacity {
             self.buf.reserve_exact(self.capacity - self.buf.len());
         }
-        self.buf.extend_from_slice(&bytes);
-        (Ok(bytes.len()), bytes.into_inner())
+        Ok(true)
+    }
+}
+
+impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        let bytes = buf.slice(..);
+        match self.make_room(bytes.len()).await {
+            Ok(true) => {
+                self.buf.extend_from_slice(&bytes);
+                (Ok(bytes.len()), bytes.into_inner())
+            }
+            Ok(false) => self.inner.write(bytes.into_inner()).await,
+            Err(error) => (Err(error), bytes.into_inner()),
+        }
     }
 
     async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
-        match self.write_out().await {
-            Ok(()) => self.inner.write_vectored(bufs).await,
+        let len = bufs.total_len();
+        match self.make_room(len).await {
+            Ok(true) => {
+                bufs.for_each_slice(|bytes| self.buf.extend_from_slice(bytes));
+                (Ok(len), bufs)
+            }
+            Ok(false) => self.inner.write_vectored(bufs).await,
             Err(error) => (Err(error), bufs),
         }
     }
@@ -275,13 +289,17 @@ mod tests {
     }
 
     #[test]
-    fn large_and_vectored_writes_come_after_what_was_buffered() {
+    fn large_writes_come_after_what_was_buffered() {
         let mut writer = with_buffered(Trickle::new([]), "abc");
         assert_eq!(ready(writer.write(*b"defghijk")).0.unwrap(), 8);
         assert_eq!(writer.get_ref().written, b"abcdefghijk");
         ready(writer.write_all("l")).0.unwrap();
         ready(writer.write_all_vectored(["mn", "o"])).0.unwrap();
-        assert_eq!(writer.get_ref().lengths, [3, 8, 1, 3]);
+        assert_eq!(writer.buffer(), b"lmno");
+        ready(writer.write_all_vectored(["12345", "6789"]))
+            .0
+            .unwrap();
+        assert_eq!(writer.get_ref().lengths, [3, 8, 4, 9]);
     }
 
     #[test]

@@ -78,9 +78,6 @@ fn rest<T: AsRef<[u8]>>(cursor: &Cursor<T>) -> &[u8] {
 }
 
 /// Appends to the vector. Never waits.
-///
-/// Safe code cannot look into several buffers of unknown types, so vectored writes answer
-/// [`Unsupported`](io::ErrorKind::Unsupported).
 impl AsyncWrite for Vec<u8> {
     async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
         let bytes = buf.slice(..);
@@ -89,11 +86,9 @@ impl AsyncWrite for Vec<u8> {
     }
 
     async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
-        let error = io::Error::new(
-            io::ErrorKind::Unsupported,
-            "a vector takes one buffer at a time: use write_all",
-        );
-        (Err(error), bufs)
+        let before = self.len();
+        bufs.for_each_slice(|bytes| self.extend_from_slice(bytes));
+        (Ok(self.len() - before), bufs)
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -161,8 +156,10 @@ mod tests {
         let (result, buf) = ready(out.write("..abc".slice(2..)));
         assert_eq!((result.unwrap(), buf.into_inner()), (3, "..abc"));
         assert_eq!(ready(out.write("")).0.unwrap(), 0);
+        let (result, _) = ready(out.write_vectored(("de", *b"f")));
+        assert_eq!(result.unwrap(), 3);
         ready(out.flush()).unwrap();
         ready(out.shutdown()).unwrap();
-        assert_eq!(out, b">abc");
+        assert_eq!(out, b">abcdef");
     }
 }

@@ -157,7 +157,18 @@ impl<T: Operation> Flight<T> {
 }
 
 impl<T: Operation> Drop for Flight<T> {
+    #[inline]
     fn drop(&mut self) {
+        if let State::InFlight(_) = self.state {
+            self.orphan();
+        }
+    }
+}
+
+impl<T: Operation> Flight<T> {
+    /// Leaves the operation to the driver.
+    #[cold]
+    fn orphan(&mut self) {
         let State::InFlight(stored) = std::mem::replace(&mut self.state, State::Done) else {
             return;
         };
@@ -177,7 +188,14 @@ impl<T: Operation> Drop for Flight<T> {
 
 impl Deadline {
     /// Starts the timer, or moves it to the task that polls now.
+    #[inline]
     fn arm(&mut self, driver: &Rc<Driver>, cx: &Context<'_>) {
+        if !matches!(self, Deadline::None) {
+            self.arm_timer(driver, cx);
+        }
+    }
+
+    fn arm_timer(&mut self, driver: &Rc<Driver>, cx: &Context<'_>) {
         match self {
             Deadline::None => {}
             Deadline::After(timeout) => {
@@ -198,6 +216,7 @@ impl Deadline {
     }
 
     /// Whether the timer has fired.
+    #[inline]
     fn has_passed(&self) -> bool {
         match self {
             Deadline::Armed { driver, timer, .. } => driver.timer_has_fired(*timer),
@@ -206,6 +225,7 @@ impl Deadline {
     }
 
     /// True once: when the timer is first seen to have fired.
+    #[inline]
     fn expire(&mut self) -> bool {
         let passed = self.has_passed();
         match self {
@@ -220,6 +240,7 @@ impl Deadline {
 }
 
 impl Drop for Deadline {
+    #[inline]
     fn drop(&mut self) {
         if let Deadline::Armed { driver, timer, .. } = self {
             drop(driver.remove_timer(*timer));

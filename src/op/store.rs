@@ -162,7 +162,7 @@ impl<T: Multishot> Table<T> {
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) driver: Rc<Driver>,
-    pub(super) key: Key,
+    pub(super) key: Key<WakeRef>,
 }
 
 impl Stored {
@@ -174,9 +174,10 @@ impl Stored {
         vtable: &'static OpVTable,
         owner: Owner<WakeRef>,
     ) -> Result<Self, T> {
-        let Some((key, payload)) = driver.reserve(vtable) else {
+        let Some(key) = driver.reserve(vtable) else {
             return Err(op);
         };
+        let payload = key.payload();
         // SAFETY: the cell was just reserved for us.
         unsafe { put(payload, op) };
         // A panic in `prepare` (a buffer's accessor broke its contract) leaks the cell, and with it the operation.
@@ -197,7 +198,7 @@ impl Stored {
     #[inline]
     pub(super) unsafe fn take<T: Operation>(&self) -> T {
         // SAFETY: the caller's promise.
-        let op = unsafe { take::<T>(self.driver.payload(self.key)) };
+        let op = unsafe { take::<T>(self.key.payload()) };
         self.driver.release(self.key);
         op
     }
@@ -210,7 +211,7 @@ impl Stored {
     #[inline]
     pub(super) unsafe fn get_mut<T: Multishot>(&mut self) -> &mut T {
         // SAFETY: the caller's promise; by the contract of `Multishot` the kernel writes to nothing inside.
-        unsafe { &mut *place::<T>(self.driver.payload(self.key)) }
+        unsafe { &mut *place::<T>(self.key.payload()) }
     }
 }
 
