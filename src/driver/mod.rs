@@ -338,13 +338,16 @@ impl<W> Driver<W> {
 
 impl<W> fmt::Debug for Driver<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.with(|inner| {
-            f.debug_struct("Driver")
-                .field("ring", &inner.ring)
-                .field("slots", &inner.slots)
-                .field("backlog", &inner.backlog.len())
-                .field("counters", &inner.counters)
-                .finish()
-        })
+        // A formatter may write to code of a user, which may come back here: the borrow ends before.
+        let (in_flight, orphans) = self.in_flight();
+        let (counters, overflows) = self.counters();
+        f.debug_struct("Driver")
+            .field("ring", &self.ring_info())
+            .field("in_flight", &in_flight)
+            .field("orphans", &orphans)
+            .field("backlog", &self.with(|inner| inner.backlog.len()))
+            .field("counters", &counters)
+            .field("overflows", &overflows)
+            .finish()
     }
 }

@@ -1,9 +1,10 @@
 //! Reads and writes by cursor, one after the other.
 
-use std::io::{self, SeekFrom};
+use std::io;
 
 use super::File;
 use super::positional::{unexpected_eof, write_zero};
+use super::seek::Cursor;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::op::{CURRENT, Read, Readv, Write, Writev};
 
@@ -12,17 +13,6 @@ const STREAM_CHUNK: usize = 64 * 1024;
 
 /// What [`File::read_to_end`] makes room for when the file does not tell its length.
 const FIRST_CHUNK: usize = 8 * 1024;
-
-/// Where the next read or write by cursor starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cursor {
-    /// Not asked yet: see [`File::place`].
-    Unknown,
-    /// At this offset.
-    At(u64),
-    /// The file has no positions: a pipe, a terminal, a socket.
-    Stream,
-}
 
 impl File {
     /// Reads from the cursor on into `buf`, up to its capacity, moves the cursor, and returns how many bytes it read,
@@ -97,6 +87,20 @@ impl File {
     /// # Kernel
     ///
     /// One `WRITE`, as for `write_at`; see write(2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-cursor-write-{}", std::process::id()));
+    /// let mut file = saferring::fs::File::create(&path).await?;
+    /// let (n, _text) = file.write("some text").await;
+    /// assert_eq!(n? as u64, file.stream_position().await?);
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
     pub async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
         let at = match self.place() {
             Ok(at) => at,
@@ -114,7 +118,21 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// One `READV`, of at most 1024 buffers. From a file without positions at most 64 KiB by way of a buffer of its own.
+    /// One `READV`, of at most 1024 buffers. From a file without positions at most 64 KiB, by way of a buffer of its
+    /// own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// let mut file = saferring::fs::File::open("Cargo.toml").await?;
+    /// let (n, (_head, _rest)) = file.read_vectored(([0; 4], vec![0; 8])).await;
+    /// assert_eq!(n?, 12);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut bufs: V) -> BufResult<usize, V> {
         match self.place() {
             Ok(CURRENT) => {
@@ -140,6 +158,20 @@ impl File {
     /// # Kernel
     ///
     /// One `WRITEV`, of at most 1024 buffers; see writev(2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-cursor-writev-{}", std::process::id()));
+    /// let mut file = saferring::fs::File::create(&path).await?;
+    /// let (n, _parts) = file.write_vectored((*b"HEAD", "body")).await;
+    /// assert_eq!(n?, 8);
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
     pub async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
         let at = match self.place() {
             Ok(at) => at,
@@ -153,8 +185,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` if the file ends before; otherwise as for [`read`](File::read), except that a buffer with no room
-    /// is full already. The cursor is then behind what was read, which the buffer holds.
+    /// `UnexpectedEof` if the file ends before; otherwise as for [`read`](File::read), except that a buffer with no
+    /// room is full already. The cursor is then behind what was read, which the buffer holds.
     ///
     /// # Cancel safety
     ///
@@ -163,6 +195,20 @@ impl File {
     /// # Kernel
     ///
     /// As for `read`, once or more often.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// let mut file = saferring::fs::File::open("Cargo.toml").await?;
+    /// let (read, magic) = file.read_exact([0; 8]).await;
+    /// read?;
+    /// # assert_eq!(magic, std::fs::read("Cargo.toml")?[..8]);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn read_exact<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<(), B> {
         let len = buf.buf_capacity();
         let mut filled = 0;
@@ -242,21 +288,29 @@ impl File {
     /// # Kernel
     ///
     /// One `STATX` to learn the length, then as for `read`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// let mut file = saferring::fs::File::open("Cargo.toml").await?;
+    /// let (read, bytes) = file.read_to_end(Vec::new()).await;
+    /// assert_eq!(read?, bytes.len());
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn read_to_end(&mut self, mut buf: Vec<u8>) -> BufResult<usize, Vec<u8>> {
         let begin = buf.len();
         // One byte more than the file has, so that its end is seen without growing.
-        let mut room = self
-            .rest_hint()
-            .await
-            .map_or(FIRST_CHUNK, |n| n.saturating_add(1));
+        let hint = self.rest_hint().await;
+        let mut room = buf.try_reserve(hint.map_or(FIRST_CHUNK, |n| n.saturating_add(1)));
         loop {
-            let len = buf.len();
-            if buf.capacity() == len {
-                if let Err(error) = buf.try_reserve(room) {
-                    return (Err(io::Error::new(io::ErrorKind::OutOfMemory, error)), buf);
-                }
-                room = FIRST_CHUNK;
+            if let Err(error) = room {
+                return (Err(io::Error::new(io::ErrorKind::OutOfMemory, error)), buf);
             }
+            let len = buf.len();
             let (read, rest) = self.read(buf.slice(len..)).await;
             buf = rest.into_inner();
             match read {
@@ -264,6 +318,9 @@ impl File {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), buf),
+            }
+            if buf.len() == buf.capacity() {
+                room = buf.try_reserve(FIRST_CHUNK);
             }
         }
     }
@@ -280,118 +337,5 @@ impl File {
         usize::try_from(rest)
             .ok()
             .filter(|&rest| metadata.is_file() && rest > 0)
-    }
-
-    /// Moves the cursor, and returns where it is then, in bytes from the start. It may be beyond the end.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if that is before the start or beyond `i64::MAX`; `NotSeekable` if the file has no positions. The
-    /// cursor then stays.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, the cursor has not moved.
-    ///
-    /// # Kernel
-    ///
-    /// The cursor is kept in user space. Seeking from the end asks for the length, by `STATX` or lseek(2).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # fn main() -> std::io::Result<()> {
-    /// # saferring::runtime::Runtime::new()?.block_on(async {
-    /// use std::io::SeekFrom;
-    ///
-    /// let mut file = saferring::fs::File::open("Cargo.toml").await?;
-    /// let end = file.seek(SeekFrom::End(0)).await?;
-    /// assert_eq!(end, file.metadata().await?.len());
-    /// assert_eq!(file.seek(SeekFrom::Current(-4)).await?, end - 4);
-    /// # Ok(())
-    /// # })
-    /// # }
-    /// ```
-    pub async fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.place()?;
-        let Cursor::At(position) = self.cursor else {
-            return Err(io::Error::from_raw_os_error(libc::ESPIPE));
-        };
-        let target = match to {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::Current(offset) => position.checked_add_signed(offset),
-            SeekFrom::End(offset) => self.end().await?.checked_add_signed(offset),
-        };
-        match target {
-            Some(target) if i64::try_from(target).is_ok() => {
-                self.cursor = Cursor::At(target);
-                Ok(target)
-            }
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "cannot seek before the start of a file or beyond i64::MAX",
-            )),
-        }
-    }
-
-    /// Where the file ends.
-    async fn end(&self) -> io::Result<u64> {
-        let metadata = self.metadata().await?;
-        if metadata.is_file() {
-            Ok(metadata.len())
-        } else {
-            // A block device has its length nowhere else.
-            self.fd.seek(SeekFrom::End(0))
-        }
-    }
-
-    /// Where the cursor is, in bytes from the start.
-    ///
-    /// # Errors
-    ///
-    /// `NotSeekable` if the file has no positions.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is lost.
-    pub async fn stream_position(&mut self) -> io::Result<u64> {
-        self.seek(SeekFrom::Current(0)).await
-    }
-
-    /// Moves the cursor to the start.
-    ///
-    /// # Errors
-    ///
-    /// `NotSeekable` if the file has no positions.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, the cursor has not moved.
-    pub async fn rewind(&mut self) -> io::Result<()> {
-        self.seek(SeekFrom::Start(0)).await.map(drop)
-    }
-
-    /// The offset for the next operation by cursor; [`CURRENT`] for a file without positions. The first call asks the
-    /// kernel.
-    fn place(&mut self) -> io::Result<u64> {
-        if self.cursor == Cursor::Unknown {
-            self.cursor = match self.fd.seek(SeekFrom::Current(0)) {
-                Ok(position) => Cursor::At(position),
-                Err(error) if error.kind() == io::ErrorKind::NotSeekable => Cursor::Stream,
-                Err(error) => return Err(error),
-            };
-        }
-        Ok(match self.cursor {
-            Cursor::At(position) => position,
-            Cursor::Unknown | Cursor::Stream => CURRENT,
-        })
-    }
-
-    /// Moves the cursor by what an operation has transferred.
-    fn advance(&mut self, transferred: io::Result<usize>) -> io::Result<usize> {
-        if let (Cursor::At(position), Ok(n)) = (&mut self.cursor, &transferred) {
-            *position = position.saturating_add(*n as u64);
-        }
-        transferred
     }
 }

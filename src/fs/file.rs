@@ -3,12 +3,12 @@
 use std::fmt;
 use std::fs::Permissions;
 use std::future::Future;
-use std::io::{self, SeekFrom};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-use super::cursor::Cursor;
 use super::fallback::blocking;
+use super::seek::Cursor;
 use super::{Metadata, OpenOptions};
 use crate::op::{Fallocate, Fsync, Ftruncate, Op, SharedFd, Statx};
 
@@ -79,6 +79,21 @@ impl File {
     /// # Errors
     ///
     /// As for [`OpenOptions::open`], and so are panics, cancel safety and kernel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-file-create-{}", std::process::id()));
+    /// use saferring::fs::File;
+    ///
+    /// let file = File::create(&path).await?;
+    /// assert_eq!(file.metadata().await?.len(), 0);
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
     pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
@@ -117,6 +132,20 @@ impl File {
     /// # Kernel
     ///
     /// One `FSYNC`, carried out by a thread of the kernel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-sync-{}", std::process::id()));
+    /// let file = saferring::fs::File::create(&path).await?;
+    /// file.write_all_at("to be kept", 0).await.0?;
+    /// file.sync_all().await?;
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
     pub fn sync_all(&self) -> Op<Fsync> {
         Fsync::new(&self.fd, false)
     }
@@ -166,6 +195,20 @@ impl File {
     /// `FTRUNCATE` since 6.9, carried out by a thread of the kernel; before that by a blocking thread on a duplicate
     /// of the descriptor. (Closing the duplicate ends fcntl(2) record locks that the process has on the file, but not
     /// those of flock(2).)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-set-len-{}", std::process::id()));
+    /// let file = saferring::fs::File::create(&path).await?;
+    /// file.set_len(1 << 20).await?; // a megabyte of zeros that takes no room
+    /// assert_eq!(file.metadata().await?.len(), 1 << 20);
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
     pub async fn set_len(&self, len: u64) -> io::Result<()> {
         if crate::sys::features().has_opcode(<Ftruncate as crate::op::Operation>::CODE) {
             return Ftruncate::new(&self.fd, len).await;
@@ -258,85 +301,22 @@ impl File {
     /// # Kernel
     ///
     /// One `CLOSE`.
-    pub fn close(self) -> impl Future<Output = io::Result<()>> {
-        self.fd.close()
-    }
-
-    /// Takes over a file of std. Its cursor starts at the file's position.
-    pub fn from_std(file: std::fs::File) -> File {
-        OwnedFd::from(file).into()
-    }
-
-    /// Gives the file to std, positioned where the cursor is. Bytes of a pipe that arrived for a read whose future was
-    /// dropped are lost.
-    ///
-    /// # Errors
-    ///
-    /// `ResourceBusy` if operations are in flight on the file, which is then closed when they end; to keep it, use
-    /// `std::fs::File::try_from(file)`, which gives it back.
     ///
     /// # Examples
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
     /// # saferring::runtime::Runtime::new()?.block_on(async {
-    /// let mut file = saferring::fs::File::open("Cargo.toml").await?;
-    /// let (read, _) = file.read_exact([0; 10]).await;
-    /// read?;
-    /// let mut file = file.into_std()?;
-    /// assert_eq!(std::io::Seek::stream_position(&mut file)?, 10);
-    /// # Ok(())
+    /// # let path = std::env::temp_dir().join(format!("saferring-close-{}", std::process::id()));
+    /// let mut file = saferring::fs::File::create(&path).await?;
+    /// file.write_all("contents").await.0?;
+    /// file.close().await?;
+    /// # saferring::fs::remove_file(&path).await
     /// # })
     /// # }
     /// ```
-    pub fn into_std(self) -> io::Result<std::fs::File> {
-        self.try_into().map_err(|_: File| {
-            io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "operations are in flight on the file: await or drop them, and their completion, first",
-            )
-        })
-    }
-}
-
-impl From<std::fs::File> for File {
-    fn from(file: std::fs::File) -> Self {
-        File::from_std(file)
-    }
-}
-
-impl From<OwnedFd> for File {
-    fn from(fd: OwnedFd) -> Self {
-        File::new(SharedFd::new(fd))
-    }
-}
-
-impl TryFrom<File> for std::fs::File {
-    /// The file itself, if operations are in flight on it.
-    type Error = File;
-
-    fn try_from(file: File) -> Result<Self, File> {
-        let File { fd, cursor } = file;
-        if let Cursor::At(position) = cursor {
-            // It was found to have positions, and this is one of them.
-            let _ = fd.seek(SeekFrom::Start(position));
-        }
-        match fd.into_owned() {
-            Ok(fd) => Ok(fd.into()),
-            Err(fd) => Err(File { fd, cursor }),
-        }
-    }
-}
-
-impl AsFd for File {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
-impl AsRawFd for File {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+    pub fn close(self) -> impl Future<Output = io::Result<()>> {
+        self.fd.close()
     }
 }
 

@@ -34,6 +34,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod convert;
 mod copy;
 mod cursor;
 mod fallback;
@@ -43,6 +44,7 @@ mod metadata;
 mod open_options;
 mod paths;
 mod positional;
+mod seek;
 #[cfg(test)]
 mod tests;
 mod whole;

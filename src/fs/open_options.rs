@@ -109,8 +109,10 @@ impl OpenOptions {
     /// The address and the length of each buffer and the offset of each operation must then be multiples of the
     /// device's block: 512 or 4096 bytes, as a rule (statx(2), `STATX_DIOALIGN`). [`AlignedBuf`] has addresses that
     /// are multiples of 4096. What is not aligned fails with `EINVAL` ([`InvalidInput`]), and so does opening on a file
-    /// system that cannot do it. A read that reaches the end of the file may end anywhere. To write a file whose length
-    /// is no multiple of the block, write whole blocks and cut the file off with [`File::set_len`].
+    /// system that cannot do it, though the file may have been made by then.
+    ///
+    /// A read that reaches the end of the file may end anywhere. To write a file whose length is no multiple of the
+    /// block, write whole blocks and cut the file off with [`File::set_len`].
     ///
     /// [`AlignedBuf`]: crate::buf::AlignedBuf
     /// [`InvalidInput`]: io::ErrorKind::InvalidInput

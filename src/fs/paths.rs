@@ -125,6 +125,20 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Kernel
 ///
 /// One `MKDIRAT`, carried out by a thread of the kernel; without that opcode (before 5.15) by a blocking thread.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # saferring::runtime::Runtime::new()?.block_on(async {
+/// # let dir = std::env::temp_dir().join(format!("saferring-dir-{}", std::process::id()));
+/// saferring::fs::create_dir(&dir).await?;
+/// assert!(saferring::fs::metadata(&dir).await?.is_dir());
+/// saferring::fs::remove_dir(&dir).await?;
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
     make_dir(path.as_ref().to_owned()).await
 }
@@ -140,8 +154,8 @@ async fn make_dir(path: PathBuf) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// `NotADirectory` or `AlreadyExists` if something on the way is no directory; otherwise what mkdir(2) says. Directories
-/// that were made by then stay.
+/// `NotADirectory` or `AlreadyExists` if something on the way is no directory; otherwise what mkdir(2) says.
+/// Directories that were made by then stay.
 ///
 /// # Panics
 ///
@@ -223,6 +237,18 @@ async fn make_or_find_dir(dir: &Path) -> io::Result<()> {
 /// # Kernel
 ///
 /// One `STATX`, carried out by a thread of the kernel.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # saferring::runtime::Runtime::new()?.block_on(async {
+/// let metadata = saferring::fs::metadata("Cargo.toml").await?;
+/// assert!(metadata.is_file() && metadata.len() > 0);
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     Statx::path(path.as_ref(), 0)?.await.map(Metadata::new)
 }
@@ -232,6 +258,18 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 /// # Errors
 ///
 /// As for [`metadata`], and so are panics, cancel safety and kernel.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # saferring::runtime::Runtime::new()?.block_on(async {
+/// let metadata = saferring::fs::symlink_metadata("/proc/self").await?;
+/// assert!(metadata.is_symlink());
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     Statx::path(path.as_ref(), libc::AT_SYMLINK_NOFOLLOW)?
         .await

@@ -61,8 +61,8 @@ impl File {
     /// # Errors
     ///
     /// `InvalidInput` if the offset exceeds `i64::MAX`, or the file was opened with
-    /// [`direct`](super::OpenOptions::direct) and buffer, length or offset is not aligned; `StorageFull`; otherwise what
-    /// pwrite(2) says.
+    /// [`direct`](super::OpenOptions::direct) and buffer, length or offset is not aligned; `StorageFull`; otherwise
+    /// what pwrite(2) says.
     ///
     /// # Panics
     ///
@@ -70,8 +70,8 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves open how much is written. The write may even happen later, so do not write to the same
-    /// place again before you know: keep the future, or [`close`](File::close) the file.
+    /// Dropping the future leaves open how much is written. The write may even happen later, so do not write to the
+    /// same place again before you know: keep the future, or [`close`](File::close) the file.
     ///
     /// # Kernel
     ///
@@ -106,6 +106,19 @@ impl File {
     /// # Kernel
     ///
     /// One `READV`, of at most 1024 buffers; see preadv(2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// let file = saferring::fs::File::open("Cargo.toml").await?;
+    /// let (n, [_one, _two]) = file.read_vectored_at([[0; 8]; 2], 0).await;
+    /// assert_eq!(n?, 16);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn read_vectored_at<V: IoVectoredBufMut>(&self, bufs: V, offset: u64) -> Op<Readv<V>> {
         Readv::new(&self.fd, bufs, place(offset))
     }
@@ -138,7 +151,7 @@ impl File {
     }
 
     /// Fills `buf` to its capacity with what is at `offset`. `Vec::with_capacity(n).slice(..n)` reads exactly `n`
-    /// bytes; `vec![0; n]` may have a larger capacity only if it was made from something larger.
+    /// bytes.
     ///
     /// # Errors
     ///
@@ -152,6 +165,20 @@ impl File {
     /// # Kernel
     ///
     /// As for `read_at`, once or more often.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// let file = saferring::fs::File::open("Cargo.toml").await?;
+    /// let (read, bytes) = file.read_exact_at([0; 8], 4).await;
+    /// read?;
+    /// # assert_eq!(bytes, std::fs::read("Cargo.toml")?[4..12]);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn read_exact_at<B: IoBufMut>(&self, mut buf: B, offset: u64) -> BufResult<(), B> {
         let len = buf.buf_capacity();
         let mut filled = 0;
@@ -182,6 +209,21 @@ impl File {
     /// # Kernel
     ///
     /// As for `write_at`, once or more often.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-write-all-at-{}", std::process::id()));
+    /// let file = saferring::fs::File::create(&path).await?;
+    /// let (written, _text) = file.write_all_at("all of it", 0).await;
+    /// written?;
+    /// assert_eq!(file.metadata().await?.len(), 9);
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
     pub async fn write_all_at<B: IoBuf>(&self, mut buf: B, offset: u64) -> BufResult<(), B> {
         let len = buf.buf_len();
         let mut done = 0;
@@ -208,6 +250,21 @@ impl File {
     /// # Kernel
     ///
     /// As for [`write_vectored_at`](File::write_vectored_at), once or more often.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-write-all-vectored-at-{}", std::process::id()));
+    /// let file = saferring::fs::File::create(&path).await?;
+    /// let (written, _lines) = file.write_all_vectored_at(vec!["one\n", "two\n"], 0).await;
+    /// written?;
+    /// assert_eq!(saferring::fs::read_to_string(&path).await?, "one\ntwo\n");
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
     pub async fn write_all_vectored_at<V: IoVectoredBuf>(
         &self,
         bufs: V,

@@ -207,17 +207,24 @@ fn a_dropped_read_by_cursor_loses_nothing() {
 #[test]
 fn a_dropped_write_by_cursor_is_not_overtaken() {
     let dir = Dir::new();
+    let writes = || {
+        let all = crate::runtime::in_flight();
+        all.iter().filter(|op| op.name.starts_with("write")).count()
+    };
     run(async {
         let mut file = File::create(dir.join("f")).await.unwrap();
         for round in 0..50u8 {
             file.rewind().await.unwrap();
-            assert!(file.write(vec![b'-'; 100_000]).now_or_never().is_none());
-            assert!(
-                file.write_vectored([vec![b'.'; 100_000]])
-                    .now_or_never()
-                    .is_none()
-            );
-            file.write_all(vec![round; 100_000]).await.0.unwrap();
+            let first = vec![b'-'; 100_000];
+            assert!(file.write(first).now_or_never().is_none());
+            assert_eq!(writes(), 1);
+            // Neither of these goes to the kernel before that one has ended.
+            let second = [vec![b'.'; 100_000]];
+            assert!(file.write_vectored(second).now_or_never().is_none());
+            assert!(file.write("+").now_or_never().is_none());
+            assert_eq!(writes(), 1);
+            let last = vec![round; 100_000];
+            file.write_all(last).await.0.unwrap();
             let found = std::fs::read(dir.join("f")).unwrap();
             assert!(found.iter().all(|&byte| byte == round), "round {round}");
         }

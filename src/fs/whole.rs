@@ -47,6 +47,18 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// # Errors
 ///
 /// `InvalidData` if it is not UTF-8; otherwise as for [`read`], and so are panics, cancel safety and kernel.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # saferring::runtime::Runtime::new()?.block_on(async {
+/// let text = saferring::fs::read_to_string("Cargo.toml").await?;
+/// assert!(text.contains("saferring"));
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
     String::from_utf8(read(path).await?)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))

@@ -10,12 +10,15 @@ use crate::sys::{opcode, types};
 #[derive(Debug)]
 pub struct Close {
     fd: RawFd,
+    /// Whether the kernel was asked.
+    prepared: bool,
 }
 
 impl Close {
     pub(crate) fn new(fd: OwnedFd) -> Self {
         Close {
             fd: fd.into_raw_fd(),
+            prepared: false,
         }
     }
 
@@ -33,18 +36,17 @@ unsafe impl Operation for Close {
     type Output = io::Result<()>;
 
     fn prepare(&mut self) -> Entry {
+        self.prepared = true;
         opcode::Close::new(types::Fd(self.fd)).build().into()
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {
-        match cqe.raw_result() {
-            // The close did not happen: cancelled before it ran, or never submitted.
-            error if matches!(-error, libc::ECANCELED | libc::ENOMEM | libc::EINVAL) => {
-                drop(self.into_fd());
-                Ok(())
-            }
-            // Whatever else it says, Linux has released the number.
-            _ => cqe.result().map(drop),
+        // Cancelled before it ran, or never submitted: the close did not happen.
+        if !self.prepared || cqe.raw_result() == -libc::ECANCELED {
+            drop(self.into_fd());
+            return Ok(());
         }
+        // Whatever else it says, as a file system's flush may, Linux has released the number.
+        cqe.result().map(drop)
     }
 }

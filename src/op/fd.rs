@@ -76,10 +76,11 @@ impl SharedFd {
         }))
     }
 
-    /// The descriptor's number, for an entry.
+    /// The descriptor's number, for an entry. Once `close` has begun there is none (`EBADF`): what was still waiting
+    /// for its turn then would be in flight without end, because the cancels have gone before it.
     #[inline]
     pub(super) fn target(&self) -> crate::sys::Target {
-        io_uring::types::Fd(self.0.raw)
+        io_uring::types::Fd(if self.0.closing.get() { -1 } else { self.0.raw })
     }
 
     fn turn(&self, side: Side) -> &Cell<bool> {

@@ -83,7 +83,12 @@ impl<T: Operation> Flight<T> {
         self.deadline.arm(&driver, cx);
         match op.admit(cx) {
             Poll::Ready(Admission::Submit) => {
-                self.submit(driver, waits.then(|| WakeRef::new(cx.waker())))
+                let early = self.submit(driver, waits.then(|| WakeRef::new(cx.waker())));
+                // The timer may have fired while the operation waited for its turn: it will not tell again.
+                if self.deadline.expire() {
+                    self.cancel();
+                }
+                early
             }
             Poll::Ready(Admission::Answered(result)) => self.answer(result),
             Poll::Pending if self.deadline.has_passed() => self.answer(-libc::ETIMEDOUT),

@@ -6,6 +6,7 @@ use std::mem;
 use std::ptr::NonNull;
 use std::task::Waker;
 
+use super::error::swallow_panic;
 use super::header::{ROOT, TaskPtr};
 use super::id::Id;
 use super::sync::{Cell, is_home};
@@ -93,7 +94,9 @@ impl WakeRef {
             Target::Foreign(boxed) => {
                 mem::forget(self);
                 // SAFETY: the box is ours, and `self` will not drop it a second time.
-                unsafe { Box::from_raw(boxed.as_ptr()) }.wake();
+                let waker = unsafe { Box::from_raw(boxed.as_ptr()) };
+                // Its panic belongs to no task; the loop that wakes must go on.
+                swallow_panic(|| waker.wake());
             }
         }
     }

@@ -1,0 +1,87 @@
+//! Files of std and descriptors as files of ours, and back.
+
+use std::io::{self, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use super::File;
+use super::seek::Cursor;
+use crate::op::SharedFd;
+
+impl File {
+    /// Takes over a file of std. Its cursor starts at the file's position.
+    pub fn from_std(file: std::fs::File) -> File {
+        OwnedFd::from(file).into()
+    }
+
+    /// Gives the file to std, positioned where the cursor is. Bytes of a pipe that arrived for a read whose future was
+    /// dropped are lost.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy` if operations are in flight on the file, which is then closed when they end; to keep it, use
+    /// `std::fs::File::try_from(file)`, which gives it back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// let mut file = saferring::fs::File::open("Cargo.toml").await?;
+    /// let (read, _) = file.read_exact([0; 10]).await;
+    /// read?;
+    /// let mut file = file.into_std()?;
+    /// assert_eq!(std::io::Seek::stream_position(&mut file)?, 10);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn into_std(self) -> io::Result<std::fs::File> {
+        self.try_into().map_err(|_: File| {
+            io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "operations are in flight on the file: await or drop them, and their completion, first",
+            )
+        })
+    }
+}
+
+impl From<std::fs::File> for File {
+    fn from(file: std::fs::File) -> Self {
+        File::from_std(file)
+    }
+}
+
+impl From<OwnedFd> for File {
+    fn from(fd: OwnedFd) -> Self {
+        File::new(SharedFd::new(fd))
+    }
+}
+
+impl TryFrom<File> for std::fs::File {
+    /// The file itself, if operations are in flight on it.
+    type Error = File;
+
+    fn try_from(file: File) -> Result<Self, File> {
+        let File { fd, cursor } = file;
+        if let Cursor::At(position) = cursor {
+            // It was found to have positions, and this is one of them.
+            let _ = fd.seek(SeekFrom::Start(position));
+        }
+        match fd.into_owned() {
+            Ok(fd) => Ok(fd.into()),
+            Err(fd) => Err(File { fd, cursor }),
+        }
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
