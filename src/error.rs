@@ -1,4 +1,5 @@
 //! The crate's own error: what can go wrong that is not an answer of the kernel to an operation.
+#![forbid(unsafe_code)]
 
 use std::io;
 

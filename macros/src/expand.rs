@@ -89,7 +89,7 @@ fn check(kind: Kind, function: &Function) -> Result<()> {
     }
     if signature.asyncness.is_none() {
         let cure = format!("`{name}` needs an `async fn`: write `async` before `fn`");
-        return Err(Error::new_spanned(&signature.fn_token, cure));
+        return Err(Error::new_spanned(signature.fn_token, cure));
     }
     if !signature.inputs.is_empty() || signature.variadic.is_some() {
         let cure = match kind {

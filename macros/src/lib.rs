@@ -1,4 +1,5 @@
 //! The attributes `#[saferring::main]` and `#[saferring::test]`. Use them through the crate `saferring`.
+#![forbid(unsafe_code)]
 
 mod expand;
 mod options;

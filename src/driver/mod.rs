@@ -67,9 +67,11 @@ impl<W> Abandoned<W> {
         if last {
             driver.release(self.key);
         }
-        if let Err(payload) = ended {
-            // The panic hook has printed it. The payload's own drop may panic again.
-            std::mem::forget(payload);
+        if let Err(payload) = ended
+            && let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+        {
+            // A payload whose own drop panics, without end perhaps. The hook has printed it.
+            std::mem::forget(again);
         }
     }
 }
@@ -275,10 +277,13 @@ impl<W> Driver<W> {
 
     /// Drops the ring. What is still in flight stays where it is for good.
     pub(crate) fn close(&self) -> u32 {
-        let (ring, in_flight) = self.with(|inner| {
+        let (ring, waiters, in_flight) = self.with(|inner| {
             inner.backlog.clear();
-            (inner.ring.take(), inner.slots.in_flight)
+            let waiters = inner.timers.take_waiters();
+            (inner.ring.take(), waiters, inner.slots.in_flight)
         });
+        // Timers that outlive the runtime would keep its tasks' memory, and its eventfd.
+        drop(waiters);
         drop(ring);
         in_flight
     }

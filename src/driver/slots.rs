@@ -157,7 +157,7 @@ impl<W> Slots<W> {
     fn head_at(&mut self, index: u32) -> &mut Head<W> {
         // SAFETY: heads are initialised from `grow` on and touched only through `&mut self`, which this borrow holds;
         // the payload beside the head, which the kernel may be writing to, is not covered by the reference.
-        unsafe { &mut *(&raw mut (*self.at(index).as_ptr()).head) }
+        unsafe { &mut (*self.at(index).as_ptr()).head }
     }
 
     /// The operation that a completion belongs to, unless that has ended and its cell serves another.
@@ -181,7 +181,7 @@ impl<W> Slots<W> {
     pub(super) fn head(&mut self, key: Key<W>) -> &mut Head<W> {
         // SAFETY: keys are made by `reserve` and `find`, of cells of this table, which live as long as it does. As for
         // `head_at`.
-        let head = unsafe { &mut *(&raw mut (*key.slot.as_ptr()).head) };
+        let head = unsafe { &mut (*key.slot.as_ptr()).head };
         debug_assert!(head.generation == key.generation && head.state != State::Free);
         head
     }

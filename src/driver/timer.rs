@@ -191,6 +191,14 @@ impl<W> Timers<W> {
         None
     }
 
+    /// Takes the waiters of all timers, which nothing will fire any more.
+    pub(crate) fn take_waiters(&mut self) -> Vec<W> {
+        let timers = self.timers.iter_mut();
+        timers
+            .filter_map(|(_, timer)| timer.waiter.take())
+            .collect()
+    }
+
     /// Whether no timer is pending.
     pub(crate) fn is_empty(&self) -> bool {
         self.pending == 0

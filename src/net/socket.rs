@@ -223,7 +223,8 @@ impl Stream for Connections {
             let accepted = match &mut this.state {
                 Accepting::Idle => {
                     // Accepted for someone who did not stay to take it.
-                    if let Some(late) = this.listener.late_connection() {
+                    let late = std::task::ready!(this.listener.poll_late_connection(cx));
+                    if let Some(late) = late {
                         return Poll::Ready(Some(Ok(Socket::from_owned(late))));
                     }
                     this.state = if features().multishot_accept() {

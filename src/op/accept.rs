@@ -62,6 +62,10 @@ unsafe impl Operation for Accept {
         Poll::Ready(Admission::Submit)
     }
 
+    fn has_late(&self) -> bool {
+        self.fd.has_late()
+    }
+
     fn prepare(&mut self) -> Entry {
         opcode::Accept::new(
             self.fd.target(),

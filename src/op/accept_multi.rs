@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use super::fd::Side;
 use super::{Completion, Entry, Multishot, Operation, SharedFd};
 use crate::sys::opcode;
 
@@ -10,11 +11,16 @@ use crate::sys::opcode;
 #[derive(Debug)]
 pub struct AcceptMulti {
     fd: SharedFd,
+    /// Whether the next accept waits for this one's end, which may bring a connection yet.
+    holds_turn: bool,
 }
 
 impl AcceptMulti {
     pub(crate) fn new(fd: &SharedFd) -> Self {
-        AcceptMulti { fd: fd.clone() }
+        AcceptMulti {
+            fd: fd.clone(),
+            holds_turn: false,
+        }
     }
 }
 
@@ -32,6 +38,12 @@ unsafe impl Operation for AcceptMulti {
     }
 
     fn complete(self, _cqe: Completion) {}
+
+    fn leave(&mut self, _cqe: Completion) {
+        if self.holds_turn {
+            self.fd.end_turn(Side::Read);
+        }
+    }
 }
 
 // SAFETY: as above; the kernel writes to no memory of ours.
@@ -42,6 +54,10 @@ unsafe impl Multishot for AcceptMulti {
         let fd = cqe.result()?;
         // SAFETY: each successful completion gives us a new descriptor, and is read once.
         Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    }
+
+    fn orphan(&mut self) {
+        self.holds_turn = self.fd.try_turn(Side::Read);
     }
 
     fn abandon_next(&mut self, cqe: Completion) {

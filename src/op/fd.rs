@@ -100,6 +100,11 @@ impl SharedFd {
         Poll::Ready(())
     }
 
+    /// Takes the turn if it is free, and says whether it was.
+    pub(super) fn try_turn(&self, side: Side) -> bool {
+        !self.turn(side).replace(true)
+    }
+
     /// Gives the turn to whoever waits for it.
     #[inline]
     pub(super) fn end_turn(&self, side: Side) {
@@ -170,8 +175,26 @@ impl SharedFd {
         rare.late.push_back(Late::Connection(connection));
     }
 
+    /// Whether something that arrived late waits for the next read or accept.
+    #[inline]
+    pub(super) fn has_late(&self) -> bool {
+        let rare = self.0.rare.borrow();
+        rare.as_ref().is_some_and(|rare| !rare.late.is_empty())
+    }
+
+    /// A connection that arrived late; `None` if there is none, and none can come. Waits while an accept that nobody
+    /// waits for any more, or another one, may still bring one.
+    pub(crate) fn poll_late_connection(&self, cx: &Context<'_>) -> Poll<Option<OwnedFd>> {
+        let late = self.late_connection();
+        if late.is_none() && self.0.reading.get() {
+            self.wait(cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(late)
+    }
+
     /// A connection that arrived late.
-    pub(crate) fn late_connection(&self) -> Option<OwnedFd> {
+    pub(super) fn late_connection(&self) -> Option<OwnedFd> {
         let mut rare = self.0.rare.borrow_mut();
         let late = &mut rare.as_mut()?.late;
         match late.pop_front() {

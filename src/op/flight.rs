@@ -81,6 +81,9 @@ impl<T: Operation> Flight<T> {
         };
         let driver = current_or_panic();
         self.deadline.arm(&driver, cx);
+        if !waits && op.has_late() {
+            return Poll::Pending;
+        }
         match op.admit(cx) {
             Poll::Ready(Admission::Submit) => {
                 let early = self.submit(driver, waits.then(|| WakeRef::new(cx.waker())));

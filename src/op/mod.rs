@@ -139,6 +139,12 @@ pub unsafe trait Operation: 'static {
         Poll::Ready(Admission::Submit)
     }
 
+    /// Whether `admit` would answer with what has arrived late. [`Op::submit`] leaves that to the first poll, because
+    /// an answer that is dropped unseen would be lost.
+    fn has_late(&self) -> bool {
+        false
+    }
+
     /// Called once for every operation that was admitted to the kernel, when its final completion is there, before
     /// `complete` or `abandon`.
     fn leave(&mut self, _cqe: Completion) {}
@@ -156,6 +162,9 @@ pub unsafe trait Multishot: Operation {
 
     /// Reads one completion, be it the last or not.
     fn next(&mut self, cqe: Completion) -> Self::Item;
+
+    /// Nobody is left to take the items; those that still come go to [`abandon_next`](Multishot::abandon_next).
+    fn orphan(&mut self) {}
 
     /// As [`next`](Multishot::next), when nobody is left to take the item.
     fn abandon_next(&mut self, cqe: Completion) {

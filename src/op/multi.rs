@@ -107,9 +107,12 @@ impl<T: Multishot> Drop for Multi<T> {
             if !cqe.has_more() {
                 // SAFETY: as in `poll_next`.
                 unsafe { stored.take::<T>() }.leave(cqe);
+                break;
             }
         }
         if let Some(Orphaned::InFlight(waiter)) = orphaned {
+            // SAFETY: as above; it is in flight, so it was not taken.
+            unsafe { stored.get_mut::<T>() }.orphan();
             drop(waiter);
         }
     }

@@ -74,6 +74,10 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
         }
     }
 
+    fn has_late(&self) -> bool {
+        self.offset == CURRENT && self.fd.has_late()
+    }
+
     fn prepare(&mut self) -> Entry {
         let len = len_u32(self.buf.buf_capacity());
         opcode::Read::new(self.fd.target(), self.buf.buf_mut_ptr(), len)

@@ -50,6 +50,11 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
     }
 
     #[inline]
+    fn has_late(&self) -> bool {
+        self.fd.has_late()
+    }
+
+    #[inline]
     fn prepare(&mut self) -> Entry {
         let len = len_u32(self.buf.buf_capacity());
         let entry =

@@ -90,6 +90,10 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
         }
     }
 
+    fn has_late(&self) -> bool {
+        self.fd.has_late()
+    }
+
     fn prepare(&mut self) -> Entry {
         self.vecs.expect(self.bufs.buf_count());
         let vecs = &mut self.vecs;

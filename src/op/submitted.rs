@@ -49,7 +49,8 @@ impl<T: Operation> Op<T> {
         self
     }
 
-    /// Puts the operation into flight now.
+    /// Puts the operation into flight now. A read that has to wait for the one before, or whose answer has arrived
+    /// already, goes on when it is first polled.
     ///
     /// # Panics
     ///

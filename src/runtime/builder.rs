@@ -132,7 +132,13 @@ impl Builder {
             setup: self.setup,
         })?);
         let event = EventFd::new().map_err(|source| Error::Resource {
-            what: "an eventfd",
+            what: match source.raw_os_error() {
+                Some(libc::EMFILE | libc::ENFILE) => {
+                    "no descriptor is free for an eventfd; raise the limit (`ulimit -n`, or LimitNOFILE= in the \
+                     service's unit)"
+                }
+                _ => "an eventfd",
+            },
             source,
         })?;
         let event = Arc::new(event);

@@ -25,7 +25,7 @@ pub(super) struct Entered<'a> {
 /// If the thread is in a runtime already.
 pub(super) fn enter(core: &Rc<Core>) -> Entered<'_> {
     assert!(
-        CURRENT.with_borrow(Option::is_none),
+        current().is_none(),
         "a saferring runtime is running on this thread already: await the future instead of calling block_on, or call \
          it on another thread (spawn_blocking)"
     );
@@ -35,7 +35,7 @@ pub(super) fn enter(core: &Rc<Core>) -> Entered<'_> {
 /// Enters the runtime to shut it down, possibly from inside another.
 pub(super) fn replace(core: &Rc<Core>) -> Entered<'_> {
     Entered {
-        before: CURRENT.replace(Some(Rc::clone(core))),
+        before: set_current(Some(Rc::clone(core))),
         _driver: op::enter(&core.driver),
         _executor: core.executor.enter(),
     }
@@ -44,14 +44,26 @@ pub(super) fn replace(core: &Rc<Core>) -> Entered<'_> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         // The borrow ends before the runtime that was current may be dropped.
-        let left = CURRENT.replace(self.before.take());
+        let left = set_current(self.before.take());
         drop(left);
     }
 }
 
+/// Sets the current runtime and returns the one before. A runtime that lives in a thread local is dropped at the thread's
+/// end, perhaps after this place is gone; it can shut down without.
+fn set_current(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
+    CURRENT
+        .try_with(|current| current.replace(core))
+        .ok()
+        .flatten()
+}
+
 /// The current runtime, if the thread is in one.
 pub(super) fn current() -> Option<Rc<Core>> {
-    CURRENT.with_borrow(Clone::clone)
+    CURRENT
+        .try_with(|current| current.borrow().clone())
+        .ok()
+        .flatten()
 }
 
 /// The current runtime.

@@ -106,7 +106,7 @@ impl Runtime {
             let more = core.executor.run(core.event_interval, &mut || {
                 if output.is_none()
                     && let Poll::Ready(value) =
-                        future.as_mut().poll(&mut Context::from_waker(&waker))
+                        future.as_mut().poll(&mut Context::from_waker(waker))
                 {
                     output = Some(value);
                 }

@@ -14,7 +14,8 @@ pub struct Features {
 
 static FEATURES: OnceLock<Features> = OnceLock::new();
 
-/// What this kernel's io_uring can do. The first call asks the kernel, with a small ring of its own.
+/// What this kernel's io_uring can do. The first ring of a runtime tells; before that, the kernel is asked with a small
+/// ring of its own.
 ///
 /// Where io_uring is refused altogether, nothing is supported.
 ///
@@ -28,14 +29,20 @@ static FEATURES: OnceLock<Features> = OnceLock::new();
 /// }
 /// ```
 pub fn features() -> Features {
-    *FEATURES.get_or_init(Features::probe)
+    if let Some(features) = FEATURES.get() {
+        return *features;
+    }
+    // A refusal may be for want of a descriptor or of memory, which pass: it is not remembered.
+    IoUring::new(2).map_or_else(|_| Features::default(), |ring| learn(&ring))
+}
+
+/// [`features`], from a ring that is there.
+pub(super) fn learn(ring: &IoUring) -> Features {
+    *FEATURES.get_or_init(|| Features::of(ring))
 }
 
 impl Features {
-    fn probe() -> Self {
-        let Ok(ring) = IoUring::new(2) else {
-            return Features::default();
-        };
+    fn of(ring: &IoUring) -> Self {
         let mut probe = Probe::new();
         let mut opcodes = 0;
         if ring.submitter().register_probe(&mut probe).is_ok() {

@@ -61,7 +61,7 @@ impl KernelRing {
             enter_fd = index;
             enter_flags |= ENTER_REGISTERED_RING;
         }
-        if features().no_iowait() {
+        if features::learn(&ring).no_iowait() {
             enter_flags |= ENTER_NO_IOWAIT;
         }
         Ok(KernelRing {

@@ -1,0 +1,149 @@
+//! The hand-written echo server with one multishot receive a connection, into a ring of buffers.
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use io_uring::types::BufRingEntry;
+use io_uring::{cqueue, opcode, types};
+
+use super::single::accept;
+use super::{Cell, STAMP, stamp};
+use crate::raw::{Memory, Queues, Ring, result};
+
+const GROUP: u16 = 0;
+
+/// Buffers that the kernel takes from one end of a ring, and we return at the other.
+struct Pool {
+    ring: Memory,
+    buffers: Memory,
+    size: usize,
+    mask: u16,
+    tail: u16,
+}
+
+impl Pool {
+    /// `count` is a power of two.
+    fn new(ring: &Ring, count: u16, size: usize) -> io::Result<Self> {
+        let mut pool = Pool {
+            ring: Memory::map(usize::from(count) * size_of::<BufRingEntry>())?,
+            buffers: Memory::map(usize::from(count) * size)?,
+            size,
+            mask: count - 1,
+            tail: 0,
+        };
+        let base = pool.ring.at(0, pool.ring.len()) as u64;
+        // SAFETY: the memory is never unmapped, and has room for that many entries.
+        unsafe {
+            ring.submitter()
+                .register_buf_ring_with_flags(base, count, GROUP, 0)?
+        };
+        (0..count).for_each(|id| pool.give(id));
+        Ok(pool)
+    }
+
+    /// The address of buffer `id`.
+    #[inline]
+    fn buffer(&self, id: u16) -> *mut u8 {
+        self.buffers.at(usize::from(id) * self.size, self.size)
+    }
+
+    /// Gives buffer `id`, which nobody uses, to the kernel.
+    #[inline]
+    fn give(&mut self, id: u16) {
+        const ENTRY: usize = size_of::<BufRingEntry>();
+        let place = usize::from(self.tail & self.mask) * ENTRY;
+        let entry = self.ring.at(place, ENTRY).cast::<BufRingEntry>();
+        // SAFETY: the place is inside the mapping, which is aligned and never unmapped; the kernel does not read entries
+        // at and beyond the tail. The first entry shares its last two bytes with the tail, and the setters leave
+        // these alone.
+        unsafe {
+            (*entry).set_addr(self.buffer(id) as u64);
+            (*entry).set_len(self.size as u32);
+            (*entry).set_bid(id);
+        }
+        self.tail = self.tail.wrapping_add(1);
+        // SAFETY: `ring` is the base of the buffer ring, whose first entry is initialised.
+        let tail = unsafe { BufRingEntry::tail(self.ring.at(0, ENTRY).cast::<BufRingEntry>()) };
+        // SAFETY: the tail is two aligned bytes that only this function writes, and only in this way.
+        let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
+        tail.store(self.tail, Ordering::Release);
+    }
+}
+
+/// In the user data: the connection below, the buffer above.
+const SEND: u64 = 1 << 31;
+const BUFFER: u32 = 32;
+
+pub(super) fn serve(listener: TcpListener, cell: Cell) -> io::Result<()> {
+    let streams = accept(&listener, cell.connections + 1)?;
+    let mut ring = Ring::new()?;
+    let count = (2 * streams.len()).next_power_of_two() as u16;
+    let size = cell.message.max(STAMP).next_multiple_of(64);
+    let mut pool = Pool::new(&ring, count, size)?;
+    let mut queues = ring.queues();
+    for connection in 0..streams.len() {
+        push_recv(&mut queues, &streams, connection)?;
+    }
+    let mut open = streams.len();
+    while open > 0 {
+        queues.turn(1)?;
+        while let Some(cqe) = queues.next() {
+            let data = cqe.user_data();
+            if data & SEND != 0 {
+                result(&cqe)?;
+                pool.give((data >> BUFFER) as u16);
+                continue;
+            }
+            let connection = data as usize;
+            let more = cqueue::more(cqe.flags());
+            if let Some(id) = cqueue::buffer_select(cqe.flags()) {
+                let mut n = result(&cqe)?;
+                if connection == 0 {
+                    let stamp = stamp(queues.enters());
+                    // SAFETY: the kernel gave the buffer to us, and its send is yet to come.
+                    unsafe { pool.buffers.write(usize::from(id) * size, &stamp) };
+                    n = STAMP;
+                }
+                push_send(&mut queues, &streams, connection, &pool, id, n)?;
+            } else if cqe.result() == 0 && !more {
+                open -= 1;
+                continue;
+            } else if cqe.result() != -libc::ENOBUFS {
+                result(&cqe)?;
+            }
+            if !more {
+                push_recv(&mut queues, &streams, connection)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn push_recv(queues: &mut Queues<'_>, streams: &[TcpStream], connection: usize) -> io::Result<()> {
+    let fd = types::Fd(streams[connection].as_raw_fd());
+    let recv = opcode::RecvMulti::new(fd, GROUP)
+        .build()
+        .user_data(connection as u64);
+    // SAFETY: the entry points to nothing; the buffers that it selects are never unmapped.
+    unsafe { queues.push(&recv) }
+}
+
+#[inline]
+fn push_send(
+    queues: &mut Queues<'_>,
+    streams: &[TcpStream],
+    connection: usize,
+    pool: &Pool,
+    id: u16,
+    n: usize,
+) -> io::Result<()> {
+    let fd = types::Fd(streams[connection].as_raw_fd());
+    let send = opcode::Send::new(fd, pool.buffer(id), n as u32)
+        .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+        .build()
+        .user_data(u64::from(id) << BUFFER | SEND);
+    // SAFETY: the memory is never unmapped, and the buffer is ours until the send has ended.
+    unsafe { queues.push(&send) }
+}
