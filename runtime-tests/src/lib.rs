@@ -1,1 +1,137 @@
-//! What the tests share.
+//! What the tests share: a bound on their time, child processes, buffers that tell when they are dropped, and a look
+//! at the process's descriptors.
+
+mod child;
+mod fds;
+mod seccomp;
+mod tracked;
+
+use std::panic::resume_unwind;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+pub use child::in_child;
+pub use fds::{fd_link, holders, open_fds, ring_fds};
+pub use seccomp::{Refusal, refuse};
+pub use tracked::{Tracked, Watch};
+
+/// How long a test may take before it counts as hanging.
+pub const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs `body` on a thread of its own, and ends the process with a message if that takes longer than [`TIME_LIMIT`]:
+/// a test that hangs fails.
+///
+/// # Panics
+///
+/// With what `body` panics.
+#[track_caller]
+pub fn bounded(body: impl FnOnce() + Send + 'static) {
+    bounded_by(TIME_LIMIT, body);
+}
+
+/// [`bounded`] with a limit of its own.
+///
+/// # Panics
+///
+/// With what `body` panics.
+#[track_caller]
+pub fn bounded_by(limit: Duration, body: impl FnOnce() + Send + 'static) {
+    let caller = std::panic::Location::caller();
+    let (ended, end) = mpsc::channel::<()>();
+    let name = std::thread::current().name().unwrap_or("test").to_owned();
+    let thread = std::thread::Builder::new()
+        .name(name.clone())
+        .spawn(move || {
+            // Dropped when `body` ends, by a panic or not.
+            let _ended = ended;
+            body();
+        });
+    let thread = match thread {
+        Ok(thread) => thread,
+        Err(error) => panic!("cannot start a thread: {error}"),
+    };
+    if let Err(mpsc::RecvTimeoutError::Timeout) = end.recv_timeout(limit) {
+        eprintln!("{name} ({caller}) did not end within {limit:?}");
+        std::process::abort();
+    }
+    if let Err(panic) = thread.join() {
+        resume_unwind(panic);
+    }
+}
+
+/// Round trips through the ring until `condition` holds.
+///
+/// # Panics
+///
+/// If that takes longer than half of [`TIME_LIMIT`]; `what` says what did not come.
+#[track_caller]
+pub fn until(what: &'static str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let started = Instant::now();
+    async move {
+        while !condition() {
+            assert!(started.elapsed() < TIME_LIMIT / 2, "{what}: did not come");
+            // Other threads, those of the kernel too, may have to get on with it first.
+            std::thread::yield_now();
+            let _ = saferring::op::nop().await;
+        }
+    }
+}
+
+/// Yields the thread until `condition` holds.
+///
+/// # Panics
+///
+/// As [`until`].
+#[track_caller]
+pub fn spin_until(what: &'static str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < TIME_LIMIT / 2, "{what}: did not come");
+        std::thread::yield_now();
+    }
+}
+
+/// Polls `future` once, and says whether it was ready.
+pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|cx| {
+        std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// The byte at `offset` of a stream of which no two stretches look alike.
+pub fn pattern(offset: u64) -> u8 {
+    (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+}
+
+/// The bytes of [`pattern`] in a range.
+pub fn pattern_bytes(from: u64, len: usize) -> Vec<u8> {
+    (from..from + len as u64).map(pattern).collect()
+}
+
+/// Random numbers from a seed: xorshift64*.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// The same seed gives the same numbers.
+    pub fn new(seed: u64) -> Self {
+        Random(seed | 1)
+    }
+
+    /// The next number.
+    pub fn number(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        (self.number() >> 16) % end
+    }
+}

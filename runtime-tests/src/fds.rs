@@ -1,0 +1,40 @@
+//! The process's descriptors.
+
+use std::os::fd::RawFd;
+
+/// Every open descriptor and what it stands for, as in `(3, "socket:[1234]")`.
+///
+/// Tests of one binary run at the same time: to look for leaks, compare in a process of its own
+/// ([`in_child`](crate::in_child)), or look for one descriptor by [`fd_link`] and [`holders`].
+pub fn open_fds() -> Vec<(RawFd, String)> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        return Vec::new();
+    };
+    let mut fds: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let fd = entry.file_name().to_str()?.parse().ok()?;
+            let link = fd_link(fd)?;
+            // The descriptor that reads the directory is gone when this returns.
+            (!link.ends_with("/fd")).then_some((fd, link))
+        })
+        .collect();
+    fds.sort();
+    fds
+}
+
+/// What a descriptor stands for: for sockets and pipes a name that no other has while the process lives.
+pub fn fd_link(fd: RawFd) -> Option<String> {
+    let link = std::fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
+/// How many descriptors stand for this.
+pub fn holders(link: &str) -> usize {
+    open_fds().iter().filter(|(_, other)| other == link).count()
+}
+
+/// How many io_uring instances are open.
+pub fn ring_fds() -> usize {
+    holders("anon_inode:[io_uring]")
+}

@@ -1,0 +1,120 @@
+//! Buffers that tell when and where they are dropped.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ThreadId;
+
+use saferring::buf::{IoBuf, IoBufMut};
+
+#[derive(Debug, Default)]
+struct Counts {
+    made: AtomicUsize,
+    dropped: AtomicUsize,
+    /// How often an address was asked for.
+    addresses: AtomicUsize,
+    last_thread: Mutex<Option<ThreadId>>,
+}
+
+/// Watches over the buffers that it makes.
+#[derive(Clone, Debug, Default)]
+pub struct Watch(Arc<Counts>);
+
+impl Watch {
+    /// One without buffers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty buffer of this capacity.
+    pub fn buf(&self, capacity: usize) -> Tracked {
+        self.filled(Vec::with_capacity(capacity))
+    }
+
+    /// A buffer with these bytes.
+    pub fn filled(&self, bytes: impl Into<Vec<u8>>) -> Tracked {
+        self.0.made.fetch_add(1, Ordering::Relaxed);
+        Tracked {
+            bytes: bytes.into(),
+            watch: self.clone(),
+        }
+    }
+
+    /// How many buffers were dropped.
+    pub fn dropped(&self) -> usize {
+        self.0.dropped.load(Ordering::Acquire)
+    }
+
+    /// How many buffers are alive.
+    pub fn alive(&self) -> usize {
+        self.0.made.load(Ordering::Acquire) - self.dropped()
+    }
+
+    /// How often the address of a buffer was asked for.
+    pub fn addresses(&self) -> usize {
+        self.0.addresses.load(Ordering::Acquire)
+    }
+
+    /// The thread on which the last buffer was dropped.
+    pub fn last_thread(&self) -> Option<ThreadId> {
+        *self
+            .0
+            .last_thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A buffer of a [`Watch`].
+#[derive(Debug)]
+pub struct Tracked {
+    bytes: Vec<u8>,
+    watch: Watch,
+}
+
+impl Tracked {
+    /// What it holds.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        let counts = &self.watch.0;
+        *counts
+            .last_thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current().id());
+        counts.dropped.fetch_add(1, Ordering::Release);
+    }
+}
+
+// SAFETY: forwards to `Vec<u8>` in a private field, which meets the contract; the counter beside it changes nothing
+// that the contract speaks of.
+unsafe impl IoBuf for Tracked {
+    fn buf_ptr(&self) -> *const u8 {
+        self.watch.0.addresses.fetch_add(1, Ordering::Relaxed);
+        self.bytes.buf_ptr()
+    }
+
+    fn buf_len(&self) -> usize {
+        self.bytes.buf_len()
+    }
+}
+
+// SAFETY: as above.
+unsafe impl IoBufMut for Tracked {
+    fn buf_mut_ptr(&mut self) -> *mut u8 {
+        self.watch.0.addresses.fetch_add(1, Ordering::Relaxed);
+        self.bytes.buf_mut_ptr()
+    }
+
+    fn buf_capacity(&self) -> usize {
+        self.bytes.buf_capacity()
+    }
+
+    unsafe fn set_filled(&mut self, n: usize) {
+        // SAFETY: the caller's promise is the one asked for.
+        unsafe { self.bytes.set_filled(n) }
+    }
+}

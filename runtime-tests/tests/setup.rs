@@ -1,0 +1,167 @@
+//! Hazard 32: kernels, limits and filters that refuse a ring. Each in a process of its own, as limits are the process's.
+
+use saferring::Error;
+use saferring::runtime::{Builder, Runtime};
+use saferring_tests::{Refusal, in_child, open_fds, refuse, ring_fds};
+
+fn limit(resource: libc::__rlimit_resource_t, value: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: value,
+        rlim_max: value,
+    };
+    // SAFETY: the call reads the record, which lives across it.
+    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
+}
+
+/// Root may lock any amount of memory.
+fn become_nobody() {
+    // SAFETY: takes a number only. It concerns all threads of this process, which is the test's own.
+    let failed = unsafe { libc::setuid(65534) };
+    // Who is not root has the limits already.
+    let _ = failed;
+}
+
+#[track_caller]
+fn refused(built: Result<Runtime, Error>, words: &[&str]) {
+    let error = built.map(drop).unwrap_err();
+    let text = error.to_string();
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+    let io = std::io::Error::from(error);
+    assert_eq!(io.to_string(), text);
+    assert_eq!(ring_fds(), 0);
+}
+
+#[test]
+fn hazard_32_little_locked_memory() {
+    in_child("hazard_32_little_locked_memory", || {
+        limit(libc::RLIMIT_MEMLOCK, 64 << 10);
+        become_nobody();
+        match Builder::new().entries(4096).build() {
+            // Rings are not charged on this kernel, or a smaller one was made.
+            Ok(runtime) => {
+                let info = runtime.ring_info().unwrap();
+                assert!(
+                    info.submission_entries >= 8
+                        && info.completion_entries >= info.submission_entries
+                );
+                runtime.block_on(saferring::op::nop()).unwrap();
+            }
+            Err(error) => refused(Err(error), &["ulimit -l", "RLIMIT_MEMLOCK"]),
+        }
+    });
+}
+
+#[test]
+fn hazard_32_no_locked_memory() {
+    in_child("hazard_32_no_locked_memory", || {
+        limit(libc::RLIMIT_MEMLOCK, 0);
+        become_nobody();
+        match Runtime::new() {
+            Ok(runtime) => runtime.block_on(saferring::op::nop()).unwrap(),
+            Err(error) => refused(Err(error), &["ulimit -l", "RLIMIT_MEMLOCK is 0 KiB"]),
+        }
+    });
+}
+
+/// With no descriptor free, and with one: the ring gets it, and the runtime lacks another.
+#[test]
+fn hazard_32_no_descriptor_is_free() {
+    in_child("hazard_32_no_descriptor_is_free", || {
+        let used = open_fds().last().unwrap().0 as u64 + 1;
+        // Fill the gaps below.
+        let mut fillers = Vec::new();
+        limit(libc::RLIMIT_NOFILE, used + 1);
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            fillers.push(file);
+        }
+        refused_without_proc(Runtime::new());
+        fillers.pop();
+        refused_without_proc(Runtime::new());
+        fillers.truncate(fillers.len() - 2);
+        // Now there is room, and nothing that was found out in need is believed for good.
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(saferring::op::nop()).unwrap();
+        drop(fillers);
+        let file = "/proc/self/exe";
+        runtime
+            .block_on(async { saferring::fs::File::open(file).await.map(drop) })
+            .unwrap();
+        assert!(
+            saferring::features().has_opcode(0),
+            "{:?}",
+            saferring::features()
+        );
+    });
+}
+
+/// [`refused`] where not even a directory can be read.
+#[track_caller]
+fn refused_without_proc(built: Result<Runtime, Error>) {
+    let error = built.map(drop).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("ulimit -n"), "{text}");
+    assert_eq!(std::io::Error::from(error).to_string(), text);
+}
+
+#[test]
+fn hazard_32_filter_says_eperm() {
+    in_child("hazard_32_filter_says_eperm", || {
+        refuse(Refusal {
+            call: libc::SYS_io_uring_setup,
+            errno: libc::EPERM,
+        })
+        .unwrap();
+        refused(Runtime::new(), &["seccomp", "container", "io_uring_setup"]);
+        assert!(!saferring::features().has_opcode(0));
+    });
+}
+
+#[test]
+fn hazard_32_filter_says_enosys() {
+    in_child("hazard_32_filter_says_enosys", || {
+        refuse(Refusal {
+            call: libc::SYS_io_uring_setup,
+            errno: libc::ENOSYS,
+        })
+        .unwrap();
+        refused(Runtime::new(), &["seccomp", "container", "5.15"]);
+    });
+}
+
+/// A filter that lets the ring be made and nothing be registered with it: probes, and the ring's own index.
+#[test]
+fn hazard_32_filter_forbids_registration() {
+    in_child("hazard_32_filter_forbids_registration", || {
+        refuse(Refusal {
+            call: libc::SYS_io_uring_register,
+            errno: libc::EPERM,
+        })
+        .unwrap();
+        let runtime = Runtime::new().unwrap();
+        assert!(!runtime.ring_info().unwrap().registered_ring);
+        runtime.block_on(saferring::op::nop()).unwrap();
+        drop(runtime);
+        assert_eq!(ring_fds(), 0);
+    });
+}
+
+#[test]
+fn unknown_backends_are_named() {
+    in_child("unknown_backends_are_named", || {
+        // SAFETY: this process has no other thread that looks at the environment now.
+        unsafe { std::env::set_var("SAFERRING_BACKEND", "kqueue") };
+        refused(Runtime::new(), &["kqueue", "io_uring", "SAFERRING_BACKEND"]);
+    });
+}
+
+/// Where the kernel can tell them apart, a runtime that waits for events is not counted as waiting for a disk.
+#[test]
+fn waiting_is_not_io_wait() {
+    in_child("waiting_is_not_io_wait", || {
+        let runtime = Runtime::new().unwrap();
+        let kernel_can = format!("{:?}", saferring::features()).contains("no_iowait: true");
+        assert_eq!(runtime.ring_info().unwrap().no_iowait, kernel_can);
+    });
+}

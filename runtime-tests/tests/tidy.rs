@@ -1,0 +1,241 @@
+//! The house's rules, kept by reading the sources as text.
+//!
+//! Each rule is a function over strings, with unit tests that show it fail; the tests here apply the rules to the
+//! workspace. To make one pass, change the code, not the rule.
+
+#[path = "tidy/layers.rs"]
+mod layers;
+#[path = "tidy/lexer.rs"]
+mod lexer;
+#[path = "tidy/papers.rs"]
+mod papers;
+#[path = "tidy/source.rs"]
+mod source;
+#[path = "tidy/style.rs"]
+mod style;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use source::Source;
+use style::Allowed;
+
+/// Calls in `src` that look as if they could panic on what a user or the kernel does.
+const PANICKING_CALLS: &[Allowed] = &[Allowed {
+    below: "src/op/",
+    code: "self.vecs.expect(self.bufs.buf_count())",
+    reason: "`IoVecs::expect`, which makes room and does not panic",
+}];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn paper(name: &str) -> String {
+    let path = root().join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The Rust files below `dir`, sorted by path.
+fn sources(dir: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    read_dir(dir, &mut found);
+    assert!(!found.is_empty(), "no sources in {dir}");
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    mark_test_modules(&mut found);
+    found
+}
+
+fn read_dir(dir: &str, found: &mut Vec<Source>) {
+    let entries = fs::read_dir(root().join(dir)).unwrap_or_else(|error| panic!("{dir}: {error}"));
+    for entry in entries {
+        let entry = entry.unwrap();
+        let path = format!("{dir}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type().unwrap().is_dir() {
+            read_dir(&path, found);
+        } else if path.ends_with(".rs") {
+            found.push(Source::new(
+                &path,
+                &fs::read_to_string(entry.path()).unwrap(),
+            ));
+        }
+    }
+}
+
+/// A file whose `mod` line is for tests only is a test, and so are those below it.
+fn mark_test_modules(sources: &mut [Source]) {
+    loop {
+        let mut tests = BTreeSet::new();
+        for source in &*sources {
+            for (name, is_test) in source.mod_lines() {
+                if is_test {
+                    tests.extend(source.child_paths(name));
+                }
+            }
+        }
+        let mut changed = false;
+        for source in &mut *sources {
+            if tests.contains(&source.path) && !source.is_all_test() && !source.tokens.is_empty() {
+                source.set_test();
+                changed = true;
+            }
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+/// The files of a crate that no `mod` line leads to, so that the compiler never sees them.
+fn undeclared(sources: &[Source]) -> Vec<String> {
+    let declared: BTreeSet<_> = sources
+        .iter()
+        .flat_map(|source| {
+            let lines = source.mod_lines().into_iter();
+            lines
+                .flat_map(|(name, _)| source.child_paths(name))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    sources
+        .iter()
+        .map(|source| &source.path)
+        .filter(|path| !path.ends_with("src/lib.rs") && !declared.contains(*path))
+        .map(|path| format!("{path}: has no `mod` line"))
+        .collect()
+}
+
+#[track_caller]
+fn assert_none(violations: Vec<String>) {
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+/// What is compiled into the published crates.
+fn published() -> Vec<Source> {
+    let mut all = sources("src");
+    all.extend(sources("macros/src"));
+    all
+}
+
+#[test]
+fn modules_know_only_lower_layers() {
+    assert_none(
+        sources("src")
+            .iter()
+            .flat_map(layers::forbidden_uses)
+            .collect(),
+    );
+}
+
+#[test]
+fn unsafe_stands_only_where_it_may() {
+    assert_none(
+        published()
+            .iter()
+            .flat_map(layers::misplaced_unsafe)
+            .collect(),
+    );
+}
+
+#[test]
+fn files_are_short() {
+    let mut all = published();
+    all.extend(sources("examples"));
+    all.extend(sources("benches"));
+    assert_none(all.iter().filter_map(style::long_file).collect());
+}
+
+#[test]
+fn functions_are_short() {
+    let mut all = published();
+    all.extend(sources("examples"));
+    all.extend(sources("benches"));
+    assert_none(all.iter().flat_map(style::long_functions).collect());
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let dirs = ["src", "macros", "runtime-tests", "benches", "examples"];
+    let all = dirs.into_iter().flat_map(sources);
+    assert_none(all.flat_map(|source| style::banned(&source)).collect());
+}
+
+#[test]
+fn nothing_panics_on_what_a_user_or_the_kernel_does() {
+    let mut used = vec![false; PANICKING_CALLS.len()];
+    let mut found = Vec::new();
+    for source in sources("src") {
+        found.extend(style::panicking_calls(&source, PANICKING_CALLS, &mut used));
+    }
+    for (allowed, used) in PANICKING_CALLS.iter().zip(used) {
+        assert!(
+            !allowed.reason.is_empty(),
+            "{}: no reason given",
+            allowed.below
+        );
+        if !used {
+            found.push(format!(
+                "{}: no call `{}` any more: take it off the list",
+                allowed.below, allowed.code
+            ));
+        }
+    }
+    assert_none(found);
+}
+
+#[test]
+fn every_file_has_a_mod_line() {
+    assert_none(undeclared(&sources("src")));
+    assert_none(undeclared(&sources("macros/src")));
+}
+
+#[test]
+fn the_changelog_is_kept() {
+    assert_none(papers::changelog_faults(&paper("CHANGELOG.md")));
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    assert_none(papers::unexplained_dependencies(
+        &paper("Cargo.toml"),
+        &paper("DESIGN.md"),
+    ));
+}
+
+#[test]
+fn every_example_is_in_the_readme() {
+    let examples = sources("examples");
+    let names = examples.iter().map(|source| {
+        let path = source.path.trim_start_matches("examples/");
+        path.split(['/', '.']).next().unwrap_or(path)
+    });
+    assert_none(papers::unnamed_examples(names, &paper("README.md")));
+}
+
+#[test]
+fn files_without_a_mod_line_are_found() {
+    let files = |lines| {
+        [
+            Source::new("src/lib.rs", "mod op;"),
+            Source::new("src/op/mod.rs", lines),
+            Source::new("src/op/read.rs", "unsafe impl Operation for Read {}"),
+        ]
+    };
+    assert!(undeclared(&files("mod read;")).is_empty());
+    assert_eq!(undeclared(&files("// mod read;")).len(), 1);
+}
+
+#[test]
+fn test_modules_in_files_of_their_own_are_tests() {
+    let mut files = [
+        Source::new("src/lib.rs", "mod task;"),
+        Source::new("src/task/mod.rs", "#[cfg(test)]\nmod tests;\nmod cell;"),
+        Source::new("src/task/tests.rs", "mod deep;"),
+        Source::new("src/task/tests/deep.rs", "fn f() {}"),
+        Source::new("src/task/cell.rs", "fn f() {}"),
+    ];
+    mark_test_modules(&mut files);
+    let tests: Vec<_> = files.iter().map(Source::is_all_test).collect();
+    assert_eq!(tests, [false, false, true, true, false]);
+}

@@ -1,0 +1,6 @@
+//! Only functions are run.
+
+#[saferring::main]
+struct Main;
+
+fn main() {}

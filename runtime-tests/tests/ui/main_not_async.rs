@@ -1,0 +1,4 @@
+//! What is not async has nothing to run.
+
+#[saferring::main]
+fn main() {}
