@@ -71,9 +71,9 @@ impl<W> Inner<W> {
     /// The descriptor that an operation in flight works on, or -1.
     pub(super) fn fd_of(&mut self, key: Key<W>) -> RawFd {
         let head = self.slots.head(key);
-        match head.vtable.and_then(|vtable| vtable.multishot_fd) {
+        match head.multishot() {
             // SAFETY: the operation is in flight, so its payload holds what the vtable was made for.
-            Some(multishot_fd) => unsafe { multishot_fd(key.payload()) },
+            Some(multishot) => unsafe { (multishot.fd)(key.payload()) },
             None => head.b as RawFd,
         }
     }

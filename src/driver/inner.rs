@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use super::pool::{Pool, PoolConfig};
 use super::slots::{Key, NONE, Slots, State};
 use super::timer::Timers;
 use super::{Abandoned, Event};
@@ -14,9 +16,6 @@ use crate::sys::{self, Completion, Entry, Ring, RingConfig, Wait, opcode};
 
 /// The user data of entries whose completion says nothing: cancels.
 const IGNORED: u64 = u64::MAX;
-
-/// A stream that lets this many completions pile up is cancelled in the kernel until it has caught up.
-const QUEUED_MAX: u16 = 1024;
 
 /// What the driver has counted since it was made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,10 +49,11 @@ pub(super) struct Inner<W> {
     pub(super) counters: Counters,
     /// The coarse clock at the last turn.
     pub(super) now: u32,
+    pub(super) pool: Rc<Pool<W>>,
 }
 
 impl<W> Inner<W> {
-    pub(super) fn new(config: &RingConfig) -> Result<Self, Error> {
+    pub(super) fn new(config: &RingConfig, pool: PoolConfig) -> Result<Self, Error> {
         Ok(Inner {
             ring: Some(Ring::new(config)?),
             slots: Slots::new(),
@@ -62,6 +62,7 @@ impl<W> Inner<W> {
             timers: Timers::new(Instant::now()),
             counters: Counters::default(),
             now: sys::coarse_millis(),
+            pool: Rc::new(Pool::new(pool)),
         })
     }
 
@@ -147,8 +148,16 @@ impl<W> Inner<W> {
             return Some(Event::Handled);
         };
         let last = !cqe.has_more();
+        let multishot = head.multishot();
+        if let (Some(_), Some(multishot)) = (cqe.buffer(), multishot) {
+            // SAFETY: the operation is in its place until it was taken out with its last completion, which is this one
+            // at the earliest.
+            if let Some(group) = unsafe { (multishot.group)(key.payload()) } {
+                self.pool.taken(group);
+            }
+        }
         match head.state {
-            State::InFlight if head.is_multishot() => {
+            State::InFlight if multishot.is_some() => {
                 let waiter = head.waiter.take();
                 if last {
                     head.state = State::Complete;
@@ -189,7 +198,9 @@ impl<W> Inner<W> {
         let head = self.slots.head(key);
         let last = std::mem::replace(&mut head.b, node as u32);
         head.queued = head.queued.saturating_add(1);
-        let full = head.queued == QUEUED_MAX;
+        let full = head
+            .multishot()
+            .is_some_and(|multi| multi.queued_max == head.queued);
         if last == NONE {
             self.queued[node].next = node as u32;
         } else {

@@ -16,6 +16,7 @@
 
 mod inflight;
 mod inner;
+mod pool;
 mod slots;
 mod timer;
 
@@ -23,14 +24,16 @@ use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub use inflight::InFlightOp;
 pub(crate) use inflight::code_name;
 pub(crate) use inner::Counters;
 use inner::Inner;
+pub(crate) use pool::{Lease, Pool, PoolConfig};
 use slots::State;
-pub(crate) use slots::{Key, OpVTable, Payload};
+pub(crate) use slots::{Key, MultishotVTable, OpVTable, Payload};
 pub(crate) use timer::TimerKey;
 
 use crate::Error;
@@ -100,9 +103,9 @@ pub(crate) struct Driver<W> {
 }
 
 impl<W> Driver<W> {
-    pub(crate) fn new(config: &RingConfig) -> Result<Self, Error> {
+    pub(crate) fn new(config: &RingConfig, pool: PoolConfig) -> Result<Self, Error> {
         Ok(Driver {
-            inner: UnsafeCell::new(Inner::new(config)?),
+            inner: UnsafeCell::new(Inner::new(config, pool)?),
             borrowed: Cell::new(false),
         })
     }
@@ -113,7 +116,7 @@ impl<W> Driver<W> {
         debug_assert!(!self.borrowed.replace(true), "the driver was re-entered");
         // SAFETY: the driver is `!Sync`, so all calls are on one thread. No closure given to `with` calls `with`
         // again or runs foreign code: they touch only the fields of `Inner` and the ring, drop no waiter and no
-        // operation, and call nothing that is handed in by a layer above, but for `multishot_fd` and the `id` of
+        // operation, and call nothing that is handed in by a layer above, but for the table of multishot operations and the `id` of
         // the dump, which only read. So this reference is the only one while it lives. Debug builds check it.
         let result = f(unsafe { &mut *self.inner.get() });
         if cfg!(debug_assertions) {
@@ -275,17 +278,38 @@ impl<W> Driver<W> {
         self.with(Inner::next_event)
     }
 
+    /// The provided buffers, to pick a group from.
+    pub(crate) fn pool(&self) -> Rc<Pool<W>> {
+        self.with(|inner| Rc::clone(&inner.pool))
+    }
+
+    /// Adds a group of provided buffers; false if there are enough already.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory, or the kernel does not have provided buffers.
+    pub(crate) fn grow_pool(&self) -> io::Result<bool> {
+        self.with(|inner| match &mut inner.ring {
+            Some(ring) => inner.pool.grow(ring),
+            None => Ok(false),
+        })
+    }
+
     /// Drops the ring. What is still in flight stays where it is for good.
-    pub(crate) fn close(&self) -> u32 {
-        let (ring, waiters, in_flight) = self.with(|inner| {
+    pub(crate) fn close(&self) {
+        let (ring, timers, pool, lost) = self.with(|inner| {
             inner.backlog.clear();
-            let waiters = inner.timers.take_waiters();
-            (inner.ring.take(), waiters, inner.slots.in_flight)
+            let pool = Rc::clone(&inner.pool);
+            let lost = inner.slots.in_flight > 0;
+            (inner.ring.take(), inner.timers.take_waiters(), pool, lost)
         });
-        // Timers that outlive the runtime would keep its tasks' memory, and its eventfd.
-        drop(waiters);
+        // Timers and leases that outlive the runtime would keep its tasks' memory, and its eventfd.
+        drop((timers, pool.take_waiters()));
         drop(ring);
-        in_flight
+        if lost {
+            // What the kernel did not give back may still take a buffer and write to it.
+            std::mem::forget(pool);
+        }
     }
 
     pub(crate) fn add_timer(&self, deadline: Instant, waiter: Option<W>) -> TimerKey {

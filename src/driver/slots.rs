@@ -23,9 +23,19 @@ pub(crate) struct OpVTable {
     /// Gives a completion to the operation in this payload when its future is gone; with the final one, takes the
     /// operation out and drops it.
     pub(crate) abandon: unsafe fn(payload: NonNull<Payload>, cqe: Completion, last: bool),
-    /// `Some` if one entry is answered by many completions: tells the file that the operation in this payload works
-    /// on. (For other operations the cell remembers it.)
-    pub(crate) multishot_fd: Option<unsafe fn(payload: NonNull<Payload>) -> RawFd>,
+    /// `Some` if one entry is answered by many completions.
+    pub(crate) multishot: Option<MultishotVTable>,
+}
+
+/// What else can be done to a multishot operation.
+#[derive(Debug)]
+pub(crate) struct MultishotVTable {
+    /// If the stream lets this many completions pile up, the operation is cancelled until it has caught up.
+    pub(crate) queued_max: u16,
+    /// The file that the operation in this payload works on. (For other operations the cell remembers it.)
+    pub(crate) fd: unsafe fn(payload: NonNull<Payload>) -> RawFd,
+    /// The group of provided buffers that the operation in this payload takes from.
+    pub(crate) group: unsafe fn(payload: NonNull<Payload>) -> Option<u16>,
 }
 
 /// Names one operation, and where it is, from `reserve` to `release`. Whoever holds a key keeps the table alive.
@@ -93,9 +103,12 @@ pub(super) struct Head<W> {
 }
 
 impl<W> Head<W> {
+    pub(super) fn multishot(&self) -> Option<&'static MultishotVTable> {
+        self.vtable?.multishot.as_ref()
+    }
+
     pub(super) fn is_multishot(&self) -> bool {
-        self.vtable
-            .is_some_and(|vtable| vtable.multishot_fd.is_some())
+        self.multishot().is_some()
     }
 }
 
@@ -325,7 +338,7 @@ mod tests {
     static VTABLE: OpVTable = OpVTable {
         code: 0,
         abandon,
-        multishot_fd: None,
+        multishot: None,
     };
 
     #[test]

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod addr;
+mod recv_stream;
 mod socket;
 mod split;
 mod stream;
@@ -24,7 +25,9 @@ mod unix_stream;
 
 pub use std::net::Shutdown;
 
+pub use crate::op::ProvidedBuf;
 pub use addr::{ToSocketAddrs, lookup_host};
+pub use recv_stream::RecvStream;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use tcp_listener::{Incoming, TcpListener};
 pub use tcp_stream::TcpStream;

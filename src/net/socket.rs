@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
+use super::recv_stream::RecvStream;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
 use crate::op::{
     Accept, AcceptMulti, Connect, Multi, Op, Recv, RecvMsg, Send, SendMsg, SharedFd, Submitted,
@@ -63,6 +64,10 @@ impl Socket {
 
     pub(super) fn send<B: IoBuf>(&self, buf: B) -> Op<Send<B>> {
         Send::new(&self.0, buf)
+    }
+
+    pub(super) fn recv_stream(&self) -> RecvStream {
+        RecvStream::new(&self.0)
     }
 
     pub(super) async fn send_all<B: IoBuf>(&self, buf: B) -> BufResult<(), B> {

@@ -21,6 +21,25 @@ macro_rules! stream_methods {
                 self.socket.recv(buf)
             }
 
+            /// What the stream receives, as chunks in buffers that the kernel takes only when data arrives: an idle
+            /// connection holds none. One request to the kernel serves the whole stream.
+            ///
+            /// The way for small messages on many connections; for large ones [`read`](Self::read) is faster. It ends
+            /// with the stream, or after an error. When all buffers are out it waits for one to come back; while it is
+            /// not polled it soon stops taking any.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping it loses nothing: what it had received and not yielded is kept for the next read. Meanwhile
+            /// other reads of the stream wait for it to be dropped.
+            ///
+            /// # Kernel
+            ///
+            /// One multishot receive since 6.0; before that one receive after the other, into memory of its own.
+            pub fn recv_stream(&self) -> RecvStream {
+                self.socket.recv_stream()
+            }
+
             /// As [`read`](Self::read), until `buf` is full up to its capacity. `buf.slice(..n)` bounds it.
             ///
             /// # Errors

@@ -8,6 +8,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Type};
 
 use super::addr::{ToSocketAddrs, lookup_host, try_each};
+use super::recv_stream::RecvStream;
 use super::socket::Socket;
 use super::split::{OwnedReadHalf, OwnedWriteHalf, SplitStream, split};
 use super::stream::{descriptor, stream_methods};

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use socket2::{Domain, SockAddr, Type};
 
+use super::recv_stream::RecvStream;
 use super::socket::Socket;
 use super::split::{OwnedReadHalf, OwnedWriteHalf, SplitStream, split};
 use super::stream::{descriptor, stream_methods};

@@ -48,6 +48,7 @@ unsafe impl Operation for AcceptMulti {
 
 // SAFETY: as above; the kernel writes to no memory of ours.
 unsafe impl Multishot for AcceptMulti {
+    const QUEUED_MAX: u16 = 1024;
     type Item = io::Result<OwnedFd>;
 
     fn next(&mut self, cqe: Completion) -> Self::Item {

@@ -51,10 +51,12 @@ mod nop;
 mod openat;
 mod path;
 mod poll;
+mod provided;
 mod read;
 mod readv;
 mod recv;
 mod recv_msg;
+mod recv_multi;
 mod renameat;
 mod send;
 mod send_msg;
@@ -74,7 +76,7 @@ pub use accept::Accept;
 pub use accept_multi::AcceptMulti;
 pub use close::Close;
 pub use connect::Connect;
-pub(crate) use context::{Driver, Entered, current, enter};
+pub(crate) use context::{Driver, Entered, Pool, current, enter};
 pub use fallocate::Fallocate;
 pub(crate) use fd::SharedFd;
 pub use fsync::Fsync;
@@ -84,11 +86,13 @@ pub(crate) use multi::Multi;
 pub use nop::{Nop, nop};
 pub use openat::OpenAt;
 pub use poll::{PollAdd, Readiness};
+pub use provided::ProvidedBuf;
 pub(crate) use read::CURRENT;
 pub use read::Read;
 pub use readv::Readv;
 pub use recv::Recv;
 pub use recv_msg::RecvMsg;
+pub(crate) use recv_multi::{Received, RecvMulti};
 pub use renameat::RenameAt;
 pub use send::Send;
 pub use send_msg::SendMsg;
@@ -157,6 +161,9 @@ pub unsafe trait Operation: 'static {
 /// As for [`Operation`]; and the kernel writes to nothing inside `self` nor to anything that `next` reads, so that
 /// `self` may be looked at while it is in flight.
 pub unsafe trait Multishot: Operation {
+    /// A stream that lets this many completions pile up is cancelled in the kernel until it has caught up.
+    const QUEUED_MAX: u16;
+
     /// What each completion stands for.
     type Item;
 
@@ -173,6 +180,11 @@ pub unsafe trait Multishot: Operation {
 
     /// The file it works on.
     fn fd(&self) -> RawFd;
+
+    /// The group of provided buffers that it takes from.
+    fn group(&self) -> Option<u16> {
+        None
+    }
 }
 
 /// The answer of [`Operation::admit`].

@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
-use super::Multishot;
 use super::flight::current_or_panic;
 use super::store::{Stored, Table};
+use super::{Admission, Multishot};
 use crate::driver::{Orphaned, Owner};
 use crate::sys::Completion;
 use crate::task::WakeRef;
@@ -39,17 +39,29 @@ impl<T: Multishot> Multi<T> {
         }
     }
 
-    fn submit(&mut self, cx: &Context<'_>) -> Poll<Option<T::Item>> {
-        let State::Idle(op) = std::mem::replace(&mut self.state, State::Done) else {
+    /// Submits the operation, if it is admitted.
+    fn start(&mut self, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
+        let State::Idle(op) = &mut self.state else {
             return Poll::Ready(None);
         };
+        let admission = std::task::ready!(op.admit(cx));
+        let State::Idle(mut op) = std::mem::replace(&mut self.state, State::Done) else {
+            return Poll::Ready(None);
+        };
+        if let Admission::Answered(result) = admission {
+            return Poll::Ready(Some(op.next(Completion::new(0, result, 0))));
+        }
         let owner = Owner::Future(Some(WakeRef::new(cx.waker())));
         match Stored::submit(current_or_panic(), op, Table::<T>::MULTI, owner) {
             Ok(stored) => {
                 self.state = State::InFlight(stored);
                 Poll::Pending
             }
-            Err(mut op) => Poll::Ready(Some(op.next(Completion::new(0, -libc::ENOMEM, 0)))),
+            Err(mut op) => {
+                let cqe = Completion::new(0, -libc::ENOMEM, 0);
+                op.leave(cqe);
+                Poll::Ready(Some(op.next(cqe)))
+            }
         }
     }
 }
@@ -60,7 +72,7 @@ impl<T: Multishot> Stream for Multi<T> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
         let this = &mut *self;
         match &mut this.state {
-            State::Idle(_) => this.submit(cx),
+            State::Idle(_) => this.start(cx),
             State::Done => Poll::Ready(None),
             State::InFlight(stored) => match stored.driver.pop_queued(stored.key) {
                 Some(cqe) => {

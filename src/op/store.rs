@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::spare::{self, Block};
 use super::{Driver, Multishot, Operation};
-use crate::driver::{Key, OpVTable, Owner, Payload};
+use crate::driver::{Key, MultishotVTable, OpVTable, Owner, Payload};
 use crate::sys::Completion;
 use crate::task::WakeRef;
 
@@ -128,7 +128,7 @@ unsafe fn abandon_multi<T: Multishot>(payload: NonNull<Payload>, cqe: Completion
     }
 }
 
-/// [`OpVTable::multishot_fd`].
+/// [`MultishotVTable::fd`].
 ///
 /// # Safety
 ///
@@ -139,6 +139,16 @@ unsafe fn multishot_fd<T: Multishot>(payload: NonNull<Payload>) -> RawFd {
     unsafe { (*place::<T>(payload)).fd() }
 }
 
+/// [`MultishotVTable::group`].
+///
+/// # Safety
+///
+/// As for [`place`].
+unsafe fn multishot_group<T: Multishot>(payload: NonNull<Payload>) -> Option<u16> {
+    // SAFETY: as in `multishot_fd`.
+    unsafe { (*place::<T>(payload)).group() }
+}
+
 /// The vtables, one of a kind for each type.
 pub(super) struct Table<T>(T);
 
@@ -146,7 +156,7 @@ impl<T: Operation> Table<T> {
     pub(super) const SINGLE: &'static OpVTable = &OpVTable {
         code: T::CODE,
         abandon: abandon::<T>,
-        multishot_fd: None,
+        multishot: None,
     };
 }
 
@@ -154,7 +164,11 @@ impl<T: Multishot> Table<T> {
     pub(super) const MULTI: &'static OpVTable = &OpVTable {
         code: T::CODE,
         abandon: abandon_multi::<T>,
-        multishot_fd: Some(multishot_fd::<T>),
+        multishot: Some(MultishotVTable {
+            queued_max: T::QUEUED_MAX,
+            fd: multishot_fd::<T>,
+            group: multishot_group::<T>,
+        }),
     };
 }
 

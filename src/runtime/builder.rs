@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{BlockingPool, Core, Notifier, Runtime};
 use crate::Error;
-use crate::driver::Driver;
+use crate::driver::{Driver, PoolConfig};
 use crate::sys::{EventFd, RingConfig, Setup};
 use crate::task::Executor;
 
@@ -47,6 +47,7 @@ pub struct Builder {
     event_interval: u32,
     blocking_threads: usize,
     shutdown_grace: Duration,
+    provided: PoolConfig,
 }
 
 /// Small, because rings are charged to the locked-memory limit: with its completions 80 KiB, so that the usual limit of
@@ -67,6 +68,11 @@ impl Builder {
             event_interval: 256,
             blocking_threads: 64,
             shutdown_grace: Duration::from_secs(5),
+            provided: PoolConfig {
+                buffer_size: 16 * 1024,
+                buffers: 256,
+                groups_max: 16,
+            },
         }
     }
 
@@ -111,6 +117,20 @@ impl Builder {
         self
     }
 
+    /// The provided buffers of streams of chunks: their size in bytes, how many there are in a group (at most 32,768;
+    /// rounded up to a power of two), and how many groups there may be. A group is made when the ones before are out;
+    /// its memory is taken page by page as it is used. By default up to 16 groups of 256 buffers of 16 KiB.
+    ///
+    /// A buffer smaller than the usual message costs a completion for each piece.
+    pub fn provided_buffers(mut self, size: u32, buffers: u16, groups_max: u16) -> Self {
+        self.provided = PoolConfig {
+            buffer_size: size,
+            buffers,
+            groups_max: groups_max.max(1),
+        };
+        self
+    }
+
     /// How long shutdown waits for the kernel, and for blocking threads, to finish.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;
@@ -124,13 +144,14 @@ impl Builder {
     /// If io_uring cannot be had (the error names the cause and the cure), or no descriptor is free.
     pub fn build(self) -> Result<Runtime, Error> {
         self.check_environment()?;
-        let driver = Rc::new(Driver::new(&RingConfig {
+        let ring = RingConfig {
             entries: self.entries,
             completions: self
                 .completion_entries
                 .unwrap_or_else(|| self.entries.saturating_mul(COMPLETIONS_PER_ENTRY)),
             setup: self.setup,
-        })?);
+        };
+        let driver = Rc::new(Driver::new(&ring, self.provided)?);
         let event = EventFd::new().map_err(|source| Error::Resource {
             what: match source.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE) => {

@@ -27,12 +27,17 @@ pub struct Metrics {
     pub orphans: u32,
     /// Tasks alive now.
     pub tasks: usize,
+    /// Provided buffers that exist.
+    pub provided_buffers: u32,
+    /// How often a stream found no provided buffer and had to wait or to ask for more.
+    pub provided_dry: u64,
 }
 
 impl Core {
     pub(super) fn metrics(&self) -> Metrics {
         let (counters, overflows) = self.driver.counters();
         let (in_flight, orphans) = self.driver.in_flight();
+        let (provided_dry, provided_buffers) = self.driver.pool().counters();
         Metrics {
             ticks: self.ticks.get(),
             enters: counters.enters,
@@ -44,6 +49,8 @@ impl Core {
             in_flight,
             orphans,
             tasks: self.executor.task_count(),
+            provided_buffers,
+            provided_dry,
         }
     }
 }

@@ -118,6 +118,12 @@ impl Completion {
         cqueue::more(self.flags)
     }
 
+    /// The provided buffer that the kernel chose.
+    #[inline]
+    pub(crate) fn buffer(&self) -> Option<u16> {
+        cqueue::buffer_select(self.flags)
+    }
+
     /// Whether the socket was known to hold more data when this receive ended.
     #[inline]
     pub(crate) fn socket_nonempty(&self) -> bool {

@@ -69,6 +69,13 @@ impl Features {
         self.has_opcode(opcode::Socket::CODE)
     }
 
+    /// Whether one receive can serve a whole stream, out of a ring of provided buffers (kernel 6.0).
+    #[inline]
+    pub fn multishot_recv(&self) -> bool {
+        // It came with zero-copy send.
+        self.has_opcode(opcode::SendZc::CODE)
+    }
+
     /// Whether a receive can be told to wait for data before it tries (kernel 5.19).
     #[inline]
     pub(crate) fn poll_first(&self) -> bool {
@@ -87,6 +94,7 @@ impl fmt::Debug for Features {
         f.debug_struct("Features")
             .field("opcodes", &self.opcodes.count_ones())
             .field("multishot_accept", &self.multishot_accept())
+            .field("multishot_recv", &self.multishot_recv())
             .field("no_iowait", &self.no_iowait)
             .finish()
     }

@@ -8,7 +8,7 @@ use std::ptr;
 use io_uring::IoUring;
 
 use super::setup::{self, RingInfo};
-use super::{Completion, Entry, RingConfig, Wait, features};
+use super::{BufRing, Completion, Entry, RingConfig, Wait, features};
 use crate::Error;
 
 const ENTER_GETEVENTS: u32 = 1 << 0;
@@ -158,6 +158,21 @@ impl KernelRing {
     pub(super) fn wants_enter(&mut self) -> bool {
         let submission = self.ring.submission();
         submission.taskrun() || submission.cq_overflow()
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Ring::register_buffers`](super::Ring::register_buffers).
+    pub(super) unsafe fn register_buffers(&mut self, buffers: &BufRing) -> io::Result<()> {
+        // SAFETY: the ring's memory is the caller's to keep; its address and size are those of its mapping.
+        unsafe {
+            self.ring.submitter().register_buf_ring_with_flags(
+                buffers.address(),
+                buffers.entries(),
+                buffers.group(),
+                0,
+            )
+        }
     }
 
     pub(super) fn overflows(&self) -> u64 {

@@ -4,6 +4,7 @@
 //! timeout), reap completions. Today the kernel's io_uring stands behind it; a ring in software can join as a second
 //! variant without a line changing above, because entries and completions are plain kernel ABI.
 
+mod buf_ring;
 mod clock;
 mod entry;
 mod event;
@@ -14,6 +15,7 @@ mod setup;
 use std::io;
 use std::time::Duration;
 
+pub(crate) use buf_ring::BufRing;
 pub(crate) use clock::coarse_millis;
 pub use entry::{Completion, Entry};
 pub(crate) use entry::{Target, opcode, types};
@@ -111,6 +113,24 @@ impl Ring {
     pub(crate) fn wants_enter(&mut self) -> bool {
         match self {
             Ring::Kernel(ring) => ring.wants_enter(),
+        }
+    }
+
+    /// Makes a ring of provided buffers known to the kernel (5.19).
+    ///
+    /// # Errors
+    ///
+    /// Those of io_uring_register(2): `EINVAL` before 5.19, `EEXIST` if the group is taken, `ENOMEM` beyond the
+    /// locked-memory limit.
+    ///
+    /// # Safety
+    ///
+    /// `buffers` stays where it is, and is not dropped, until this ring is gone and nothing that was submitted to it is
+    /// in flight.
+    pub(crate) unsafe fn register_buffers(&mut self, buffers: &BufRing) -> io::Result<()> {
+        match self {
+            // SAFETY: the caller's promise.
+            Ring::Kernel(ring) => unsafe { ring.register_buffers(buffers) },
         }
     }
 

@@ -1,0 +1,234 @@
+//! Streams of chunks in provided buffers.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use saferring::net::{TcpListener, TcpStream, UnixStream};
+use saferring::runtime::{Builder, Runtime, metrics};
+use saferring::task::yield_now;
+use saferring_tests::bounded;
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap());
+    let (client, server) = futures_util::future::join(client, listener.accept()).await;
+    (client.unwrap(), server.unwrap().0)
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 31 % 251) as u8).collect()
+}
+
+#[test]
+fn a_stream_yields_all_bytes_in_order_and_ends() {
+    bounded(|| {
+        Runtime::new().unwrap().block_on(async {
+            let (client, server) = pair().await;
+            let sent = pattern(5_000_000);
+            let writer = saferring::spawn({
+                let sent = sent.clone();
+                async move {
+                    client.write_all(sent).await.0.unwrap();
+                }
+            });
+            let mut received = Vec::new();
+            let mut chunks = server.recv_stream();
+            while let Some(chunk) = chunks.next().await {
+                received.extend_from_slice(&chunk.unwrap());
+            }
+            writer.await.unwrap();
+            assert!(received == sent);
+            assert!(chunks.next().await.is_none());
+        });
+    });
+}
+
+#[test]
+fn chunks_can_be_sent_as_they_are() {
+    bounded(|| {
+        Runtime::new().unwrap().block_on(async {
+            let (client, server) = pair().await;
+            let echo = saferring::spawn(async move {
+                let mut chunks = server.recv_stream();
+                while let Some(chunk) = chunks.next().await {
+                    server.write_all(chunk.unwrap()).await.0.unwrap();
+                }
+            });
+            for round in 0..1000usize {
+                let message = pattern(round * 7 % 3000 + 1);
+                client.write_all(message.clone()).await.0.unwrap();
+                let (read, back) = client.read_exact(vec![0; message.len()]).await;
+                read.unwrap();
+                assert!(back == message);
+            }
+            drop(client);
+            echo.await.unwrap();
+            assert!(metrics().provided_buffers > 0);
+        });
+    });
+}
+
+/// Two groups of two small buffers, three streams, one of which holds all it gets: the others wait, and go on when the
+/// buffers come back. Nobody sees an error, and nothing is lost.
+#[test]
+fn hazard_18_running_out_of_buffers_is_back_pressure() {
+    bounded(|| {
+        let runtime = Builder::new().provided_buffers(16, 2, 2).build().unwrap();
+        runtime.block_on(async {
+            let (greedy, greedy_peer) = UnixStream::pair().unwrap();
+            greedy_peer.write_all(pattern(1000)).await.0.unwrap();
+            drop(greedy_peer);
+            let mut greedy_chunks = greedy.recv_stream();
+            let mut held = Vec::new();
+            for _ in 0..4 {
+                held.push(greedy_chunks.next().await.unwrap().unwrap());
+            }
+            let others: Vec<_> = (0..3)
+                .map(|_| {
+                    saferring::spawn(async {
+                        let (stream, peer) = UnixStream::pair().unwrap();
+                        let (sent, _) = peer.write_all(pattern(500)).await;
+                        sent.unwrap();
+                        drop(peer);
+                        let mut chunks = stream.recv_stream();
+                        let mut received = Vec::new();
+                        while let Some(chunk) = chunks.next().await {
+                            received.extend_from_slice(&chunk.unwrap());
+                        }
+                        assert!(received == pattern(500));
+                    })
+                })
+                .collect();
+            while metrics().provided_dry < 4 {
+                saferring::op::nop().await.unwrap();
+                yield_now().await;
+            }
+            assert!(others.iter().all(|other| !other.is_finished()));
+            let mut received: Vec<u8> = held.iter().flat_map(|chunk| chunk.to_vec()).collect();
+            drop(held);
+            while let Some(chunk) = greedy_chunks.next().await {
+                received.extend_from_slice(&chunk.unwrap());
+            }
+            assert!(received == pattern(1000));
+            for other in others {
+                other.await.unwrap();
+            }
+        });
+    });
+}
+
+#[test]
+fn a_stream_that_is_not_polled_stops_taking_buffers() {
+    bounded(|| {
+        let runtime = Builder::new()
+            .provided_buffers(64, 1024, 1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (stream, peer) = UnixStream::pair().unwrap();
+            let mut chunks = stream.recv_stream();
+            peer.write_all(pattern(64)).await.0.unwrap();
+            let first = chunks.next().await.unwrap().unwrap();
+            assert_eq!(first[..], pattern(64)[..]);
+            drop(first);
+            // Far more than the stream may hold; the writer can only end because the stream is drained below.
+            let writer = saferring::spawn(async move {
+                for _ in 0..2000 {
+                    peer.write_all(pattern(64)).await.0.unwrap();
+                }
+            });
+            let mut received = 0;
+            for _ in 0..300 {
+                saferring::op::nop().await.unwrap();
+            }
+            while let Some(chunk) = chunks.next().await {
+                received += chunk.unwrap().len();
+            }
+            writer.await.unwrap();
+            assert_eq!(received, 2000 * 64);
+            assert_eq!(metrics().provided_dry, 0, "an idle stream took all buffers");
+        });
+    });
+}
+
+#[test]
+fn hazard_19_what_a_dropped_stream_had_received_is_the_next_reads() {
+    bounded(|| {
+        Runtime::new().unwrap().block_on(async {
+            for round in 0..300usize {
+                let (stream, peer) = UnixStream::pair().unwrap();
+                let mut chunks = stream.recv_stream();
+                let sent = pattern(4000 + round);
+                let (head, tail) = (sent[..1000].to_vec(), sent[1000..].to_vec());
+                peer.write_all(head).await.0.unwrap();
+                let mut received = match round % 3 {
+                    0 => Vec::new(),
+                    _ => chunks.next().await.unwrap().unwrap().to_vec(),
+                };
+                if round % 2 == 0 {
+                    futures_util::future::poll_immediate(chunks.next()).await;
+                    peer.write_all(tail).await.0.unwrap();
+                    drop(chunks);
+                } else {
+                    drop(chunks);
+                    peer.write_all(tail).await.0.unwrap();
+                }
+                drop(peer);
+                // By a plain read and by a new stream.
+                let (read, buf) = stream.read(Vec::with_capacity(100)).await;
+                read.unwrap();
+                received.extend_from_slice(&buf);
+                let mut chunks = stream.recv_stream();
+                while let Some(chunk) = chunks.next().await {
+                    received.extend_from_slice(&chunk.unwrap());
+                }
+                if round % 2 == 0 {
+                    // A chunk that `poll_immediate` had taken is gone with it: only whole chunks may be missing.
+                    assert!(sent.ends_with(&received[received.len().saturating_sub(1000)..]));
+                } else {
+                    assert!(received == sent, "round {round}");
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn hazard_20_leases_outlive_the_runtime() {
+    bounded(|| {
+        let runtime = Runtime::new().unwrap();
+        let (chunk, rest) = runtime.block_on(async {
+            let (stream, peer) = UnixStream::pair().unwrap();
+            peer.write_all("hello").await.0.unwrap();
+            let mut chunks = stream.recv_stream();
+            let chunk = chunks.next().await.unwrap().unwrap();
+            (chunk, chunks)
+        });
+        drop(runtime);
+        assert_eq!(chunk[..], *b"hello");
+        drop(rest);
+        drop(chunk);
+    });
+}
+
+#[test]
+fn a_plain_read_waits_for_the_stream_to_be_dropped() {
+    bounded(|| {
+        Runtime::new().unwrap().block_on(async {
+            let (stream, peer) = UnixStream::pair().unwrap();
+            let mut chunks = stream.recv_stream();
+            peer.write_all("one").await.0.unwrap();
+            assert_eq!(chunks.next().await.unwrap().unwrap()[..], *b"one");
+            let (read, _) = stream
+                .read(Vec::with_capacity(8))
+                .timeout(Duration::from_millis(1))
+                .await;
+            assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+            drop(chunks);
+            peer.write_all("two").await.0.unwrap();
+            let (read, buf) = stream.read(Vec::with_capacity(8)).await;
+            read.unwrap();
+            assert_eq!(buf, b"two");
+        });
+    });
+}

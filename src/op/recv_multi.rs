@@ -1,0 +1,135 @@
+//! `IORING_OP_RECV` with multishot and provided buffers: one entry, a whole stream, since kernel 6.0.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::fd::Side;
+use super::{Admission, Completion, Entry, Multishot, Operation, Pool, ProvidedBuf, SharedFd};
+use crate::driver::Lease;
+use crate::sys::opcode;
+
+/// What a completion of a [`RecvMulti`] stands for.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// Bytes.
+    Chunk(ProvidedBuf),
+    /// The end of the stream.
+    End,
+    /// There was no buffer; nothing is lost.
+    Dry,
+    /// The kernel was told to stop.
+    Stopped,
+}
+
+/// Receives from a connected socket until the kernel or the user ends it.
+#[derive(Debug)]
+pub(crate) struct RecvMulti {
+    fd: SharedFd,
+    pool: Rc<Pool>,
+    group: u16,
+    /// Arrived for a read before this one, which was dropped.
+    late: Option<Vec<u8>>,
+}
+
+impl RecvMulti {
+    pub(crate) fn new(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
+        RecvMulti {
+            fd: fd.clone(),
+            pool,
+            group,
+            late: None,
+        }
+    }
+
+    /// Takes over the buffer that a completion names, with the bytes in it.
+    fn buffer(&self, cqe: Completion) -> Option<ProvidedBuf> {
+        let id = cqe.buffer()?;
+        let lease = Lease {
+            group: self.group,
+            id,
+        };
+        let len = cqe.raw_result().max(0) as usize;
+        // SAFETY: the completion is one of ours, on our group, and is read once.
+        Some(unsafe { ProvidedBuf::lease(Rc::clone(&self.pool), lease, len) })
+    }
+}
+
+// SAFETY: the entry points to nothing: the kernel writes into buffers of the group, which the pool keeps for as long as
+// anything is in flight; the descriptor is counted.
+unsafe impl Operation for RecvMulti {
+    const CODE: u8 = opcode::RecvMulti::CODE;
+    type Output = ();
+
+    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
+        std::task::ready!(self.fd.take_turn(Side::Read, cx));
+        let late = &mut self.late;
+        let kept = self.fd.late_bytes(false, |bytes, _| {
+            *late = Some(bytes.to_vec());
+            bytes.len()
+        });
+        match kept {
+            Some(n) => {
+                self.fd.end_turn(Side::Read);
+                Poll::Ready(Admission::Answered(n as i32))
+            }
+            None => Poll::Ready(Admission::Submit),
+        }
+    }
+
+    fn prepare(&mut self) -> Entry {
+        opcode::RecvMulti::new(self.fd.target(), self.group)
+            .build()
+            .into()
+    }
+
+    fn complete(self, _cqe: Completion) {}
+
+    fn leave(&mut self, _cqe: Completion) {
+        self.fd.end_turn(Side::Read);
+    }
+}
+
+// SAFETY: as above; the kernel writes to nothing inside the operation.
+unsafe impl Multishot for RecvMulti {
+    /// A megabyte at the usual size of a buffer.
+    const QUEUED_MAX: u16 = 64;
+    type Item = io::Result<Received>;
+
+    fn next(&mut self, cqe: Completion) -> Self::Item {
+        if let Some(late) = self.late.take() {
+            return Ok(Received::Chunk(late.into()));
+        }
+        // Some kernels name a buffer even with an error: it is given back by its drop.
+        let buffer = self.buffer(cqe);
+        match -cqe.raw_result() {
+            libc::ENOBUFS => {
+                self.pool.ran_dry();
+                Ok(Received::Dry)
+            }
+            libc::ECANCELED => Ok(Received::Stopped),
+            _ => {
+                let n = cqe.result()?;
+                Ok(match buffer {
+                    Some(chunk) if n > 0 || self.fd.is_datagram() => Received::Chunk(chunk),
+                    _ => Received::End,
+                })
+            }
+        }
+    }
+
+    fn abandon_next(&mut self, cqe: Completion) {
+        if let Ok(Received::Chunk(chunk)) = self.next(cqe) {
+            self.fd.keep_bytes(&chunk, None);
+        }
+    }
+
+    fn fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    fn group(&self) -> Option<u16> {
+        Some(self.group)
+    }
+}
