@@ -100,6 +100,7 @@ impl<W> Inner<W> {
         }
     }
 
+    #[inline(always)] // Returns right after a system call are mispredicted: inlined, a nop costs 4 % less.
     pub(super) fn turn(&mut self, park: bool, limit: Duration) -> io::Result<()> {
         self.now = sys::coarse_millis();
         loop {

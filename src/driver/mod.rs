@@ -111,7 +111,7 @@ impl<W> Driver<W> {
     }
 
     /// The only way to `inner`. A `RefCell` here costs 6 ns an operation, 1 % of a cached read.
-    #[inline]
+    #[inline(always)]
     fn with<R>(&self, f: impl FnOnce(&mut Inner<W>) -> R) -> R {
         debug_assert!(!self.borrowed.replace(true), "the driver was re-entered");
         // SAFETY: the driver is `!Sync`, so all calls are on one thread. No closure given to `with` calls `with`
@@ -254,11 +254,13 @@ impl<W> Driver<W> {
     /// # Errors
     ///
     /// The ring is lost.
+    #[inline(always)]
     pub(crate) fn turn(&self, park: bool) -> io::Result<()> {
         self.turn_for(park, Duration::MAX)
     }
 
     /// [`turn`](Self::turn) with a bound on the wait.
+    #[inline(always)]
     pub(crate) fn turn_for(&self, park: bool, limit: Duration) -> io::Result<()> {
         self.with(|inner| inner.turn(park, limit))
     }

@@ -1,6 +1,7 @@
 //! The flight of one single-shot operation: what [`Op`](super::Op) and [`Submitted`](super::Submitted) share.
 
 use std::fmt;
+use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -102,8 +103,17 @@ impl<T: Operation> Flight<T> {
     /// Moves the operation into flight.
     #[inline]
     fn submit(&mut self, driver: Rc<Driver>, waiter: Option<WakeRef>) -> Poll<T::Output> {
-        let State::Idle(op) = std::mem::replace(&mut self.state, State::Done) else {
+        let State::Idle(op) = &mut self.state else {
             return Poll::Pending;
+        };
+        // Moving the whole state out would load it in larger pieces than it was just stored in, and wait for the stores:
+        // 4 ns an operation.
+        // SAFETY: the operation is moved out, and the state overwritten without dropping it, with nothing between that
+        // could panic; so there is one of it.
+        let op = unsafe {
+            let op = ptr::read(op);
+            ptr::write(&mut self.state, State::Done);
+            op
         };
         match Stored::submit(driver, op, Table::<T>::SINGLE, Owner::Future(waiter)) {
             Ok(stored) => {

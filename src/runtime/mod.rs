@@ -155,6 +155,7 @@ impl Runtime {
 
 impl Core {
     /// Everything but running tasks; see the module's documentation. `more`: tasks are ready.
+    #[inline(always)]
     fn tick(&self, more: bool) {
         self.ticks.set(self.ticks.get() + 1);
         let entered = if more {
@@ -179,6 +180,7 @@ impl Core {
     }
 
     /// Acts on every completion that is there; returns how many.
+    #[inline]
     fn dispatch(&self) -> usize {
         let mut count = 0;
         while let Some(event) = self.driver.next_event() {

@@ -82,6 +82,7 @@ impl KernelRing {
         unsafe { self.ring.submission().push(entry.as_raw()).is_ok() }
     }
 
+    #[inline(always)]
     pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         let submission = self.ring.submission();
         let to_submit = submission.len() as u32;

@@ -77,7 +77,7 @@ impl Ring {
     /// # Errors
     ///
     /// Only what no retry can mend: the ring is gone, or a completion was lost.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         match self {
             Ring::Kernel(ring) => ring.enter(wait),

@@ -281,9 +281,14 @@ impl Inbox {
     /// # Safety
     ///
     /// Owner thread; the executor lives.
+    #[inline]
     pub(super) unsafe fn park(shared: NonNull<Shared>) -> bool {
         // SAFETY: the executor lives.
         let inbox = unsafe { &(*shared.as_ptr()).inbox.head };
+        // Still marked from the park before: only the owner marks, and a push takes the mark away.
+        if inbox.load(Ordering::Relaxed) == PARKED {
+            return true;
+        }
         // Relaxed: PARKED publishes nothing, and a list that is found instead is left alone.
         let parked = inbox.compare_exchange(
             ptr::null_mut(),
@@ -291,7 +296,7 @@ impl Inbox {
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
-        parked.is_ok() || parked == Err(PARKED)
+        parked.is_ok()
     }
 
     /// Calls `action` for each task of a list that was swapped out, oldest first. `action` may free the task.
