@@ -160,7 +160,7 @@ fn two_wakes_beside_one_poll_show_what_both_wrote() {
 
 #[test]
 fn a_wake_in_the_middle_of_the_poll_is_seen() {
-    loom::model(|| {
+    bounded(|| {
         let model = model();
         let entered = model.executor.enter();
         let count = Arc::new(AtomicUsize::new(0));

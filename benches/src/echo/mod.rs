@@ -45,6 +45,10 @@ macro_rules! variants {
                 make: |_| Ok(Box::new(Echo::start(saferring::serve, $cell)?)),
             },
             Variant {
+                name: "saferring chunks",
+                make: |_| Ok(Box::new(Echo::start(saferring::serve_chunks, $cell)?)),
+            },
+            Variant {
                 name: "tokio",
                 make: |_| Ok(Box::new(Echo::start(tokio::serve, $cell)?)),
             },
@@ -65,7 +69,7 @@ pub(crate) fn workloads() -> Vec<Workload> {
         Workload {
             name: "echo-50x64",
             what: "a request of 64 bytes served, 50 connections, CPU of the server (raw: one receive and one send a \
-                   request, as saferring; raw multishot: with a buffer ring)",
+                   request, as saferring; raw multishot: with a buffer ring, as saferring chunks)",
             variants: variants!(SMALL),
         },
         Workload {
