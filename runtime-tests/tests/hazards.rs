@@ -7,7 +7,7 @@
 //! | 6 a safe trait that can lie; 7 raw iovecs; 8 raw entries; 30 the 'static bound | traits are unsafe, and compile-fail tests show the rest; what can be run: `soundness_09` |
 //! | 14, 15 shutdown; 35 exit of the thread | `shutdown.rs` |
 //! | 16, 17 wakers | `wakers.rs`, and the executor's models |
-//! | 19, 20 buffer ids, buffer rings | there are no provided buffers yet |
+//! | 18 running out of buffers; 19, 20 buffer ids, buffer rings | `recv_stream.rs` |
 //! | 24 zero-copy sends | there are none yet |
 //! | 28 registered buffers | there are none yet |
 //! | 29 scoped tasks | there are none: `spawn` asks for 'static |

@@ -17,7 +17,9 @@ pub(super) fn serve(listener: std::net::TcpListener, cell: Cell) -> io::Result<(
 
 /// By the chunks of a stream, out of the core's buffers.
 pub(super) fn serve_chunks(listener: std::net::TcpListener, cell: Cell) -> io::Result<()> {
-    serve_with(listener, cell, async move |stream| echo_chunks(stream).await)
+    serve_with(listener, cell, async move |stream| {
+        echo_chunks(stream).await
+    })
 }
 
 fn serve_with(
