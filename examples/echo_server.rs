@@ -24,14 +24,9 @@ use saferring::task::JoinSet;
 use saferring::time::timeout;
 use slab::Slab;
 
-const USAGE: &str = "usage: echo_server [--addr 127.0.0.1:0] [--buffer-size 4096]";
+const USAGE: &str = "usage: echo_server [--addr 127.0.0.1:0]";
 /// How long a client may take to read the rest when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
-
-struct Options {
-    addr: String,
-    buffer_size: usize,
-}
 
 /// What the connections share.
 #[derive(Default)]
@@ -44,8 +39,8 @@ struct Server {
 }
 
 fn main() -> ExitCode {
-    let options = match parse_options() {
-        Ok(Some(options)) => options,
+    let addr = match parse_addr() {
+        Ok(Some(addr)) => addr,
         Ok(None) => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -59,7 +54,7 @@ fn main() -> ExitCode {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let served = Runtime::new()
         .map_err(io::Error::from)
-        .and_then(|runtime| runtime.block_on(serve(options)));
+        .and_then(|runtime| runtime.block_on(serve(&addr)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -69,30 +64,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn parse_options() -> Result<Option<Options>, lexopt::Error> {
+/// The address to listen on; `None` if help was asked for.
+fn parse_addr() -> Result<Option<String>, lexopt::Error> {
     use lexopt::prelude::*;
-    let mut options = Options {
-        addr: "127.0.0.1:0".to_owned(),
-        buffer_size: 4096,
-    };
+    let mut addr = "127.0.0.1:0".to_owned();
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("addr") => options.addr = parser.value()?.string()?,
-            Long("buffer-size") => options.buffer_size = parser.value()?.parse()?,
+            Long("addr") => addr = parser.value()?.string()?,
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
     }
-    if options.buffer_size == 0 {
-        return Err("--buffer-size must be at least 1".into());
-    }
-    Ok(Some(options))
+    Ok(Some(addr))
 }
 
-async fn serve(options: Options) -> io::Result<()> {
+async fn serve(addr: &str) -> io::Result<()> {
     let interrupted = ctrl_c();
-    let listener = TcpListener::bind(&options.addr)?;
+    let listener = TcpListener::bind(addr)?;
     let addr = listener.local_addr()?;
     println!("listening on {addr}");
     println!("try it: echo hello | nc -q1 {} {}", addr.ip(), addr.port());
@@ -101,14 +90,7 @@ async fn serve(options: Options) -> io::Result<()> {
     let started = Instant::now();
     let server = Rc::new(Server::default());
     let mut tasks = JoinSet::new();
-    accept(
-        &server,
-        &listener,
-        options.buffer_size,
-        &mut tasks,
-        pin!(interrupted),
-    )
-    .await?;
+    accept(&server, &listener, &mut tasks, pin!(interrupted)).await?;
 
     // No new connections; the open ones see the end of their stream, send what they have, and close.
     drop(listener);
@@ -138,7 +120,6 @@ async fn serve(options: Options) -> io::Result<()> {
 async fn accept(
     server: &Rc<Server>,
     listener: &TcpListener,
-    buffer_size: usize,
     tasks: &mut JoinSet<()>,
     mut interrupted: Pin<&mut impl Future<Output = io::Result<()>>>,
 ) -> io::Result<()> {
@@ -158,35 +139,31 @@ async fn accept(
             Either::Right((signal, _)) => return signal,
         };
         let server = Rc::clone(server);
-        tasks.spawn(async move { server.serve(Rc::new(stream), buffer_size).await });
+        tasks.spawn(async move { server.serve(Rc::new(stream)).await });
     }
 }
 
 impl Server {
     /// The life of one connection.
-    async fn serve(&self, stream: Rc<TcpStream>, buffer_size: usize) {
+    async fn serve(&self, stream: Rc<TcpStream>) {
         let key = self.open.borrow_mut().insert(Rc::clone(&stream));
         self.connections.set(self.connections.get() + 1);
         self.open_max
             .set(self.open_max.get().max(self.open.borrow().len()));
         // A client that went away without a word is no news to an echo server.
-        let _ = self.echo(&stream, buffer_size).await;
+        let _ = self.echo(&stream).await;
         self.open.borrow_mut().remove(key);
     }
 
-    async fn echo(&self, stream: &TcpStream, buffer_size: usize) -> io::Result<()> {
-        let mut buf = Vec::with_capacity(buffer_size);
-        loop {
-            let (received, data) = stream.read(buf).await;
-            let n = received?;
-            if n == 0 {
-                return stream.shutdown(Shutdown::Write);
-            }
-            let (sent, data) = stream.write_all(data).await;
+    /// Sends back what comes, in the very buffers that it came in. A connection that is silent holds none.
+    async fn echo(&self, stream: &TcpStream) -> io::Result<()> {
+        let mut chunks = stream.recv_stream();
+        while let Some(chunk) = chunks.next().await.transpose()? {
+            let (sent, chunk) = stream.write_all(chunk).await;
             sent?;
             self.messages.set(self.messages.get() + 1);
-            self.bytes.set(self.bytes.get() + n as u64);
-            buf = data;
+            self.bytes.set(self.bytes.get() + chunk.len() as u64);
         }
+        stream.shutdown(Shutdown::Write)
     }
 }

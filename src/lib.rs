@@ -13,13 +13,12 @@
 //!     let mut incoming = listener.incoming(); // one request to the kernel, not one a connection
 //!     while let Some(stream) = incoming.next().await.transpose()? {
 //!         saferring::spawn(async move {
-//!             let mut buf = Vec::with_capacity(4096);
-//!             while let (Ok(1..), data) = stream.read(buf).await { // buffer by value, buffer back
-//!                 let (sent, data) = stream.write_all(data).await;
+//!             let mut chunks = stream.recv_stream(); // one request for the stream, in the core's own buffers
+//!             while let Some(Ok(chunk)) = chunks.next().await {
+//!                 let (sent, _chunk) = stream.write_all(chunk).await; // buffer by value, buffer back
 //!                 if sent.is_err() {
 //!                     break;
 //!                 }
-//!                 buf = data;
 //!             }
 //!         });
 //!     }

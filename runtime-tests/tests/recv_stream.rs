@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use saferring::net::{TcpListener, TcpStream, UnixStream};
+use futures_util::future::poll_immediate;
+use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
 use saferring::runtime::{Builder, Runtime, metrics};
 use saferring::task::yield_now;
 use saferring_tests::bounded;
@@ -166,7 +167,7 @@ fn hazard_19_what_a_dropped_stream_had_received_is_the_next_reads() {
                     _ => chunks.next().await.unwrap().unwrap().to_vec(),
                 };
                 if round % 2 == 0 {
-                    futures_util::future::poll_immediate(chunks.next()).await;
+                    poll_immediate(chunks.next()).await;
                     peer.write_all(tail).await.0.unwrap();
                     drop(chunks);
                 } else {
@@ -189,6 +190,30 @@ fn hazard_19_what_a_dropped_stream_had_received_is_the_next_reads() {
                     assert!(received == sent, "round {round}");
                 }
             }
+        });
+    });
+}
+
+#[test]
+fn datagrams_are_chunks_even_empty_ones() {
+    bounded(|| {
+        Runtime::new().unwrap().block_on(async {
+            let a = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let b = UdpSocket::bind("127.0.0.1:0").unwrap();
+            a.connect(b.local_addr().unwrap()).await.unwrap();
+            b.connect(a.local_addr().unwrap()).await.unwrap();
+            let mut chunks = b.recv_stream();
+            for len in [5, 0, 1400, 1, 0, 9000] {
+                a.send(pattern(len)).await.0.unwrap();
+                assert!(chunks.next().await.unwrap().unwrap()[..] == pattern(len));
+            }
+            // What the stream has received and not yielded is the next receive's.
+            assert!(poll_immediate(chunks.next()).await.is_none());
+            a.send(pattern(70)).await.0.unwrap();
+            drop(chunks);
+            let (received, data) = b.recv(Vec::with_capacity(100)).await;
+            assert_eq!(received.unwrap(), 70);
+            assert!(data == pattern(70));
         });
     });
 }

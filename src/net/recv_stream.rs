@@ -70,8 +70,9 @@ impl RecvStream {
             State::One(one) => {
                 let (received, bytes) = ready!(Pin::new(one).poll(cx));
                 self.state = State::Idle;
+                let stream = !self.fd.is_datagram();
                 Poll::Ready(Some(received.map(|n| match n {
-                    0 => Received::End,
+                    0 if stream => Received::End,
                     _ => Received::Chunk(bytes.into()),
                 })))
             }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use socket2::{Domain, Protocol, Type};
 
 use super::addr::{ToSocketAddrs, lookup_host, lookup_host_blocking, try_each};
+use super::recv_stream::RecvStream;
 use super::socket::Socket;
 use super::stream::descriptor;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
@@ -90,6 +91,22 @@ impl UdpSocket {
     /// Dropping it loses no datagram: one that arrives nevertheless is kept for the next receive.
     pub fn recv<B: IoBufMut>(&self, buf: B) -> Op<op::Recv<B>> {
         self.socket.recv(buf)
+    }
+
+    /// The datagrams from the connected peer, one a chunk, in buffers that the kernel takes only when data arrives; see
+    /// [`TcpStream::recv_stream`](super::TcpStream::recv_stream). What does not fit into a buffer
+    /// ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)) is lost. It ends only with an error, and
+    /// a new one goes on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses no datagram: what it had received and not yielded is kept for the next receive.
+    ///
+    /// # Kernel
+    ///
+    /// One multishot receive since 6.0; before that one receive after the other.
+    pub fn recv_stream(&self) -> RecvStream {
+        self.socket.recv_stream()
     }
 
     /// Sends one datagram to `addr`; returns the number of bytes. Of several addresses the first is taken.

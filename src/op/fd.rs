@@ -250,7 +250,7 @@ impl SharedFd {
     }
 
     /// Whether even an empty message is one.
-    pub(super) fn is_datagram(&self) -> bool {
+    pub(crate) fn is_datagram(&self) -> bool {
         socket2::SockRef::from(self)
             .r#type()
             .is_ok_and(|kind| kind == socket2::Type::DGRAM)

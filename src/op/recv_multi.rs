@@ -112,7 +112,9 @@ unsafe impl Multishot for RecvMulti {
             _ => {
                 let n = cqe.result()?;
                 Ok(match buffer {
-                    Some(chunk) if n > 0 || self.fd.is_datagram() => Received::Chunk(chunk),
+                    Some(chunk) if n > 0 => Received::Chunk(chunk),
+                    // Of an empty datagram there is no buffer either.
+                    _ if self.fd.is_datagram() => Received::Chunk(Vec::new().into()),
                     _ => Received::End,
                 })
             }
