@@ -1,5 +1,5 @@
 //! One test for each rule of what must always hold, named after it. Compile-fail tests show the part of rules 5 and 9
-//! that is a matter of types; provided buffers (rule 11) do not exist yet.
+//! that is a matter of types; that of rule 11 on provided buffers is in `recv_stream.rs`.
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
@@ -275,6 +275,55 @@ fn soundness_03_close_ends_what_waits_for_its_turn() {
             for write in writes {
                 let (_ended, _buf) = write.await.unwrap();
             }
+        });
+    });
+}
+
+/// Closing waits for the kernel, not for whoever holds an operation: not for one whose answer nobody has taken, nor for
+/// one that was never submitted, nor for one that was forgotten. What is submitted later finds no descriptor.
+#[test]
+fn soundness_03_close_waits_for_the_kernel_alone() {
+    bounded(|| {
+        runtime().block_on(async {
+            let (stream, mut peer) = pair();
+            let fd = stream.as_raw_fd();
+            let untaken = stream.read(vec![0; 8]).submit();
+            let unsubmitted = stream.write("late");
+            let chunks = stream.recv_stream();
+            std::mem::forget(stream.peek(vec![0; 8]));
+            stream.close().await.unwrap();
+            assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0, "closed");
+            assert_eq!(in_flight().iter().filter(|op| op.fd == Some(fd)).count(), 0);
+            let error = untaken.await.0.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+            let error = unsubmitted.await.0.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+            drop(chunks);
+
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut incoming = listener.incoming();
+            assert!(poll_once(&mut incoming.next()).await.is_none());
+            listener.close().await.unwrap();
+            assert!(incoming.next().await.unwrap().is_err());
+        });
+    });
+}
+
+/// A descriptor that leaves the runtime leaves nothing behind that has arrived for it.
+#[test]
+fn soundness_05_late_bytes_are_not_left_behind() {
+    bounded(|| {
+        runtime().block_on(async {
+            let (stream, mut peer) = pair();
+            let read = stream.read(vec![0; 8]).submit();
+            peer.write_all(b"late").unwrap();
+            until("the read", || {
+                in_flight().iter().all(|op| op.name != "recv")
+            })
+            .await;
+            drop(read);
+            let error = stream.into_std().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
         });
     });
 }

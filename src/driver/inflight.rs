@@ -68,13 +68,24 @@ impl<W> Inner<W> {
             .collect()
     }
 
-    /// The descriptor that an operation in flight works on, or -1.
+    /// How many operations on `fd` have completed, and wait to be taken.
+    pub(super) fn complete_on(&mut self, fd: RawFd) -> u32 {
+        let keys = self.slots.keys(|state| state == State::Complete);
+        keys.into_iter()
+            .filter(|&key| self.fd_of(key) == fd)
+            .count() as u32
+    }
+
+    /// The descriptor that an operation in flight or complete works on, or -1.
     pub(super) fn fd_of(&mut self, key: Key<W>) -> RawFd {
         let head = self.slots.head(key);
-        match head.multishot() {
-            // SAFETY: the operation is in flight, so its payload holds what the vtable was made for.
-            Some(multishot) => unsafe { (multishot.fd)(key.payload()) },
-            None => head.b as RawFd,
+        match head.vtable {
+            // SAFETY: the payload holds what the vtable was made for, and it may be asked: it is a multishot operation, or
+            // no more in flight.
+            Some(vtable) if head.is_multishot() || head.state == State::Complete => unsafe {
+                (vtable.fd)(key.payload())
+            },
+            _ => head.b as RawFd,
         }
     }
 }

@@ -50,6 +50,10 @@ pub(super) struct Inner<W> {
     /// The coarse clock at the last turn.
     pub(super) now: u32,
     pub(super) pool: Rc<Pool<W>>,
+    /// Who wants to look again after each completion: closes that wait for others to end.
+    pub(super) watchers: Vec<W>,
+    /// Whether they are to be woken now.
+    notify: bool,
 }
 
 impl<W> Inner<W> {
@@ -63,6 +67,8 @@ impl<W> Inner<W> {
             counters: Counters::default(),
             now: sys::coarse_millis(),
             pool: Rc::new(Pool::new(pool)),
+            watchers: Vec::new(),
+            notify: false,
         })
     }
 
@@ -135,6 +141,12 @@ impl<W> Inner<W> {
     }
 
     pub(super) fn next_event(&mut self) -> Option<Event<W>> {
+        if self.notify {
+            match self.watchers.pop() {
+                Some(watcher) => return Some(Event::Wake(watcher)),
+                None => self.notify = false,
+            }
+        }
         let cqe = self.ring.as_mut()?.reap()?;
         self.counters.completions += 1;
         if cqe.user_data() == IGNORED {
@@ -149,6 +161,7 @@ impl<W> Inner<W> {
             return Some(Event::Handled);
         };
         let last = !cqe.has_more();
+        self.notify = last && !self.watchers.is_empty();
         let multishot = head.multishot();
         if let (Some(_), Some(multishot)) = (cqe.buffer(), multishot) {
             // SAFETY: the operation is in its place until it was taken out with its last completion, which is this one
@@ -177,12 +190,13 @@ impl<W> Inner<W> {
             }
             State::Orphan => {
                 if last {
+                    head.state = State::Ending;
                     self.slots.in_flight -= 1;
                     self.slots.orphans -= 1;
                 }
                 Some(Event::Abandoned(Abandoned { key, vtable, cqe }))
             }
-            State::Free | State::Reserved | State::Complete => {
+            State::Free | State::Reserved | State::Ending | State::Complete => {
                 self.counters.stale += 1;
                 Some(Event::Handled)
             }

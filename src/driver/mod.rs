@@ -61,7 +61,7 @@ impl<W> Abandoned<W> {
     /// panic in there stays in there: it belongs to no task.
     pub(crate) fn run(self, driver: &Driver<W>) {
         let last = !self.cqe.has_more();
-        // SAFETY: `next_event` took this from a cell in state `Orphan`, whose payload holds the operation that
+        // SAFETY: `next_event` took this from a cell of an orphan, whose payload holds the operation that
         // `vtable` was made for; nobody else reaches it, for its future is gone, and the kernel is done with it if
         // `last`. With `last` the operation moves out, and the cell is released right after.
         let ended = catch_unwind(AssertUnwindSafe(|| unsafe {
@@ -221,7 +221,7 @@ impl<W> Driver<W> {
                     head.a as i32,
                     head.b,
                 ))),
-                State::Free | State::Reserved | State::Orphan => None,
+                State::Free | State::Reserved | State::Orphan | State::Ending => None,
             }
         })
     }
@@ -247,6 +247,16 @@ impl<W> Driver<W> {
                 }
             }
         });
+    }
+
+    /// How many operations on `fd` have completed, and wait to be taken.
+    pub(crate) fn complete_on(&self, fd: std::os::fd::RawFd) -> u32 {
+        self.with(|inner| inner.complete_on(fd))
+    }
+
+    /// Leaves `watcher` to be woken after the next completion of anything.
+    pub(crate) fn watch(&self, watcher: W) {
+        self.with(|inner| inner.watchers.push(watcher));
     }
 
     /// One turn with the kernel: submits everything, and if `park` says so waits for a completion or the next timer.
@@ -299,14 +309,16 @@ impl<W> Driver<W> {
 
     /// Drops the ring. What is still in flight stays where it is for good.
     pub(crate) fn close(&self) {
-        let (ring, timers, pool, lost) = self.with(|inner| {
+        let (ring, timers, watchers, pool, lost) = self.with(|inner| {
             inner.backlog.clear();
+            let timers = inner.timers.take_waiters();
+            let watchers = std::mem::take(&mut inner.watchers);
             let pool = Rc::clone(&inner.pool);
             let lost = inner.slots.in_flight > 0;
-            (inner.ring.take(), inner.timers.take_waiters(), pool, lost)
+            (inner.ring.take(), timers, watchers, pool, lost)
         });
         // Timers and leases that outlive the runtime would keep its tasks' memory, and its eventfd.
-        drop((timers, pool.take_waiters()));
+        drop((timers, watchers, pool.take_waiters()));
         drop(ring);
         if lost {
             // What the kernel did not give back may still take a buffer and write to it.

@@ -23,6 +23,9 @@ pub(crate) struct OpVTable {
     /// Gives a completion to the operation in this payload when its future is gone; with the final one, takes the
     /// operation out and drops it.
     pub(crate) abandon: unsafe fn(payload: NonNull<Payload>, cqe: Completion, last: bool),
+    /// The file that the operation in this payload works on, or -1. Not to be asked while a single-shot operation is in
+    /// flight, when the kernel may be writing to it; the cell remembers it for that time.
+    pub(crate) fd: unsafe fn(payload: NonNull<Payload>) -> RawFd,
     /// `Some` if one entry is answered by many completions.
     pub(crate) multishot: Option<MultishotVTable>,
 }
@@ -32,8 +35,6 @@ pub(crate) struct OpVTable {
 pub(crate) struct MultishotVTable {
     /// If the stream lets this many completions pile up, the operation is cancelled until it has caught up.
     pub(crate) queued_max: u16,
-    /// The file that the operation in this payload works on. (For other operations the cell remembers it.)
-    pub(crate) fd: unsafe fn(payload: NonNull<Payload>) -> RawFd,
     /// The group of provided buffers that the operation in this payload takes from.
     pub(crate) group: unsafe fn(payload: NonNull<Payload>) -> Option<u16>,
 }
@@ -86,6 +87,8 @@ pub(super) enum State {
     InFlight,
     /// The kernel has it, nobody waits. `a` and `b` as above.
     Orphan,
+    /// An orphan whose final completion is being acted on: the operation is on its way out, and not to be looked at.
+    Ending,
     /// The kernel is done; `a` and `b` are result and flags. For a multishot operation `b` is as above.
     Complete,
 }
@@ -335,9 +338,13 @@ mod tests {
     use super::*;
 
     unsafe fn abandon(_: NonNull<Payload>, _: Completion, _: bool) {}
+    unsafe fn fd(_: NonNull<Payload>) -> RawFd {
+        -1
+    }
     static VTABLE: OpVTable = OpVTable {
         code: 0,
         abandon,
+        fd,
         multishot: None,
     };
 

@@ -44,7 +44,7 @@ impl Socket {
         self.0.into_owned().map_err(|_| {
             io::Error::new(
                 io::ErrorKind::ResourceBusy,
-                "operations are in flight on the socket: await or drop them, and their completion, first",
+                "the socket is in use: await or drop its operations and streams first, and read what has arrived for dropped ones",
             )
         })
     }

@@ -81,8 +81,8 @@ impl UnixListener {
         OwnedFd::try_from(self).map(Into::into)
     }
 
-    /// Cancels what is in flight on the listener, waits until that has ended and its streams of connections are
-    /// dropped, and closes it.
+    /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections
+    /// then yield an error.
     ///
     /// # Errors
     ///

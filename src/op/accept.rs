@@ -66,6 +66,10 @@ unsafe impl Operation for Accept {
         self.fd.has_late()
     }
 
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         opcode::Accept::new(
             self.fd.target(),

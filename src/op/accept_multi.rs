@@ -1,7 +1,8 @@
 //! `IORING_OP_ACCEPT` with multishot: one entry, many connections, since kernel 5.19.
 
+use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 
 use super::fd::Side;
 use super::{Completion, Entry, Multishot, Operation, SharedFd};
@@ -12,14 +13,14 @@ use crate::sys::opcode;
 pub struct AcceptMulti {
     fd: SharedFd,
     /// Whether the next accept waits for this one's end, which may bring a connection yet.
-    holds_turn: bool,
+    holds_turn: Cell<bool>,
 }
 
 impl AcceptMulti {
     pub(crate) fn new(fd: &SharedFd) -> Self {
         AcceptMulti {
             fd: fd.clone(),
-            holds_turn: false,
+            holds_turn: Cell::new(false),
         }
     }
 }
@@ -29,6 +30,10 @@ impl AcceptMulti {
 unsafe impl Operation for AcceptMulti {
     const CODE: u8 = opcode::AcceptMulti::CODE;
     type Output = ();
+
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
 
     fn prepare(&mut self) -> Entry {
         opcode::AcceptMulti::new(self.fd.target())
@@ -40,7 +45,7 @@ unsafe impl Operation for AcceptMulti {
     fn complete(self, _cqe: Completion) {}
 
     fn leave(&mut self, _cqe: Completion) {
-        if self.holds_turn {
+        if self.holds_turn.get() {
             self.fd.end_turn(Side::Read);
         }
     }
@@ -51,23 +56,19 @@ unsafe impl Multishot for AcceptMulti {
     const QUEUED_MAX: u16 = 1024;
     type Item = io::Result<OwnedFd>;
 
-    fn next(&mut self, cqe: Completion) -> Self::Item {
+    fn next(&self, cqe: Completion) -> Self::Item {
         let fd = cqe.result()?;
         // SAFETY: each successful completion gives us a new descriptor, and is read once.
         Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
     }
 
-    fn orphan(&mut self) {
-        self.holds_turn = self.fd.try_turn(Side::Read);
+    fn orphan(&self) {
+        self.holds_turn.set(self.fd.try_turn(Side::Read));
     }
 
-    fn abandon_next(&mut self, cqe: Completion) {
+    fn abandon_next(&self, cqe: Completion) {
         if let Ok(connection) = self.next(cqe) {
             self.fd.keep_connection(connection);
         }
-    }
-
-    fn fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
     }
 }

@@ -29,6 +29,10 @@ unsafe impl Operation for Connect {
     const CODE: u8 = opcode::Connect::CODE;
     type Output = io::Result<()>;
 
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         opcode::Connect::new(self.fd.target(), self.addr.as_ptr().cast(), self.addr.len())
             .build()

@@ -25,6 +25,10 @@ unsafe impl Operation for Fallocate {
     const CODE: u8 = opcode::Fallocate::CODE;
     type Output = io::Result<()>;
 
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         opcode::Fallocate::new(self.fd.target(), self.len)
             .offset(self.offset)

@@ -21,9 +21,11 @@ use socket2::SockAddr;
 
 use super::{Close, Op, current, submit_detached};
 use crate::sys::Completion;
+use crate::task::WakeRef;
 
 /// Shared ownership of a descriptor.
-pub(crate) struct SharedFd(Rc<Inner>);
+#[allow(unreachable_pub)] // The trait `Operation` names it, so that it has to be public where nobody can reach it.
+pub struct SharedFd(Rc<Inner>);
 
 struct Inner {
     /// Taken out only by `close`, `into_owned` and `drop`.
@@ -32,6 +34,8 @@ struct Inner {
     reading: Cell<bool>,
     writing: Cell<bool>,
     closing: Cell<bool>,
+    /// How many operations on it are in flight, or complete and not yet taken.
+    in_kernel: Cell<u32>,
     /// Whether the last receive left the socket empty, so that the next one should wait before it tries.
     drained: Cell<bool>,
     rare: RefCell<Option<Box<Rare>>>,
@@ -71,6 +75,7 @@ impl SharedFd {
             reading: Cell::new(false),
             writing: Cell::new(false),
             closing: Cell::new(false),
+            in_kernel: Cell::new(0),
             drained: Cell::new(false),
             rare: RefCell::new(None),
         }))
@@ -251,9 +256,11 @@ impl SharedFd {
 
     /// Whether even an empty message is one.
     pub(crate) fn is_datagram(&self) -> bool {
-        socket2::SockRef::from(self)
-            .r#type()
-            .is_ok_and(|kind| kind == socket2::Type::DGRAM)
+        // What outlives a close must not ask whoever has the number now.
+        !self.0.closing.get()
+            && socket2::SockRef::from(self)
+                .r#type()
+                .is_ok_and(|kind| kind == socket2::Type::DGRAM)
     }
 
     /// Moves the position that the kernel keeps, and returns it.
@@ -274,22 +281,34 @@ impl SharedFd {
         }
     }
 
-    /// Cancels what is in flight on the descriptor, waits until that has ended, and closes it.
+    /// An operation on the descriptor goes to the kernel.
+    #[inline]
+    pub(super) fn enter_kernel(&self) {
+        self.0.in_kernel.set(self.0.in_kernel.get() + 1);
+    }
+
+    /// An operation on the descriptor was taken back from the kernel.
+    #[inline]
+    pub(super) fn left_kernel(&self) {
+        self.0.in_kernel.set(self.0.in_kernel.get() - 1);
+    }
+
+    /// Cancels what is in flight on the descriptor, waits until the kernel is done with that, and closes it. What was
+    /// not submitted by then gets `EBADF`.
     ///
     /// # Errors
     ///
     /// What close(2) says.
     pub(crate) async fn close(self) -> io::Result<()> {
-        if Rc::strong_count(&self.0) > 1 {
-            if let Some(driver) = current() {
-                driver.cancel_all(Some(self.0.raw));
-            }
-            self.0.closing.set(true);
+        self.0.closing.set(true);
+        if let Some(driver) = current().filter(|_| self.0.in_kernel.get() > 0) {
+            driver.cancel_all(Some(self.0.raw));
             poll_fn(|cx| {
-                if Rc::strong_count(&self.0) == 1 {
+                // Those that are complete may never be taken: their futures are the user's.
+                if self.0.in_kernel.get() == driver.complete_on(self.0.raw) {
                     return Poll::Ready(());
                 }
-                self.wait(cx);
+                driver.watch(WakeRef::new(cx.waker()));
                 Poll::Pending
             })
             .await;
@@ -300,13 +319,13 @@ impl SharedFd {
         }
     }
 
-    /// The descriptor itself, if nobody else uses it.
+    /// The descriptor itself, if nobody else uses it and nothing that has arrived waits here for the next read.
     ///
     /// # Errors
     ///
-    /// `self`, if an operation in flight or another owner uses it.
+    /// `self` otherwise.
     pub(crate) fn into_owned(self) -> Result<OwnedFd, Self> {
-        if Rc::strong_count(&self.0) > 1 {
+        if Rc::strong_count(&self.0) > 1 || self.has_late() {
             return Err(self);
         }
         match self.0.fd.take() {
@@ -320,16 +339,6 @@ impl Clone for SharedFd {
     #[inline]
     fn clone(&self) -> Self {
         SharedFd(Rc::clone(&self.0))
-    }
-}
-
-impl Drop for SharedFd {
-    #[inline]
-    fn drop(&mut self) {
-        // The last operation before a `close` tells it.
-        if self.0.closing.get() && Rc::strong_count(&self.0) == 2 {
-            self.wake_all();
-        }
     }
 }
 
@@ -362,8 +371,9 @@ impl AsRawFd for SharedFd {
 
 impl AsFd for SharedFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is open while `Inner` holds it, and it is taken out only by `close` and `into_owned`,
-        // which consume the last `SharedFd`; so it stays open while `self` is borrowed.
+        // SAFETY: the descriptor is open while `Inner` holds it, and it is taken out only by `into_owned`, of the last
+        // `SharedFd`, and by `close`, which consumes the one of the user's type. Those of operations and streams, which
+        // may outlive a close, are lent only by `is_datagram`, and not once it has begun.
         unsafe { BorrowedFd::borrow_raw(self.0.raw) }
     }
 }

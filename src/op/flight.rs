@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::store::{Stored, Table};
+use super::store::{Stored, Table, landed};
 use super::{Admission, Driver, Operation, current};
 use crate::driver::{Orphaned, Owner, TimerKey};
 use crate::sys::Completion;
@@ -151,7 +151,7 @@ impl<T: Operation> Flight<T> {
         // SAFETY: `submit` made this value for a `T`; the driver has filed its final completion; and the state has
         // just been left, so that nobody takes it again.
         let mut op = unsafe { stored.take::<T>() };
-        op.leave(cqe);
+        landed(&mut op, cqe);
         op.complete(cqe)
     }
 
@@ -196,7 +196,7 @@ impl<T: Operation> Flight<T> {
             Some(Orphaned::Complete(cqe)) => {
                 // SAFETY: as in `land`.
                 let mut op = unsafe { stored.take::<T>() };
-                op.leave(cqe);
+                landed(&mut op, cqe);
                 op.abandon(cqe);
             }
             None => {}

@@ -24,6 +24,10 @@ unsafe impl Operation for Fsync {
     const CODE: u8 = opcode::Fsync::CODE;
     type Output = io::Result<()>;
 
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         let flags = if self.data_only {
             types::FsyncFlags::DATASYNC

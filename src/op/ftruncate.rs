@@ -24,6 +24,10 @@ unsafe impl Operation for Ftruncate {
     const CODE: u8 = opcode::Ftruncate::CODE;
     type Output = io::Result<()>;
 
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         opcode::Ftruncate::new(self.fd.target(), self.len)
             .build()

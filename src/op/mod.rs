@@ -68,7 +68,6 @@ mod wake_event;
 mod write;
 mod writev;
 
-use std::os::fd::RawFd;
 use std::task::{Context, Poll};
 
 pub use crate::sys::{Completion, Entry};
@@ -149,6 +148,11 @@ pub unsafe trait Operation: 'static {
         false
     }
 
+    /// The descriptor that it holds a count of.
+    fn file(&self) -> Option<&SharedFd> {
+        None
+    }
+
     /// Called once for every operation that was admitted to the kernel, when its final completion is there, before
     /// `complete` or `abandon`.
     fn leave(&mut self, _cqe: Completion) {}
@@ -167,19 +171,17 @@ pub unsafe trait Multishot: Operation {
     /// What each completion stands for.
     type Item;
 
-    /// Reads one completion, be it the last or not.
-    fn next(&mut self, cqe: Completion) -> Self::Item;
+    /// Reads one completion, be it the last or not. By a shared reference, as the operation lies in the driver's table,
+    /// where the list of operations in flight may look at it at any time.
+    fn next(&self, cqe: Completion) -> Self::Item;
 
     /// Nobody is left to take the items; those that still come go to [`abandon_next`](Multishot::abandon_next).
-    fn orphan(&mut self) {}
+    fn orphan(&self) {}
 
     /// As [`next`](Multishot::next), when nobody is left to take the item.
-    fn abandon_next(&mut self, cqe: Completion) {
+    fn abandon_next(&self, cqe: Completion) {
         drop(self.next(cqe));
     }
-
-    /// The file it works on.
-    fn fd(&self) -> RawFd;
 
     /// The group of provided buffers that it takes from.
     fn group(&self) -> Option<u16> {

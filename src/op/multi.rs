@@ -9,7 +9,7 @@ use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
 use super::flight::current_or_panic;
-use super::store::{Stored, Table};
+use super::store::{Stored, Table, landed};
 use super::{Admission, Multishot};
 use crate::driver::{Orphaned, Owner};
 use crate::sys::Completion;
@@ -45,7 +45,7 @@ impl<T: Multishot> Multi<T> {
             return Poll::Ready(None);
         };
         let admission = std::task::ready!(op.admit(cx));
-        let State::Idle(mut op) = std::mem::replace(&mut self.state, State::Done) else {
+        let State::Idle(op) = std::mem::replace(&mut self.state, State::Done) else {
             return Poll::Ready(None);
         };
         if let Admission::Answered(result) = admission {
@@ -77,13 +77,13 @@ impl<T: Multishot> Stream for Multi<T> {
             State::InFlight(stored) => match stored.driver.pop_queued(stored.key) {
                 Some(cqe) => {
                     // SAFETY: `submit` made this value for a `T`, which is taken only with its last completion, and
-                    // then the state is left; the stream is borrowed mutably, so this is the only reference.
-                    let item = unsafe { stored.get_mut::<T>() }.next(cqe);
+                    // then the state is left.
+                    let item = unsafe { stored.get::<T>() }.next(cqe);
                     if !cqe.has_more() {
                         // SAFETY: as above; this was the final completion.
                         let mut op = unsafe { stored.take::<T>() };
                         this.state = State::Done;
-                        op.leave(cqe);
+                        landed(&mut op, cqe);
                     }
                     Poll::Ready(Some(item))
                 }
@@ -107,24 +107,23 @@ impl<T: Multishot> FusedStream for Multi<T> {
 
 impl<T: Multishot> Drop for Multi<T> {
     fn drop(&mut self) {
-        let State::InFlight(mut stored) = std::mem::replace(&mut self.state, State::Done) else {
+        let State::InFlight(stored) = std::mem::replace(&mut self.state, State::Done) else {
             return;
         };
         // From here on completions go to `abandon_next` as they come; first those that came before.
         let orphaned = stored.driver.orphan(stored.key);
         while let Some(cqe) = stored.driver.pop_queued(stored.key) {
-            // SAFETY: as in `poll_next`; the loop that hands completions to an orphan is not running now, because this
-            // is its thread.
-            unsafe { stored.get_mut::<T>() }.abandon_next(cqe);
+            // SAFETY: as in `poll_next`.
+            unsafe { stored.get::<T>() }.abandon_next(cqe);
             if !cqe.has_more() {
                 // SAFETY: as in `poll_next`.
-                unsafe { stored.take::<T>() }.leave(cqe);
+                landed(&mut unsafe { stored.take::<T>() }, cqe);
                 break;
             }
         }
         if let Some(Orphaned::InFlight(waiter)) = orphaned {
             // SAFETY: as above; it is in flight, so it was not taken.
-            unsafe { stored.get_mut::<T>() }.orphan();
+            unsafe { stored.get::<T>() }.orphan();
             drop(waiter);
         }
     }

@@ -78,6 +78,10 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
         self.offset == CURRENT && self.fd.has_late()
     }
 
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         let len = len_u32(self.buf.buf_capacity());
         opcode::Read::new(self.fd.target(), self.buf.buf_mut_ptr(), len)

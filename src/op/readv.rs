@@ -41,6 +41,10 @@ unsafe impl<V: IoVectoredBufMut> Operation for Readv<V> {
         })
     }
 
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         self.vecs.expect(self.bufs.buf_count());
         let vecs = &mut self.vecs;

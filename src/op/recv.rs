@@ -55,6 +55,10 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
     }
 
     #[inline]
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         let len = len_u32(self.buf.buf_capacity());
         let entry =

@@ -94,6 +94,10 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
         self.fd.has_late()
     }
 
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         self.vecs.expect(self.bufs.buf_count());
         let vecs = &mut self.vecs;

@@ -1,7 +1,8 @@
 //! `IORING_OP_RECV` with multishot and provided buffers: one entry, a whole stream, since kernel 6.0.
 
+use std::cell::Cell;
+use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -24,13 +25,12 @@ pub(crate) enum Received {
 }
 
 /// Receives from a connected socket until the kernel or the user ends it.
-#[derive(Debug)]
 pub(crate) struct RecvMulti {
     fd: SharedFd,
     pool: Rc<Pool>,
     group: u16,
     /// Arrived for a read before this one, which was dropped.
-    late: Option<Vec<u8>>,
+    late: Cell<Option<Vec<u8>>>,
 }
 
 impl RecvMulti {
@@ -39,7 +39,7 @@ impl RecvMulti {
             fd: fd.clone(),
             pool,
             group,
-            late: None,
+            late: Cell::new(None),
         }
     }
 
@@ -64,9 +64,9 @@ unsafe impl Operation for RecvMulti {
 
     fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
         std::task::ready!(self.fd.take_turn(Side::Read, cx));
-        let late = &mut self.late;
+        let late = &self.late;
         let kept = self.fd.late_bytes(false, |bytes, _| {
-            *late = Some(bytes.to_vec());
+            late.set(Some(bytes.to_vec()));
             bytes.len()
         });
         match kept {
@@ -76,6 +76,10 @@ unsafe impl Operation for RecvMulti {
             }
             None => Poll::Ready(Admission::Submit),
         }
+    }
+
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
     }
 
     fn prepare(&mut self) -> Entry {
@@ -97,7 +101,7 @@ unsafe impl Multishot for RecvMulti {
     const QUEUED_MAX: u16 = 64;
     type Item = io::Result<Received>;
 
-    fn next(&mut self, cqe: Completion) -> Self::Item {
+    fn next(&self, cqe: Completion) -> Self::Item {
         if let Some(late) = self.late.take() {
             return Ok(Received::Chunk(late.into()));
         }
@@ -121,17 +125,19 @@ unsafe impl Multishot for RecvMulti {
         }
     }
 
-    fn abandon_next(&mut self, cqe: Completion) {
+    fn abandon_next(&self, cqe: Completion) {
         if let Ok(Received::Chunk(chunk)) = self.next(cqe) {
             self.fd.keep_bytes(&chunk, None);
         }
     }
 
-    fn fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
-    }
-
     fn group(&self) -> Option<u16> {
         Some(self.group)
+    }
+}
+
+impl fmt::Debug for RecvMulti {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecvMulti({:?}, group {})", self.fd, self.group)
     }
 }

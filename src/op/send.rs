@@ -49,6 +49,10 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
     }
 
     #[inline]
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         let len = len_u32(self.buf.buf_len());
         opcode::Send::new(self.fd.target(), self.buf.buf_ptr(), len)

@@ -48,6 +48,10 @@ unsafe impl<V: IoVectoredBuf> Operation for SendMsg<V> {
             .map(|()| Admission::Submit)
     }
 
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         self.vecs.expect(self.bufs.buf_count());
         let vecs = &mut self.vecs;

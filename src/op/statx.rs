@@ -51,6 +51,13 @@ unsafe impl Operation for Statx {
     const CODE: u8 = opcode::Statx::CODE;
     type Output = io::Result<StatxBuf>;
 
+    fn file(&self) -> Option<&SharedFd> {
+        match &self.of {
+            Of::Path { .. } => None,
+            Of::File(fd) => Some(fd),
+        }
+    }
+
     fn prepare(&mut self) -> Entry {
         const SELF: &CStr = c"";
         let (fd, path, flags) = match &self.of {

@@ -1,6 +1,6 @@
 //! How an operation of a known type is kept in a cell of the driver, which knows only bytes.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -96,6 +96,15 @@ unsafe fn take<T>(payload: NonNull<Payload>) -> T {
     }
 }
 
+/// An operation has had its final completion, and is ours again.
+#[inline]
+pub(super) fn landed<T: Operation>(op: &mut T, cqe: Completion) {
+    op.leave(cqe);
+    if let Some(file) = op.file() {
+        file.left_kernel();
+    }
+}
+
 /// [`OpVTable::abandon`] of single-shot operations.
 ///
 /// # Safety
@@ -105,7 +114,7 @@ unsafe fn abandon<T: Operation>(payload: NonNull<Payload>, cqe: Completion, last
     if last {
         // SAFETY: the caller's promise.
         let mut op = unsafe { take::<T>(payload) };
-        op.leave(cqe);
+        landed(&mut op, cqe);
         op.abandon(cqe);
     }
 }
@@ -120,23 +129,23 @@ unsafe fn abandon_multi<T: Multishot>(payload: NonNull<Payload>, cqe: Completion
         // SAFETY: the caller's promise.
         let mut op = unsafe { take::<T>(payload) };
         op.abandon_next(cqe);
-        op.leave(cqe);
+        landed(&mut op, cqe);
     } else {
-        // SAFETY: the operation is in its place, no future reaches it, and by the contract of `Multishot` the kernel
-        // writes to nothing inside it: this reference is the only one.
+        // SAFETY: the operation is in its place, and by the contract of `Multishot` the kernel writes to nothing inside
+        // it; nobody has a `&mut` to it before it is taken out.
         unsafe { (*place::<T>(payload)).abandon_next(cqe) };
     }
 }
 
-/// [`MultishotVTable::fd`].
+/// [`OpVTable::fd`].
 ///
 /// # Safety
 ///
 /// As for [`place`].
-unsafe fn multishot_fd<T: Multishot>(payload: NonNull<Payload>) -> RawFd {
-    // SAFETY: the operation is in its place; by the contract of `Multishot` the kernel writes to nothing inside it, and
-    // the driver calls this while no `&mut` to it lives.
-    unsafe { (*place::<T>(payload)).fd() }
+unsafe fn fd<T: Operation>(payload: NonNull<Payload>) -> RawFd {
+    // SAFETY: the operation is in its place, and the kernel writes to nothing inside it: it is not in flight, or is a
+    // multishot operation, to which nobody has a `&mut` before it is taken out.
+    unsafe { (*place::<T>(payload)).file() }.map_or(-1, AsRawFd::as_raw_fd)
 }
 
 /// [`MultishotVTable::group`].
@@ -145,7 +154,7 @@ unsafe fn multishot_fd<T: Multishot>(payload: NonNull<Payload>) -> RawFd {
 ///
 /// As for [`place`].
 unsafe fn multishot_group<T: Multishot>(payload: NonNull<Payload>) -> Option<u16> {
-    // SAFETY: as in `multishot_fd`.
+    // SAFETY: as in `fd`.
     unsafe { (*place::<T>(payload)).group() }
 }
 
@@ -156,6 +165,7 @@ impl<T: Operation> Table<T> {
     pub(super) const SINGLE: &'static OpVTable = &OpVTable {
         code: T::CODE,
         abandon: abandon::<T>,
+        fd: fd::<T>,
         multishot: None,
     };
 }
@@ -164,9 +174,9 @@ impl<T: Multishot> Table<T> {
     pub(super) const MULTI: &'static OpVTable = &OpVTable {
         code: T::CODE,
         abandon: abandon_multi::<T>,
+        fd: fd::<T>,
         multishot: Some(MultishotVTable {
             queued_max: T::QUEUED_MAX,
-            fd: multishot_fd::<T>,
             group: multishot_group::<T>,
         }),
     };
@@ -196,7 +206,11 @@ impl Stored {
         unsafe { put(payload, op) };
         // A panic in `prepare` (a buffer's accessor broke its contract) leaks the cell, and with it the operation.
         // SAFETY: `put` has just been called; nobody else knows the cell.
-        let entry = unsafe { (*place::<T>(payload)).prepare() };
+        let op = unsafe { &mut *place::<T>(payload) };
+        let entry = op.prepare();
+        if let Some(file) = op.file() {
+            file.enter_kernel();
+        }
         // SAFETY: the payload holds the operation that made the entry. What the entry points to is the operation's own
         // (contract of `Operation`), and that is not moved or touched before `take`, which waits for the final
         // completion.
@@ -221,11 +235,12 @@ impl Stored {
     ///
     /// # Safety
     ///
-    /// `submit::<T>` made this, and `take` was not called; no other reference to the operation lives.
+    /// `submit::<T>` made this, and `take` was not called.
     #[inline]
-    pub(super) unsafe fn get_mut<T: Multishot>(&mut self) -> &mut T {
-        // SAFETY: the caller's promise; by the contract of `Multishot` the kernel writes to nothing inside.
-        unsafe { &mut *place::<T>(self.key.payload()) }
+    pub(super) unsafe fn get<T: Multishot>(&self) -> &T {
+        // SAFETY: the caller's promise; by the contract of `Multishot` the kernel writes to nothing inside, and nobody
+        // has a `&mut` to it before it is taken out.
+        unsafe { &*place::<T>(self.key.payload()) }
     }
 }
 

@@ -52,6 +52,10 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
         Poll::Ready(Admission::Submit)
     }
 
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
     fn prepare(&mut self) -> Entry {
         let len = len_u32(self.buf.buf_len());
         opcode::Write::new(self.fd.target(), self.buf.buf_ptr(), len)
