@@ -69,7 +69,11 @@ pub fn until(what: &'static str, mut condition: impl FnMut() -> bool) -> impl Fu
     let started = Instant::now();
     async move {
         while !condition() {
-            assert!(started.elapsed() < TIME_LIMIT / 2, "{what}: did not come");
+            assert!(
+                started.elapsed() < TIME_LIMIT / 2,
+                "{what}: did not come; in flight: {:?}",
+                saferring::runtime::in_flight()
+            );
             // Other threads, those of the kernel too, may have to get on with it first.
             std::thread::yield_now();
             let _ = saferring::op::nop().await;

@@ -72,7 +72,7 @@ fn hazard_32_no_descriptor_is_free() {
         let used = open_fds().last().unwrap().0 as u64 + 1;
         // Fill the gaps below.
         let mut fillers = Vec::new();
-        limit(libc::RLIMIT_NOFILE, used + 1);
+        limit(libc::RLIMIT_NOFILE, used + 3);
         while let Ok(file) = std::fs::File::open("/dev/null") {
             fillers.push(file);
         }
