@@ -85,7 +85,8 @@ impl TcpListener {
     /// The connections as a stream, by one request to the kernel for all of them. It never ends; after an error it can
     /// be polled on.
     ///
-    /// When it is dropped, connections that it had accepted and not yielded are kept for the next accept.
+    /// When it is dropped, connections that it had accepted and not yielded are kept for the next accept. An
+    /// [`accept`](TcpListener::accept) that is in flight on the same listener goes before it.
     ///
     /// # Kernel
     ///
