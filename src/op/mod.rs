@@ -148,7 +148,8 @@ pub unsafe trait Operation: 'static {
         false
     }
 
-    /// The descriptor that it holds a count of.
+    /// The descriptor that it holds a count of, and that its entry names. An operation on a `SharedFd` that does not
+    /// tell it would be overlooked by a close, which waits for what the kernel has.
     fn file(&self) -> Option<&SharedFd> {
         None
     }

@@ -59,7 +59,8 @@
 // writes to `refs` are read-modify-writes, so the drain's subtraction (acquire) comes after every earlier `fetch_or`
 // (release), also those that found the bit set: the poll sees what those threads wrote. For the park there is one
 // variable: the inbox's head is either null, and then `prepare_park` makes it PARKED and the push that replaces PARKED
-// calls `unpark`; or a push came first, and `prepare_park` fails. No fence is needed, as no second variable is.
+// calls `unpark`; or it is PARKED still from the park before, with the same promise; or a push came first, and
+// `prepare_park` fails. No fence is needed, as no second variable is.
 //
 // **The inbox.** Pushes and whole-list swaps only, so there is no ABA: a push that finds the head it saw before links to
 // what is the head now. Each push releases, later ones carry it on, and the swap acquires: all links are visible.

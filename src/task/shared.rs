@@ -16,7 +16,8 @@ pub(crate) trait Unpark: Send + Sync + 'static {
     fn unpark(&self);
 }
 
-/// The inbox is empty, and the owner waits in the kernel (or is about to). No task has this address, being aligned.
+/// The inbox is empty, and the owner waits in the kernel, is about to, or has waited and was not woken from elsewhere: the
+/// mark stays until a push takes it. No task has this address, being aligned.
 const PARKED: *mut Header = ptr::without_provenance_mut(1);
 /// The executor is gone.
 const CLOSED: *mut Header = ptr::without_provenance_mut(2);
