@@ -4,7 +4,7 @@ use std::ops::RangeBounds;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Slice;
+use super::{Registration, Slice};
 
 /// A buffer that the kernel may read from: what a write or a send takes.
 ///
@@ -46,6 +46,13 @@ pub unsafe trait IoBuf: 'static {
 
     /// How many initialised bytes there are, from the first on.
     fn buf_len(&self) -> usize;
+
+    /// The registered memory that the buffer lies in. Only buffers of this crate lie in any.
+    #[doc(hidden)]
+    #[inline]
+    fn registration(&self) -> Option<Registration> {
+        None
+    }
 
     /// Narrows the buffer to `range`, for one operation; [`Slice::into_inner`] gives it back.
     ///

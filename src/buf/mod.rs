@@ -61,12 +61,15 @@ mod aligned;
 mod bytes;
 mod io_buf;
 mod io_buf_mut;
+mod registration;
 mod slice;
 mod vectored;
 
 pub use aligned::AlignedBuf;
 pub use io_buf::IoBuf;
 pub use io_buf_mut::IoBufMut;
+#[doc(hidden)]
+pub use registration::Registration;
 pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
 pub(crate) use vectored::{Unfilled, Unwritten};

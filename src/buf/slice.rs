@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, Deref, DerefMut, RangeBounds};
 
-use super::{IoBuf, IoBufMut};
+use super::{IoBuf, IoBufMut, Registration};
 
 /// A buffer of which an operation sees only a range; made by [`IoBuf::slice`].
 ///
@@ -147,6 +147,10 @@ unsafe impl<B: IoBuf> IoBuf for Slice<B> {
 
     fn buf_len(&self) -> usize {
         self.end.min(self.inner.buf_len()) - self.begin
+    }
+
+    fn registration(&self) -> Option<Registration> {
+        self.inner.registration()
     }
 }
 

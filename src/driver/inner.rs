@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::pool::{Pool, PoolConfig};
+use super::registered::Registered;
 use super::slots::{Key, NONE, Slots, State};
 use super::timer::Timers;
 use super::{Abandoned, Event};
@@ -50,6 +51,7 @@ pub(super) struct Inner<W> {
     /// The coarse clock at the last turn.
     pub(super) now: u32,
     pub(super) pool: Rc<Pool<W>>,
+    pub(super) registered: Registered,
     /// Who wants to look again after each completion: closes that wait for others to end.
     pub(super) watchers: Vec<W>,
     /// Whether they are to be woken now.
@@ -67,6 +69,7 @@ impl<W> Inner<W> {
             counters: Counters::default(),
             now: sys::coarse_millis(),
             pool: Rc::new(Pool::new(pool)),
+            registered: Registered::default(),
             watchers: Vec::new(),
             notify: false,
         })

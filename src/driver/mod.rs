@@ -14,19 +14,21 @@
 //!
 //! `W` is whatever wakes the waiting future. The driver only keeps it and gives it back.
 
+mod event;
 mod inflight;
 mod inner;
 mod pool;
+mod registered;
 mod slots;
 mod timer;
 
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+pub(crate) use event::{Abandoned, Event, Orphaned, Owner};
 pub use inflight::InFlightOp;
 pub(crate) use inflight::code_name;
 pub(crate) use inner::Counters;
@@ -38,62 +40,6 @@ pub(crate) use timer::TimerKey;
 
 use crate::Error;
 use crate::sys::{Completion, Entry, Ring, RingConfig, RingInfo};
-
-/// What a completion asks of the loop.
-pub(crate) enum Event<W> {
-    /// Wake whoever waits.
-    Wake(W),
-    /// Give the answer to an operation that nobody waits for.
-    Abandoned(Abandoned<W>),
-    /// Nothing.
-    Handled,
-}
-
-/// An orphan and its completion.
-pub(crate) struct Abandoned<W> {
-    key: Key<W>,
-    vtable: &'static OpVTable,
-    cqe: Completion,
-}
-
-impl<W> Abandoned<W> {
-    /// Runs the operation's own ending. It may run user code (the drop of a buffer), so no borrow is held, and a
-    /// panic in there stays in there: it belongs to no task.
-    pub(crate) fn run(self, driver: &Driver<W>) {
-        let last = !self.cqe.has_more();
-        // SAFETY: `next_event` took this from a cell of an orphan, whose payload holds the operation that
-        // `vtable` was made for; nobody else reaches it, for its future is gone, and the kernel is done with it if
-        // `last`. With `last` the operation moves out, and the cell is released right after.
-        let ended = catch_unwind(AssertUnwindSafe(|| unsafe {
-            (self.vtable.abandon)(self.key.payload(), self.cqe, last);
-        }));
-        if last {
-            driver.release(self.key);
-        }
-        if let Err(payload) = ended
-            && let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
-        {
-            // A payload whose own drop panics, without end perhaps. The hook has printed it.
-            std::mem::forget(again);
-        }
-    }
-}
-
-/// Whom an operation is for.
-pub(crate) enum Owner<W> {
-    /// Its completion runs its own ending.
-    Nobody,
-    /// A future, and what to wake if that has been polled already.
-    Future(Option<W>),
-}
-
-/// How a future's wish to be rid of its operation ends.
-pub(crate) enum Orphaned<W> {
-    /// The kernel still has it; a cancel is on its way. Holds what would have been woken.
-    InFlight(Option<W>),
-    /// It was complete; the caller takes the operation out. For a multishot operation the result says nothing.
-    Complete(Completion),
-}
 
 /// The operations in flight on one thread, and the ring they travel through.
 pub(crate) struct Driver<W> {
@@ -135,15 +81,25 @@ impl<W> Driver<W> {
         })
     }
 
-    /// Puts the operation into flight, for a future, or as an orphan from the start.
+    /// Puts the operation into flight, for a future, or as an orphan from the start. Its file is the one in `slot` of
+    /// the ring's table, if that is given; the descriptor in the entry then only names it among the others.
     ///
     /// # Safety
     ///
     /// `key` was reserved and not submitted before. Its payload holds the operation that `entry` was made from, and all
     /// that the entry points to stays valid and untouched until the operation's final completion.
     #[inline]
-    pub(crate) unsafe fn submit(&self, key: Key<W>, mut entry: Entry, owner: Owner<W>) {
+    pub(crate) unsafe fn submit(
+        &self,
+        key: Key<W>,
+        mut entry: Entry,
+        slot: Option<u32>,
+        owner: Owner<W>,
+    ) {
         let fd = entry.fd();
+        if let Some(slot) = slot {
+            entry.use_file_slot(slot);
+        }
         entry.set_user_data(key.user_data());
         self.with(|inner| {
             let now = inner.now;

@@ -9,11 +9,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::{File, Metadata, OpenOptions};
 use crate::buf::IoBuf;
+use crate::op::FixedBufPool;
+use crate::runtime::fixed_buffers;
 
-/// What is read and written at once.
-const BLOCK: usize = 128 * 1024;
 /// How many blocks are on their way at once.
-const DEPTH: u64 = 8;
+const DEPTH: u64 = 16;
 /// The part of a mode that can be set.
 const PERMISSIONS: u32 = 0o7777;
 
@@ -37,7 +37,7 @@ const PERMISSIONS: u32 = 0o7777;
 ///
 /// # Kernel
 ///
-/// `OPENAT`, `STATX`, `READ`, `WRITE`. The bytes pass through user space: file systems that could share blocks between
+/// `OPENAT`, `STATX`, `READ_FIXED`, `WRITE_FIXED`, in [registered buffers](FixedBufPool) of the runtime. The bytes pass through user space: file systems that could share blocks between
 /// the two files (copy_file_range(2)) are not asked to.
 ///
 /// # Examples
@@ -63,6 +63,7 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
     let mut job = Job {
         source,
         target,
+        pool: fixed_buffers()?,
         next: Cell::new(0),
         end: Cell::new(about.len()),
     };
@@ -131,6 +132,7 @@ async fn open_target(to: &Path, source: &Metadata) -> io::Result<(File, bool)> {
 struct Job {
     source: File,
     target: File,
+    pool: FixedBufPool,
     /// Where the next block starts.
     next: Cell<u64>,
     /// Where the source ends, as far as is known.
@@ -140,7 +142,8 @@ struct Job {
 impl Job {
     /// Copies what is before `end`, and moves `end` back if the source ends earlier.
     async fn copy_blocks(&self) -> io::Result<()> {
-        let workers = self.end.get().div_ceil(BLOCK as u64).min(DEPTH);
+        let block = self.pool.buffer_size() as u64;
+        let workers = self.end.get().div_ceil(block).min(DEPTH);
         let mut running: FuturesUnordered<_> = (0..workers).map(|_| self.work()).collect();
         let mut result = Ok(());
         // After an error the others are waited for, so that nothing is written behind the caller's back.
@@ -155,13 +158,14 @@ impl Job {
 
     /// Copies one block after the other until none is left.
     async fn work(&self) -> io::Result<()> {
-        let mut buf = Vec::with_capacity(BLOCK);
+        let mut buf = self.pool.take_or_make()?;
+        let block = buf.capacity() as u64;
         loop {
             let start = self.next.get();
             if start >= self.end.get() {
                 return Ok(());
             }
-            let stop = self.end.get().min(start + BLOCK as u64);
+            let stop = self.end.get().min(start.saturating_add(block));
             self.next.set(stop);
             let mut at = start;
             while at < stop {
@@ -189,7 +193,7 @@ impl Job {
 
     /// Copies from `end` on, to wherever the source ends by now, and returns where that is.
     async fn copy_rest(&mut self) -> io::Result<u64> {
-        let mut buf = Vec::with_capacity(BLOCK);
+        let mut buf = self.pool.take_or_make()?;
         loop {
             let (read, filled) = self.source.read_at(buf, self.end.get()).await;
             buf = filled;
@@ -213,6 +217,8 @@ mod tests {
     use super::*;
     use crate::runtime::Runtime;
 
+    const BLOCK: usize = 64 * 1024;
+
     #[test]
     fn a_source_that_became_shorter_ends_the_copy_there() {
         let dir = std::env::temp_dir().join(format!("saferring-shrunk-{}", std::process::id()));
@@ -223,6 +229,7 @@ mod tests {
             let job = Job {
                 source: File::open(&from).await.unwrap(),
                 target: File::create(&to).await.unwrap(),
+                pool: fixed_buffers().unwrap(),
                 next: Cell::new(0),
                 end: Cell::new(20 * BLOCK as u64),
             };

@@ -44,11 +44,13 @@ mod metadata;
 mod open_options;
 mod paths;
 mod positional;
+mod read_stream;
 mod seek;
 #[cfg(test)]
 mod tests;
 mod whole;
 
+pub use crate::op::{FixedBuf, FixedBufPool};
 pub use copy::copy;
 pub use file::File;
 pub use metadata::{FileType, Metadata};
@@ -57,4 +59,5 @@ pub use paths::{
     create_dir, create_dir_all, metadata, remove_dir, remove_file, rename, symlink_metadata,
     try_exists,
 };
+pub use read_stream::ReadStream;
 pub use whole::{read, read_to_string, write};

@@ -48,6 +48,7 @@ impl Accept {
 // descriptor is counted.
 unsafe impl Operation for Accept {
     const CODE: u8 = opcode::Accept::CODE;
+    const BY_SLOT: bool = true;
     /// The connection, and its peer's address where that is known.
     type Output = io::Result<(OwnedFd, Option<SockAddr>)>;
 

@@ -29,6 +29,7 @@ impl AcceptMulti {
 // counted.
 unsafe impl Operation for AcceptMulti {
     const CODE: u8 = opcode::AcceptMulti::CODE;
+    const BY_SLOT: bool = true;
     type Output = ();
 
     fn file(&self) -> Option<&SharedFd> {

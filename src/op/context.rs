@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::rc::Rc;
 
+use crate::buf::IoBuf;
 use crate::task::WakeRef;
 
 /// The driver of this crate's executor.
@@ -52,4 +53,11 @@ pub(crate) fn current() -> Option<Rc<Driver>> {
         Rc::increment_strong_count(driver);
         Some(Rc::from_raw(driver))
     }
+}
+
+/// The slot of the memory that `buf` lies in, if that is registered with the current driver.
+#[inline]
+pub(super) fn registered_slot(buf: &impl IoBuf) -> Option<u16> {
+    let registration = buf.registration()?;
+    (registration.driver == CURRENT.get().addr()).then_some(registration.index)
 }

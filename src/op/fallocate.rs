@@ -23,6 +23,7 @@ impl Fallocate {
 // SAFETY: the entry points to nothing; the descriptor is counted.
 unsafe impl Operation for Fallocate {
     const CODE: u8 = opcode::Fallocate::CODE;
+    const BY_SLOT: bool = true;
     type Output = io::Result<()>;
 
     fn file(&self) -> Option<&SharedFd> {

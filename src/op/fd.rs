@@ -14,39 +14,47 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use socket2::SockAddr;
 
-use super::{Close, Op, current, submit_detached};
+use super::{Close, Driver, Op, current, submit_detached};
 use crate::sys::Completion;
 use crate::task::WakeRef;
 
 /// Shared ownership of a descriptor.
 #[allow(unreachable_pub)] // The trait `Operation` names it, so that it has to be public where nobody can reach it.
-pub struct SharedFd(Rc<Inner>);
+pub struct SharedFd(pub(super) Rc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     /// Taken out only by `close`, `into_owned` and `drop`.
     fd: Cell<Option<OwnedFd>>,
-    raw: RawFd,
+    pub(super) raw: RawFd,
     reading: Cell<bool>,
     writing: Cell<bool>,
-    closing: Cell<bool>,
+    pub(super) closing: Cell<bool>,
     /// How many operations on it are in flight, or complete and not yet taken.
     in_kernel: Cell<u32>,
+    /// How often a file was read or written, as far as that is counted.
+    pub(super) uses: Cell<u8>,
+    /// Its place in the table of the driver that `rare` names.
+    pub(super) slot: Cell<u32>,
     /// Whether the last receive left the socket empty, so that the next one should wait before it tries.
     drained: Cell<bool>,
-    rare: RefCell<Option<Box<Rare>>>,
+    pub(super) rare: RefCell<Option<Box<Rare>>>,
 }
 
 /// What most descriptors never need.
 #[derive(Default)]
-struct Rare {
+pub(super) struct Rare {
     late: VecDeque<Late>,
     waiters: Vec<Waker>,
+    /// Whose table the descriptor is registered in.
+    pub(super) registered: Weak<Driver>,
 }
+
+pub(super) const NO_SLOT: u32 = u32::MAX;
 
 /// What arrived for an operation that nobody waited for any more.
 enum Late {
@@ -76,6 +84,8 @@ impl SharedFd {
             writing: Cell::new(false),
             closing: Cell::new(false),
             in_kernel: Cell::new(0),
+            uses: Cell::new(0),
+            slot: Cell::new(NO_SLOT),
             drained: Cell::new(false),
             rare: RefCell::new(None),
         }))
@@ -313,6 +323,7 @@ impl SharedFd {
             })
             .await;
         }
+        self.0.unregister();
         match self.0.fd.take() {
             Some(fd) => Op::new(Close::new(fd)).await,
             None => Ok(()),
@@ -328,6 +339,7 @@ impl SharedFd {
         if Rc::strong_count(&self.0) > 1 || self.has_late() {
             return Err(self);
         }
+        self.0.unregister();
         match self.0.fd.take() {
             Some(fd) => Ok(fd),
             None => Err(self),
@@ -344,6 +356,7 @@ impl Clone for SharedFd {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.unregister();
         // Late connections close themselves.
         self.rare.borrow_mut().take();
         if let Some(fd) = self.fd.take() {

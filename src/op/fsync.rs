@@ -22,6 +22,7 @@ impl Fsync {
 // SAFETY: the entry points to nothing; the descriptor is counted.
 unsafe impl Operation for Fsync {
     const CODE: u8 = opcode::Fsync::CODE;
+    const BY_SLOT: bool = true;
     type Output = io::Result<()>;
 
     fn file(&self) -> Option<&SharedFd> {

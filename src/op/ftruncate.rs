@@ -22,6 +22,7 @@ impl Ftruncate {
 // SAFETY: the entry points to nothing; the descriptor is counted.
 unsafe impl Operation for Ftruncate {
     const CODE: u8 = opcode::Ftruncate::CODE;
+    const BY_SLOT: bool = true;
     type Output = io::Result<()>;
 
     fn file(&self) -> Option<&SharedFd> {

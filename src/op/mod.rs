@@ -32,6 +32,7 @@
 
 mod context;
 mod fd;
+mod fixed_buf;
 mod flight;
 mod multi;
 mod spare;
@@ -57,6 +58,7 @@ mod readv;
 mod recv;
 mod recv_msg;
 mod recv_multi;
+mod registry;
 mod renameat;
 mod send;
 mod send_msg;
@@ -78,6 +80,7 @@ pub use connect::Connect;
 pub(crate) use context::{Driver, Entered, Pool, current, enter};
 pub use fallocate::Fallocate;
 pub(crate) use fd::SharedFd;
+pub use fixed_buf::{FixedBuf, FixedBufPool};
 pub use fsync::Fsync;
 pub use ftruncate::Ftruncate;
 pub use mkdirat::MkdirAt;
@@ -118,6 +121,9 @@ pub use writev::Writev;
 pub unsafe trait Operation: 'static {
     /// The operation's number (`IORING_OP_*`), for feature detection and the in-flight dump.
     const CODE: u8;
+
+    /// Whether the kernel can be told its file by a slot of the ring's table.
+    const BY_SLOT: bool = false;
 
     /// What the operation ends with.
     type Output;

@@ -88,6 +88,7 @@ impl<F: AsFd + 'static> PollAdd<F> {
 // SAFETY: the entry points to nothing; the file is owned by the operation, so its descriptor stays open.
 unsafe impl<F: AsFd + 'static> Operation for PollAdd<F> {
     const CODE: u8 = opcode::PollAdd::CODE;
+    const BY_SLOT: bool = true;
     type Output = BufResult<Readiness, F>;
 
     fn prepare(&mut self) -> Entry {

@@ -3,6 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
+use super::context::registered_slot;
 use super::fd::Side;
 use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
 use crate::buf::{BufResult, IoBufMut};
@@ -54,6 +55,7 @@ impl<B: IoBufMut> Read<B> {
 // unaliased while it is not moved or touched; the descriptor is counted.
 unsafe impl<B: IoBufMut> Operation for Read<B> {
     const CODE: u8 = opcode::Read::CODE;
+    const BY_SLOT: bool = true;
     type Output = BufResult<usize, B>;
 
     fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
@@ -61,6 +63,7 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
             return Poll::Ready(Admission::Answered(-libc::EINVAL));
         }
         if self.offset != CURRENT {
+            self.fd.note_use();
             return Poll::Ready(Admission::Submit);
         }
         std::task::ready!(self.fd.take_turn(Side::Read, cx));
@@ -84,10 +87,18 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
 
     fn prepare(&mut self) -> Entry {
         let len = len_u32(self.buf.buf_capacity());
-        opcode::Read::new(self.fd.target(), self.buf.buf_mut_ptr(), len)
-            .offset(self.offset)
-            .build()
-            .into()
+        let slot = registered_slot(&self.buf);
+        let (fd, start) = (self.fd.target(), self.buf.buf_mut_ptr());
+        match slot {
+            None => opcode::Read::new(fd, start, len)
+                .offset(self.offset)
+                .build(),
+            // The kernel checks that the range is in the slot's memory.
+            Some(slot) => opcode::ReadFixed::new(fd, start, len, slot)
+                .offset(self.offset)
+                .build(),
+        }
+        .into()
     }
 
     fn complete(mut self, cqe: Completion) -> Self::Output {

@@ -32,6 +32,7 @@ impl<V: IoVectoredBufMut> Readv<V> {
 // not moved or touched; the descriptor is counted.
 unsafe impl<V: IoVectoredBufMut> Operation for Readv<V> {
     const CODE: u8 = opcode::Readv::CODE;
+    const BY_SLOT: bool = true;
     type Output = BufResult<usize, V>;
 
     fn admit(&mut self, _cx: &mut Context<'_>) -> Poll<Admission> {

@@ -31,6 +31,7 @@ impl<B: IoBufMut> Recv<B> {
 // unaliased while it is not moved or touched; the descriptor is counted.
 unsafe impl<B: IoBufMut> Operation for Recv<B> {
     const CODE: u8 = opcode::Recv::CODE;
+    const BY_SLOT: bool = true;
     type Output = BufResult<usize, B>;
 
     #[inline]

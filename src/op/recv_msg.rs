@@ -68,6 +68,7 @@ impl<V: IoVectoredBufMut> RecvMsg<V> {
 // counted.
 unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
     const CODE: u8 = opcode::RecvMsg::CODE;
+    const BY_SLOT: bool = true;
     /// How many bytes came, and from whom, where the socket's kind has senders.
     type Output = BufResult<(usize, Option<SockAddr>), V>;
 

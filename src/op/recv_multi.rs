@@ -60,6 +60,7 @@ impl RecvMulti {
 // anything is in flight; the descriptor is counted.
 unsafe impl Operation for RecvMulti {
     const CODE: u8 = opcode::RecvMulti::CODE;
+    const BY_SLOT: bool = true;
     type Output = ();
 
     fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {

@@ -39,6 +39,7 @@ impl<B: IoBuf> Send<B> {
 // unchanged while it is not moved or touched; the descriptor is counted.
 unsafe impl<B: IoBuf> Operation for Send<B> {
     const CODE: u8 = opcode::Send::CODE;
+    const BY_SLOT: bool = true;
     type Output = BufResult<usize, B>;
 
     #[inline]

@@ -40,6 +40,7 @@ impl<V: IoVectoredBuf> SendMsg<V> {
 // `IoVectoredBuf` stay valid and unchanged while they are not moved or touched. The descriptor is counted.
 unsafe impl<V: IoVectoredBuf> Operation for SendMsg<V> {
     const CODE: u8 = opcode::SendMsg::CODE;
+    const BY_SLOT: bool = true;
     type Output = BufResult<usize, V>;
 
     fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {

@@ -208,13 +208,15 @@ impl Stored {
         // SAFETY: `put` has just been called; nobody else knows the cell.
         let op = unsafe { &mut *place::<T>(payload) };
         let entry = op.prepare();
+        let mut slot = None;
         if let Some(file) = op.file() {
             file.enter_kernel();
+            slot = if T::BY_SLOT { file.slot(&driver) } else { None };
         }
         // SAFETY: the payload holds the operation that made the entry. What the entry points to is the operation's own
         // (contract of `Operation`), and that is not moved or touched before `take`, which waits for the final
         // completion.
-        unsafe { driver.submit(key, entry, owner) };
+        unsafe { driver.submit(key, entry, slot, owner) };
         Ok(Stored { driver, key })
     }
 

@@ -2,6 +2,7 @@
 
 use std::task::{Context, Poll};
 
+use super::context::registered_slot;
 use super::fd::Side;
 use super::read::len_u32;
 use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
@@ -43,12 +44,14 @@ impl<B: IoBuf> Write<B> {
 // unchanged while it is not moved or touched; the descriptor is counted.
 unsafe impl<B: IoBuf> Operation for Write<B> {
     const CODE: u8 = opcode::Write::CODE;
+    const BY_SLOT: bool = true;
     type Output = BufResult<usize, B>;
 
     fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
         if self.ordered {
             std::task::ready!(self.fd.take_turn(Side::Write, cx));
         }
+        self.fd.note_use();
         Poll::Ready(Admission::Submit)
     }
 
@@ -58,10 +61,18 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
 
     fn prepare(&mut self) -> Entry {
         let len = len_u32(self.buf.buf_len());
-        opcode::Write::new(self.fd.target(), self.buf.buf_ptr(), len)
-            .offset(self.offset)
-            .build()
-            .into()
+        let slot = registered_slot(&self.buf);
+        let (fd, start) = (self.fd.target(), self.buf.buf_ptr());
+        match slot {
+            None => opcode::Write::new(fd, start, len)
+                .offset(self.offset)
+                .build(),
+            // The kernel checks that the range is in the slot's memory.
+            Some(slot) => opcode::WriteFixed::new(fd, start, len, slot)
+                .offset(self.offset)
+                .build(),
+        }
+        .into()
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {

@@ -46,6 +46,7 @@ impl<V: IoVectoredBuf> Writev<V> {
 // moved or touched; the descriptor is counted.
 unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
     const CODE: u8 = opcode::Writev::CODE;
+    const BY_SLOT: bool = true;
     type Output = BufResult<usize, V>;
 
     fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {

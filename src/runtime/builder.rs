@@ -1,6 +1,6 @@
 //! How a runtime is made.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,7 @@ pub struct Builder {
     blocking_threads: usize,
     shutdown_grace: Duration,
     provided: PoolConfig,
+    fixed: (usize, u32),
 }
 
 /// Small, because rings are charged to the locked-memory limit: with its completions 80 KiB, so that the usual limit of
@@ -73,6 +74,7 @@ impl Builder {
                 buffers: 256,
                 groups_max: 16,
             },
+            fixed: (64 * 1024, 32),
         }
     }
 
@@ -131,6 +133,13 @@ impl Builder {
         self
     }
 
+    /// The runtime's pool of registered buffers ([`fixed_buffers`](super::fixed_buffers)): the size of each in bytes, and
+    /// how many there are. It is made when it is first used; by default 32 of 64 KiB, which is one huge page.
+    pub fn fixed_buffers(mut self, size: usize, buffers: u32) -> Self {
+        self.fixed = (size, buffers);
+        self
+    }
+
     /// How long shutdown waits for the kernel, and for blocking threads, to finish.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;
@@ -174,6 +183,8 @@ impl Builder {
                 event_interval: self.event_interval,
                 shutdown_grace: self.shutdown_grace,
                 ticks: Cell::new(0),
+                fixed: OnceCell::new(),
+                fixed_config: self.fixed,
             }),
         })
     }

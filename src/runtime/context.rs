@@ -1,10 +1,11 @@
 //! Which runtime the calling thread is in.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 
 use super::{Core, InFlightOp, Metrics};
-use crate::op::{self, Driver};
+use crate::op::{self, Driver, FixedBufPool};
 use crate::task;
 
 thread_local! {
@@ -135,4 +136,43 @@ pub fn metrics() -> Metrics {
 #[track_caller]
 pub fn in_flight() -> Vec<InFlightOp> {
     current_or_panic("runtime::in_flight").in_flight()
+}
+
+/// The current runtime's pool of registered buffers: the one that [`fs::copy`](crate::fs::copy) and
+/// [`File::read_stream`](crate::fs::File::read_stream) take from. It is made when it is first asked for, as
+/// [`Builder::fixed_buffers`](super::Builder::fixed_buffers) says; where its memory cannot be registered, its buffers are
+/// ordinary ones ([`FixedBufPool::is_registered`]).
+///
+/// # Errors
+///
+/// `OutOfMemory`; `InvalidInput` if the builder was told a size that cannot be.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # saferring::runtime::Runtime::new()?.block_on(async {
+/// use saferring::fs::File;
+///
+/// let pool = saferring::runtime::fixed_buffers()?;
+/// let file = File::open("Cargo.toml").await?;
+/// let (n, buf) = file.read_at(pool.take().await, 0).await;
+/// assert_eq!(n?, buf.len());
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+#[track_caller]
+pub fn fixed_buffers() -> io::Result<FixedBufPool> {
+    let core = current_or_panic("runtime::fixed_buffers");
+    if let Some(pool) = core.fixed.get() {
+        return Ok(pool.clone());
+    }
+    let (size, buffers) = core.fixed_config;
+    let pool = FixedBufPool::registered_if_possible(buffers, size)?;
+    Ok(core.fixed.get_or_init(|| pool).clone())
 }

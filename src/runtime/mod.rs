@@ -15,7 +15,7 @@ mod context;
 mod metrics;
 mod shutdown;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use crate::Error;
 use crate::driver::Event;
 pub use crate::driver::InFlightOp;
-use crate::op::{self, Driver, WakeEvent};
+use crate::op::{self, Driver, FixedBufPool, WakeEvent};
 use crate::sys::EventFd;
 pub use crate::sys::{RingInfo, Setup};
 use crate::task::{Executor, JoinHandle, Unpark};
@@ -35,7 +35,7 @@ use blocking::BlockingPool;
 pub use blocking::spawn_blocking;
 pub use builder::{Backend, Builder};
 pub(crate) use context::with_driver;
-pub use context::{in_flight, metrics};
+pub use context::{fixed_buffers, in_flight, metrics};
 pub use metrics::Metrics;
 
 /// A single-threaded runtime: it belongs to the thread that made it.
@@ -69,6 +69,9 @@ struct Core {
     event_interval: u32,
     shutdown_grace: Duration,
     ticks: Cell<u64>,
+    /// The pool of registered buffers, once it was asked for; the size of its buffers, and how many it gets.
+    fixed: OnceCell<FixedBufPool>,
+    fixed_config: (usize, u32),
 }
 
 /// Ends the wait in the kernel of the runtime that owns the eventfd.

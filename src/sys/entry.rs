@@ -39,6 +39,19 @@ impl Entry {
         }
     }
 
+    /// Names the file by its slot in the ring's table, instead of by descriptor.
+    #[inline]
+    pub(crate) fn use_file_slot(&mut self, slot: u32) {
+        const FIXED_FILE: u8 = 1 << 0;
+        let record = (&raw mut self.0).cast::<u8>();
+        // SAFETY: byte 1 of the kernel's 64-byte record is `flags`, bytes 4..8 are `fd`, at its natural alignment; the
+        // writes stay inside the value that we hold by `&mut`.
+        unsafe {
+            *record.add(1) |= FIXED_FILE;
+            record.add(4).cast::<u32>().write(slot);
+        }
+    }
+
     /// Sets the `ioprio` field, for flags that the `io-uring` crate has no setter for.
     #[inline]
     pub(crate) fn with_ioprio(mut self, ioprio: u16) -> Self {

@@ -82,6 +82,14 @@ impl Features {
         self.has_opcode(opcode::Socket::CODE)
     }
 
+    /// Whether files can live in a table of the ring's own, and are let go of as soon as their slot is emptied. Kernels
+    /// before 6.13 keep them open until other requests have ended, or for a second; there is no bit for 6.13, so this is
+    /// known from 6.15 on.
+    #[inline]
+    pub fn registered_files(&self) -> bool {
+        self.no_iowait
+    }
+
     /// Whether a waiting ring can be kept out of the I/O wait statistics (kernel 6.15).
     #[inline]
     pub(crate) fn no_iowait(&self) -> bool {
@@ -95,6 +103,7 @@ impl fmt::Debug for Features {
             .field("opcodes", &self.opcodes.count_ones())
             .field("multishot_accept", &self.multishot_accept())
             .field("multishot_recv", &self.multishot_recv())
+            .field("registered_files", &self.registered_files())
             .field("no_iowait", &self.no_iowait)
             .finish()
     }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::ptr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr::{self, NonNull};
 
 use io_uring::IoUring;
 
@@ -173,6 +173,44 @@ impl KernelRing {
                 buffers.group(),
                 0,
             )
+        }
+    }
+
+    pub(super) fn make_buffer_table(&mut self, slots: u32) -> io::Result<()> {
+        self.ring.submitter().register_buffers_sparse(slots)
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Ring::set_buffer`](super::Ring::set_buffer).
+    pub(super) unsafe fn set_buffer(
+        &mut self,
+        slot: u32,
+        memory: Option<(NonNull<u8>, usize)>,
+    ) -> io::Result<()> {
+        let (start, len) = memory.map_or((ptr::null_mut(), 0), |(start, len)| {
+            (start.as_ptr().cast(), len)
+        });
+        let iovec = libc::iovec {
+            iov_base: start,
+            iov_len: len,
+        };
+        // SAFETY: the caller's promise; the vector lives across the call.
+        unsafe {
+            self.ring
+                .submitter()
+                .register_buffers_update(slot, &[iovec], None)
+        }
+    }
+
+    pub(super) fn make_file_table(&mut self, slots: u32) -> io::Result<()> {
+        self.ring.submitter().register_files_sparse(slots)
+    }
+
+    pub(super) fn set_file(&mut self, slot: u32, fd: RawFd) -> io::Result<()> {
+        match self.ring.submitter().register_files_update(slot, &[fd])? {
+            1 => Ok(()),
+            _ => Err(io::Error::from_raw_os_error(libc::EBADF)),
         }
     }
 

@@ -10,9 +10,12 @@ mod entry;
 mod event;
 mod features;
 mod kernel;
+mod memory;
 mod setup;
 
 use std::io;
+use std::os::fd::RawFd;
+use std::ptr::NonNull;
 use std::time::Duration;
 
 pub(crate) use buf_ring::BufRing;
@@ -21,6 +24,8 @@ pub use entry::{Completion, Entry};
 pub(crate) use entry::{Target, opcode, types};
 pub(crate) use event::EventFd;
 pub use features::{Features, features};
+pub(crate) use memory::Memory;
+pub(crate) use setup::memlock;
 pub use setup::{RingInfo, Setup};
 
 /// How long [`Ring::enter`] may wait for a completion.
@@ -131,6 +136,60 @@ impl Ring {
         match self {
             // SAFETY: the caller's promise.
             Ring::Kernel(ring) => unsafe { ring.register_buffers(buffers) },
+        }
+    }
+
+    /// Makes the ring's table of registered buffers, empty (5.19).
+    ///
+    /// # Errors
+    ///
+    /// Those of io_uring_register(2).
+    pub(crate) fn make_buffer_table(&mut self, slots: u32) -> io::Result<()> {
+        match self {
+            Ring::Kernel(ring) => ring.make_buffer_table(slots),
+        }
+    }
+
+    /// Registers memory in a slot of the table, or empties the slot. What is in flight keeps what it uses.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` beyond the locked-memory limit; others of io_uring_register(2).
+    ///
+    /// # Safety
+    ///
+    /// As long as operations name the slot, what they write there is watched over as is what an entry points to.
+    pub(crate) unsafe fn set_buffer(
+        &mut self,
+        slot: u32,
+        memory: Option<(NonNull<u8>, usize)>,
+    ) -> io::Result<()> {
+        match self {
+            // SAFETY: the caller's promise.
+            Ring::Kernel(ring) => unsafe { ring.set_buffer(slot, memory) },
+        }
+    }
+
+    /// Makes the ring's table of registered files, empty (5.19).
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` if it were larger than the limit on descriptors; others of io_uring_register(2).
+    pub(crate) fn make_file_table(&mut self, slots: u32) -> io::Result<()> {
+        match self {
+            Ring::Kernel(ring) => ring.make_file_table(slots),
+        }
+    }
+
+    /// Puts the file behind `fd` into a slot of the table, or with -1 empties the slot. What is in flight keeps its
+    /// file.
+    ///
+    /// # Errors
+    ///
+    /// Those of io_uring_register(2).
+    pub(crate) fn set_file(&mut self, slot: u32, fd: RawFd) -> io::Result<()> {
+        match self {
+            Ring::Kernel(ring) => ring.set_file(slot, fd),
         }
     }
 

@@ -199,7 +199,7 @@ fn explain_permission() -> (String, String) {
 }
 
 /// The locked-memory limit in words.
-fn memlock() -> impl fmt::Display {
+pub(crate) fn memlock() -> impl fmt::Display {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
