@@ -27,6 +27,7 @@ impl Connect {
 // SAFETY: the entry points to the address, which `self` owns on the heap; the descriptor is counted.
 unsafe impl Operation for Connect {
     const CODE: u8 = opcode::Connect::CODE;
+    const BY_SLOT: bool = true;
     type Output = io::Result<()>;
 
     fn file(&self) -> Option<&SharedFd> {

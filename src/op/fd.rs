@@ -14,12 +14,12 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use socket2::SockAddr;
-
-use super::{Close, Driver, Op, current, submit_detached};
+use super::late::Late;
+use super::slot::Slot;
+use super::{Close, Op, current, submit_detached};
 use crate::sys::Completion;
 use crate::task::WakeRef;
 
@@ -31,14 +31,14 @@ pub(super) struct Inner {
     /// Taken out only by `close`, `into_owned` and `drop`.
     fd: Cell<Option<OwnedFd>>,
     pub(super) raw: RawFd,
-    reading: Cell<bool>,
+    pub(super) reading: Cell<bool>,
     writing: Cell<bool>,
     pub(super) closing: Cell<bool>,
     /// How many operations on it are in flight, or complete and not yet taken.
     in_kernel: Cell<u32>,
     /// How often a file was read or written, as far as that is counted.
     pub(super) uses: Cell<u8>,
-    /// Its place in the table of the driver that `rare` names.
+    /// The index of the slot in `rare`.
     pub(super) slot: Cell<u32>,
     /// Whether the last receive left the socket empty, so that the next one should wait before it tries.
     drained: Cell<bool>,
@@ -48,24 +48,13 @@ pub(super) struct Inner {
 /// What most descriptors never need.
 #[derive(Default)]
 pub(super) struct Rare {
-    late: VecDeque<Late>,
+    pub(super) late: VecDeque<Late>,
     waiters: Vec<Waker>,
-    /// Whose table the descriptor is registered in.
-    pub(super) registered: Weak<Driver>,
+    /// Its place in a ring's table of files.
+    pub(super) slot: Option<Slot>,
 }
 
 pub(super) const NO_SLOT: u32 = u32::MAX;
-
-/// What arrived for an operation that nobody waited for any more.
-enum Late {
-    /// Bytes of a stream, or one datagram and where it came from.
-    Bytes {
-        bytes: Vec<u8>,
-        from: Option<SockAddr>,
-    },
-    /// An accepted connection.
-    Connection(OwnedFd),
-}
 
 /// Which of the two queues of a stream an operation stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +66,21 @@ pub(super) enum Side {
 impl SharedFd {
     pub(crate) fn new(fd: OwnedFd) -> Self {
         let raw = fd.as_raw_fd();
+        Self::with(Some(fd), raw)
+    }
+
+    /// A direct descriptor: it has a slot in the ring's table, and no number. What stands for one is its own among those
+    /// of the ring, and is none that the process can have.
+    pub(super) fn direct(slot: Slot) -> Self {
+        let raw = -2 - (slot.index() as RawFd);
+        let shared = Self::with(None, raw);
+        shared.0.set_slot(slot);
+        shared
+    }
+
+    fn with(fd: Option<OwnedFd>, raw: RawFd) -> Self {
         SharedFd(Rc::new(Inner {
-            fd: Cell::new(Some(fd)),
+            fd: Cell::new(fd),
             raw,
             reading: Cell::new(false),
             writing: Cell::new(false),
@@ -128,7 +130,7 @@ impl SharedFd {
     }
 
     #[cold]
-    fn wait(&self, cx: &Context<'_>) {
+    pub(super) fn wait(&self, cx: &Context<'_>) {
         // Cloning a waker may be foreign code: no borrow is held meanwhile.
         let waker = cx.waker().clone();
         let mut rare = self.0.rare.borrow_mut();
@@ -173,101 +175,11 @@ impl SharedFd {
             .set(cqe.raw_result() > 0 && !cqe.socket_nonempty());
     }
 
-    /// Keeps bytes that an orphan received.
-    #[cold]
-    pub(super) fn keep_bytes(&self, bytes: &[u8], from: Option<SockAddr>) {
-        let bytes = bytes.to_vec();
-        let mut rare = self.0.rare.borrow_mut();
-        let rare = rare.get_or_insert_default();
-        rare.late.push_back(Late::Bytes { bytes, from });
-    }
-
-    /// Keeps a connection that an orphan accepted.
-    #[cold]
-    pub(super) fn keep_connection(&self, connection: OwnedFd) {
-        let mut rare = self.0.rare.borrow_mut();
-        let rare = rare.get_or_insert_default();
-        rare.late.push_back(Late::Connection(connection));
-    }
-
-    /// Whether something that arrived late waits for the next read or accept.
-    #[inline]
-    pub(super) fn has_late(&self) -> bool {
-        let rare = self.0.rare.borrow();
-        rare.as_ref().is_some_and(|rare| !rare.late.is_empty())
-    }
-
-    /// A connection that arrived late; `None` if there is none, and none can come. Waits while an accept that nobody
-    /// waits for any more, or another one, may still bring one.
-    pub(crate) fn poll_late_connection(&self, cx: &Context<'_>) -> Poll<Option<OwnedFd>> {
-        let late = self.late_connection();
-        if late.is_none() && self.0.reading.get() {
-            self.wait(cx);
-            return Poll::Pending;
-        }
-        Poll::Ready(late)
-    }
-
-    /// A connection that arrived late.
-    pub(super) fn late_connection(&self) -> Option<OwnedFd> {
-        let mut rare = self.0.rare.borrow_mut();
-        let late = &mut rare.as_mut()?.late;
-        match late.pop_front() {
-            Some(Late::Connection(connection)) => Some(connection),
-            Some(other) => {
-                late.push_front(other);
-                None
-            }
-            None => None,
-        }
-    }
-
-    /// Hands late bytes to `fill`, which says how many it took. What it leaves stays for the next read if this is a
-    /// stream; the rest of a datagram is dropped, as recv(2) does. With `peek` nothing is removed.
-    #[inline]
-    pub(super) fn late_bytes(
-        &self,
-        peek: bool,
-        fill: impl FnOnce(&[u8], Option<&SockAddr>) -> usize,
-    ) -> Option<usize> {
-        if self.0.rare.borrow().is_none() {
-            return None;
-        }
-        self.take_late_bytes(peek, fill)
-    }
-
-    #[cold]
-    fn take_late_bytes(
-        &self,
-        peek: bool,
-        fill: impl FnOnce(&[u8], Option<&SockAddr>) -> usize,
-    ) -> Option<usize> {
-        let first = self.0.rare.borrow_mut().as_mut()?.late.pop_front()?;
-        let Late::Bytes { mut bytes, from } = first else {
-            self.put_back(first);
-            return None;
-        };
-        // `fill` writes to a user's buffer: no borrow is held meanwhile.
-        let taken = fill(&bytes, from.as_ref());
-        if peek {
-            self.put_back(Late::Bytes { bytes, from });
-        } else if taken < bytes.len() && !self.is_datagram() {
-            bytes.drain(..taken);
-            self.put_back(Late::Bytes { bytes, from });
-        }
-        Some(taken)
-    }
-
-    fn put_back(&self, late: Late) {
-        if let Some(rare) = self.0.rare.borrow_mut().as_mut() {
-            rare.late.push_front(late);
-        }
-    }
-
     /// Whether even an empty message is one.
     pub(crate) fn is_datagram(&self) -> bool {
-        // What outlives a close must not ask whoever has the number now.
+        // What outlives a close must not ask whoever has the number now; a direct descriptor has none.
         !self.0.closing.get()
+            && self.0.raw >= 0
             && socket2::SockRef::from(self)
                 .r#type()
                 .is_ok_and(|kind| kind == socket2::Type::DGRAM)
@@ -323,7 +235,7 @@ impl SharedFd {
             })
             .await;
         }
-        self.0.unregister();
+        drop(self.0.take_slot());
         match self.0.fd.take() {
             Some(fd) => Op::new(Close::new(fd)).await,
             None => Ok(()),
@@ -339,7 +251,7 @@ impl SharedFd {
         if Rc::strong_count(&self.0) > 1 || self.has_late() {
             return Err(self);
         }
-        self.0.unregister();
+        drop(self.0.take_slot());
         match self.0.fd.take() {
             Some(fd) => Ok(fd),
             None => Err(self),
@@ -354,10 +266,22 @@ impl Clone for SharedFd {
     }
 }
 
+impl Inner {
+    pub(super) fn set_slot(&self, slot: Slot) {
+        self.slot.set(slot.index());
+        let mut rare = self.rare.borrow_mut();
+        rare.get_or_insert_default().slot = Some(slot);
+    }
+
+    fn take_slot(&self) -> Option<Slot> {
+        self.slot.set(NO_SLOT);
+        self.rare.borrow_mut().as_mut()?.slot.take()
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.unregister();
-        // Late connections close themselves.
+        // Late connections close themselves, and a slot is emptied.
         self.rare.borrow_mut().take();
         if let Some(fd) = self.fd.take() {
             close_detached(fd);
@@ -393,6 +317,9 @@ impl AsFd for SharedFd {
 
 impl fmt::Debug for SharedFd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "fd {}", self.0.raw)
+        match self.0.raw {
+            raw if raw < 0 => write!(f, "slot {}", self.0.slot.get()),
+            raw => write!(f, "fd {raw}"),
+        }
     }
 }

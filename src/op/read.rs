@@ -126,3 +126,56 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::buf::IoBuf;
+    use crate::driver::PoolConfig;
+    use crate::op::{Driver, FixedBufPool, enter};
+    use crate::sys::{RingConfig, Setup};
+
+    fn driver() -> Rc<Driver> {
+        let ring = RingConfig {
+            entries: 8,
+            completions: 8,
+            setup: Setup::default(),
+        };
+        let pool = PoolConfig {
+            buffer_size: 64,
+            buffers: 1,
+            groups_max: 1,
+        };
+        Rc::new(Driver::new(&ring, pool).unwrap())
+    }
+
+    #[test]
+    fn registered_buffers_and_their_slices_go_by_the_fixed_operation() {
+        let fd = SharedFd::new(std::fs::File::open("Cargo.toml").unwrap().into());
+        let is =
+            |entry: Entry, code: u8| format!("{entry:?}").contains(&format!("op_code: {code},"));
+        let (driver, other) = (driver(), driver());
+        let entered = enter(&driver);
+        let pool = FixedBufPool::new(1, 64).unwrap();
+        if !pool.is_registered() {
+            return; // Before 5.19.
+        }
+        let buf = pool.try_take().unwrap();
+        let mut read = Read {
+            fd: fd.clone(),
+            buf,
+            offset: 0,
+        };
+        assert!(is(read.prepare(), opcode::ReadFixed::CODE));
+        let buf = read.buf.slice(..10);
+        let mut read = Read { fd, buf, offset: 0 };
+        assert!(is(read.prepare(), opcode::ReadFixed::CODE));
+        // To another ring it is an ordinary buffer.
+        let entered_other = enter(&other);
+        assert!(is(read.prepare(), opcode::Read::CODE));
+        drop(entered_other);
+        drop(entered);
+    }
+}

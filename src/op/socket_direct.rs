@@ -1,0 +1,53 @@
+//! `IORING_OP_SOCKET` into the ring's own table.
+
+use std::io;
+
+use socket2::{Domain, Protocol, Type};
+
+use super::slot::Slot;
+use super::{Completion, Entry, Op, Operation, RegisteredFd};
+use crate::sys::opcode;
+
+/// Makes a socket as a direct descriptor; made by [`Registry::socket`](super::Registry::socket).
+#[derive(Debug)]
+pub struct SocketDirect {
+    domain: Domain,
+    kind: Type,
+    protocol: Option<Protocol>,
+    slot: Slot,
+}
+
+impl SocketDirect {
+    pub(super) fn new(
+        domain: Domain,
+        kind: Type,
+        protocol: Option<Protocol>,
+        slot: Slot,
+    ) -> Op<Self> {
+        Op::new(SocketDirect {
+            domain,
+            kind,
+            protocol,
+            slot,
+        })
+    }
+}
+
+// SAFETY: the entry points to nothing.
+unsafe impl Operation for SocketDirect {
+    const CODE: u8 = opcode::Socket::CODE;
+    type Output = io::Result<RegisteredFd>;
+
+    fn prepare(&mut self) -> Entry {
+        let protocol = self.protocol.map_or(0, i32::from);
+        opcode::Socket::new(self.domain.into(), self.kind.into(), protocol)
+            .file_index(self.slot.destination())
+            .build()
+            .into()
+    }
+
+    fn complete(self, cqe: Completion) -> Self::Output {
+        cqe.result()?;
+        Ok(RegisteredFd::new(self.slot.fill()))
+    }
+}
