@@ -65,7 +65,7 @@ fn hazard_32_no_locked_memory() {
     });
 }
 
-/// With no descriptor free, and with one: the ring gets it, and the runtime lacks another.
+/// With no descriptor free, and with one, which the ring gets: before 6.13 the runtime lacks another, for its eventfd.
 #[test]
 fn hazard_32_no_descriptor_is_free() {
     in_child("hazard_32_no_descriptor_is_free", || {
@@ -78,7 +78,10 @@ fn hazard_32_no_descriptor_is_free() {
         }
         refused_without_proc(Runtime::new());
         fillers.pop();
-        refused_without_proc(Runtime::new());
+        match Runtime::new() {
+            Ok(runtime) => runtime.block_on(saferring::op::nop()).unwrap(),
+            error => refused_without_proc(error),
+        }
         fillers.truncate(fillers.len() - 2);
         // Now there is room, and nothing that was found out in need is believed for good.
         let runtime = Runtime::new().unwrap();

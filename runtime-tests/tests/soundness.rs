@@ -51,11 +51,14 @@ fn soundness_01_pushed_is_in_flight() {
             lost.is_err(),
             "an error that no retry can mend ends the run"
         );
-        assert_eq!(
-            runtime.metrics().in_flight,
-            2 + 1,
-            "the read, the nop, and the wake-up's read"
-        );
+        let mut names: Vec<_> = runtime
+            .in_flight()
+            .into_iter()
+            .map(|operation| operation.name)
+            .collect();
+        // Where other threads wake it by an eventfd, that is being read, too.
+        names.retain(|&name| name != "read");
+        assert_eq!(names, ["recv", "nop"]);
         assert_eq!(watch.dropped(), 0);
 
         drop(read);

@@ -13,10 +13,7 @@ use super::slots::{Key, NONE, Slots, State};
 use super::timer::Timers;
 use super::{Abandoned, Event};
 use crate::Error;
-use crate::sys::{self, Completion, Entry, Ring, RingConfig, Wait, opcode};
-
-/// The user data of entries whose completion says nothing: cancels.
-const IGNORED: u64 = u64::MAX;
+use crate::sys::{self, Completion, Entry, IGNORED, Ring, RingConfig, Wait, opcode};
 
 /// What the driver has counted since it was made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,8 +115,7 @@ impl<W> Inner<W> {
             let Some(ring) = &mut self.ring else {
                 return Ok(());
             };
-            ring.enter(wait)?;
-            self.counters.enters += 1;
+            self.counters.enters += u64::from(ring.enter(wait)?);
             // A queue that the kernel would not empty has to wait until completions were reaped.
             if self.backlog.is_empty() || ring.unsubmitted() > 0 {
                 return Ok(());

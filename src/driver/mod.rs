@@ -39,7 +39,7 @@ pub(crate) use slots::{Key, MultishotVTable, OpVTable, Payload};
 pub(crate) use timer::TimerKey;
 
 use crate::Error;
-use crate::sys::{Completion, Entry, Ring, RingConfig, RingInfo};
+use crate::sys::{Bell, Completion, Entry, Ring, RingConfig, RingInfo};
 
 /// The operations in flight on one thread, and the ring they travel through.
 pub(crate) struct Driver<W> {
@@ -240,6 +240,16 @@ impl<W> Driver<W> {
         })
     }
 
+    /// Whether there are completions to take.
+    pub(crate) fn has_completions(&self) -> bool {
+        self.with(|inner| inner.ring.as_mut().is_some_and(Ring::has_completions))
+    }
+
+    /// When the next timer fires.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.with(|inner| inner.timers.next_deadline())
+    }
+
     /// Takes one completion from the ring and files it; the caller acts on what it returns. `None`: no more.
     #[inline]
     pub(crate) fn next_event(&self) -> Option<Event<W>> {
@@ -310,6 +320,18 @@ impl<W> Driver<W> {
     /// The waiter of one timer that is over; call it until there is none.
     pub(crate) fn pop_expired(&self, now: Instant) -> Option<W> {
         self.with(|inner| inner.timers.pop_expired(now))
+    }
+
+    /// What other threads can end a wait of this driver's with. To be silenced before `close`.
+    ///
+    /// # Errors
+    ///
+    /// If it needs a descriptor and none is free; after shutdown.
+    pub(crate) fn bell(&self) -> io::Result<Bell> {
+        self.with(|inner| match &inner.ring {
+            Some(ring) => ring.bell(),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        })
     }
 
     /// Operations in flight, and how many of them are orphans.

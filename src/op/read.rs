@@ -135,13 +135,14 @@ mod tests {
     use crate::buf::IoBuf;
     use crate::driver::PoolConfig;
     use crate::op::{Driver, FixedBufPool, enter};
-    use crate::sys::{RingConfig, Setup};
+    use crate::sys::{RingConfig, RingDials, Setup};
 
     fn driver() -> Rc<Driver> {
         let ring = RingConfig {
             entries: 8,
             completions: 8,
             setup: Setup::default(),
+            dials: RingDials::default(),
         };
         let pool = PoolConfig {
             buffer_size: 64,

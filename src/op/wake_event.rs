@@ -1,40 +1,39 @@
 //! `IORING_OP_READ` of an eventfd: how other threads end the owner's wait.
 
 use std::cell::Cell;
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Completion, Entry, Operation};
-use crate::sys::{EventFd, opcode, types};
+use crate::sys::{Bell, opcode, types};
 
 /// Reads an eventfd, so that a notification becomes a completion.
 #[derive(Debug)]
 pub(crate) struct WakeEvent {
-    event: Arc<EventFd>,
+    bell: Arc<Bell>,
     /// Set while the operation is in flight.
     armed: Rc<Cell<bool>>,
     count: u64,
 }
 
 impl WakeEvent {
-    pub(crate) fn new(event: Arc<EventFd>, armed: Rc<Cell<bool>>) -> Self {
+    pub(crate) fn new(bell: Arc<Bell>, armed: Rc<Cell<bool>>) -> Self {
         WakeEvent {
-            event,
+            bell,
             armed,
             count: 0,
         }
     }
 }
 
-// SAFETY: the entry points to `count` inside `self`, which nobody else reads; the eventfd is counted.
+// SAFETY: the entry points to `count` inside `self`, which nobody else reads; the eventfd is the bell's, which is counted.
 unsafe impl Operation for WakeEvent {
     const CODE: u8 = opcode::Read::CODE;
     type Output = ();
 
     fn prepare(&mut self) -> Entry {
         self.armed.set(true);
-        let fd = types::Fd(self.event.as_raw_fd());
+        let fd = types::Fd(self.bell.event().unwrap_or(-1));
         opcode::Read::new(fd, (&raw mut self.count).cast(), 8)
             .build()
             .into()

@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::park::Spin;
 use super::{BlockingPool, Core, Notifier, Runtime};
 use crate::Error;
 use crate::driver::{Driver, PoolConfig};
-use crate::sys::{EventFd, RingConfig, Setup};
+use crate::sys::{RingConfig, RingDials, Setup};
 use crate::task::Executor;
 
 /// What carries the operations out.
@@ -44,7 +45,10 @@ pub struct Builder {
     completion_entries: Option<u32>,
     backend: Backend,
     setup: Setup,
-    event_interval: u32,
+    pub(super) event_interval: u32,
+    pub(super) spin: Duration,
+    /// What the dials add to the ring's configuration.
+    pub(super) ring: RingDials,
     blocking_threads: usize,
     shutdown_grace: Duration,
     provided: PoolConfig,
@@ -67,6 +71,8 @@ impl Builder {
             backend: Backend::default(),
             setup: Setup::default(),
             event_interval: 256,
+            spin: Duration::ZERO,
+            ring: RingDials::default(),
             blocking_threads: 64,
             shutdown_grace: Duration::from_secs(5),
             provided: PoolConfig {
@@ -101,14 +107,6 @@ impl Builder {
     /// The setup flags to try first.
     pub fn setup(mut self, setup: Setup) -> Self {
         self.setup = setup;
-        self
-    }
-
-    /// How many tasks are polled, while some are ready, before the runtime looks at completions and timers; at least
-    /// one. Larger numbers cost latency, smaller ones throughput: with 16, a yield costs three times what it costs
-    /// with 256.
-    pub fn event_interval(mut self, polls: u32) -> Self {
-        self.event_interval = polls.max(1);
         self
     }
 
@@ -159,9 +157,10 @@ impl Builder {
                 .completion_entries
                 .unwrap_or_else(|| self.entries.saturating_mul(COMPLETIONS_PER_ENTRY)),
             setup: self.setup,
+            dials: self.ring,
         };
         let driver = Rc::new(Driver::new(&ring, self.provided)?);
-        let event = EventFd::new().map_err(|source| Error::Resource {
+        let bell = driver.bell().map_err(|source| Error::Resource {
             what: match source.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE) => {
                     "no descriptor is free for an eventfd; raise the limit (`ulimit -n`, or LimitNOFILE= in the \
@@ -171,16 +170,17 @@ impl Builder {
             },
             source,
         })?;
-        let event = Arc::new(event);
-        let executor = Executor::new(Box::new(Notifier(Arc::clone(&event))));
+        let bell = Arc::new(bell);
+        let executor = Executor::new(Box::new(Notifier(Arc::clone(&bell))));
         Ok(Runtime {
             core: Rc::new(Core {
                 executor,
                 driver,
                 blocking: BlockingPool::new(self.blocking_threads),
-                event,
+                bell,
                 event_armed: Rc::new(Cell::new(false)),
                 event_interval: self.event_interval,
+                spin: Spin::new(self.spin),
                 shutdown_grace: self.shutdown_grace,
                 ticks: Cell::new(0),
                 fixed: OnceCell::new(),

@@ -12,7 +12,9 @@
 mod blocking;
 mod builder;
 mod context;
+mod dials;
 mod metrics;
+mod park;
 mod shutdown;
 
 use std::cell::{Cell, OnceCell};
@@ -28,7 +30,7 @@ use crate::Error;
 use crate::driver::Event;
 pub use crate::driver::InFlightOp;
 use crate::op::{self, Driver, FixedBufPool, WakeEvent};
-use crate::sys::EventFd;
+use crate::sys::Bell;
 pub use crate::sys::{RingInfo, Setup};
 use crate::task::{Executor, JoinHandle, Unpark};
 use blocking::BlockingPool;
@@ -37,6 +39,7 @@ pub use builder::{Backend, Builder};
 pub(crate) use context::with_driver;
 pub use context::{fixed_buffers, in_flight, metrics};
 pub use metrics::Metrics;
+use park::Spin;
 
 /// A single-threaded runtime: it belongs to the thread that made it.
 ///
@@ -62,11 +65,12 @@ struct Core {
     executor: Executor,
     driver: Rc<Driver>,
     blocking: Arc<BlockingPool>,
-    /// Other threads write to it to end our wait.
-    event: Arc<EventFd>,
-    /// Whether the read of `event` is in flight.
+    /// Other threads ring it to end our wait.
+    bell: Arc<Bell>,
+    /// Whether the read of the bell's eventfd is in flight.
     event_armed: Rc<Cell<bool>>,
     event_interval: u32,
+    spin: Spin,
     shutdown_grace: Duration,
     ticks: Cell<u64>,
     /// The pool of registered buffers, once it was asked for; the size of its buffers, and how many it gets.
@@ -74,12 +78,12 @@ struct Core {
     fixed_config: (usize, u32),
 }
 
-/// Ends the wait in the kernel of the runtime that owns the eventfd.
-struct Notifier(Arc<EventFd>);
+/// Ends the wait in the kernel of the runtime that owns the bell.
+struct Notifier(Arc<Bell>);
 
 impl Unpark for Notifier {
     fn unpark(&self) {
-        self.0.notify();
+        self.0.ring();
     }
 }
 
@@ -167,9 +171,11 @@ impl Core {
             } else {
                 Ok(())
             }
+        } else if self.spin.is_on() && self.watch() {
+            self.driver.turn(false)
         } else if self.executor.prepare_park() {
             self.arm_event();
-            let entered = self.driver.turn(true);
+            let entered = self.spin.sleep(|| self.driver.turn(true));
             self.executor.unparked();
             entered
         } else {
@@ -180,6 +186,16 @@ impl Core {
         }
         self.dispatch();
         self.fire_timers();
+    }
+
+    /// Watches the ring and the inbox for a while, with everything submitted; says whether something came.
+    #[cold]
+    fn watch(&self) -> bool {
+        let submit = || !self.driver.wants_enter() || self.driver.turn(false).is_ok();
+        let deadline = self.driver.next_deadline();
+        self.spin.watch(deadline, || {
+            submit() && (self.driver.has_completions() || self.executor.has_woken())
+        })
     }
 
     /// Acts on every completion that is there; returns how many.
@@ -206,10 +222,10 @@ impl Core {
         }
     }
 
-    /// Keeps a read of the eventfd in flight, so that a wake from another thread ends our wait.
+    /// Keeps a read of the eventfd in flight, where there is one, so that a wake from another thread ends our wait.
     fn arm_event(&self) {
-        if !self.event_armed.get() {
-            let wake = WakeEvent::new(Arc::clone(&self.event), Rc::clone(&self.event_armed));
+        if !self.event_armed.get() && self.bell.event().is_some() {
+            let wake = WakeEvent::new(Arc::clone(&self.bell), Rc::clone(&self.event_armed));
             // Only a full table refuses it, and then there are completions to wait for.
             let _ = op::submit_detached(&self.driver, wake);
         }

@@ -39,6 +39,7 @@ impl Core {
         // What the last completions made runnable belongs to no task any more; what they closed is on its way.
         let left = self.in_flight();
         drop(entered);
+        self.bell.silence();
         self.driver.close();
         self.blocking.close(grace.saturating_sub(started.elapsed()));
         left

@@ -5,13 +5,14 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::{self, NonNull};
 
-use io_uring::IoUring;
+use io_uring::{IoUring, types};
 
 use super::setup::{self, RingInfo};
 use super::{BufRing, Completion, Entry, RingConfig, Wait, features};
 use crate::Error;
 
 const ENTER_GETEVENTS: u32 = 1 << 0;
+const ENTER_SQ_WAKEUP: u32 = 1 << 1;
 const ENTER_EXT_ARG: u32 = 1 << 3;
 const ENTER_REGISTERED_RING: u32 = 1 << 4;
 const ENTER_NO_IOWAIT: u32 = 1 << 7;
@@ -49,6 +50,8 @@ pub(crate) struct KernelRing {
     /// Flags that go with every enter.
     enter_flags: u32,
     setup_flags: u32,
+    /// For how long (microseconds), and for how many completions, a wait holds out before one is enough.
+    min_wait: (u32, u32),
     overflows: u64,
 }
 
@@ -64,13 +67,34 @@ impl KernelRing {
         if features::learn(&ring).no_iowait() {
             enter_flags |= ENTER_NO_IOWAIT;
         }
-        Ok(KernelRing {
+        let mut ring = KernelRing {
             ring,
             enter_fd,
             enter_flags,
             setup_flags,
+            min_wait: (0, 1),
             overflows: 0,
-        })
+        };
+        ring.set_dials(config);
+        Ok(ring)
+    }
+
+    /// Does as the dials say, where the kernel can: they are about speed, and change no result.
+    fn set_dials(&mut self, config: &RingConfig) {
+        let dials = &config.dials;
+        if let Some((window, completions)) = dials.min_wait
+            && self.ring.params().is_feature_min_timeout()
+        {
+            let micros = window.as_micros().min(u32::MAX.into()) as u32;
+            self.min_wait = (micros, completions.min(config.completions).max(1));
+        }
+        if let Some((busy_poll, prefer)) = dials.napi {
+            let micros = busy_poll.as_micros().min(u32::MAX.into()) as u32;
+            let mut napi = types::Napi::new()
+                .set_busy_poll_timeout(micros)
+                .set_prefer_busy_poll(prefer);
+            let _ = self.ring.submitter().register_napi(&mut napi);
+        }
     }
 
     /// # Safety
@@ -83,14 +107,23 @@ impl KernelRing {
     }
 
     #[inline(always)]
-    pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+    pub(super) fn enter(&mut self, wait: Wait) -> io::Result<bool> {
         let submission = self.ring.submission();
         let to_submit = submission.len() as u32;
-        if submission.cq_overflow() {
-            // The kernel keeps what did not fit, in order, and hands it over in this call.
-            self.overflows += 1;
+        let overflown = submission.cq_overflow();
+        // The kernel keeps what did not fit, in order, and hands it over in this call.
+        self.overflows += u64::from(overflown);
+        let mut wakeup = 0;
+        if self.setup_flags & setup::SQPOLL != 0 {
+            if submission.need_wakeup() {
+                wakeup = ENTER_SQ_WAKEUP;
+            } else if wait == Wait::No && !overflown {
+                // The kernel's thread takes the entries, and completions come by themselves.
+                return Ok(false);
+            }
         }
         drop(submission);
+        let (min_wait, batch) = self.min_wait;
         let timeout = match wait {
             Wait::For(time) => Timespec {
                 sec: time.as_secs().min(i64::MAX as u64) as i64,
@@ -101,18 +134,25 @@ impl KernelRing {
         let arg = EnterArg {
             sigmask: 0,
             sigmask_size: 0,
-            min_wait_usec: 0,
-            timeout: (&raw const timeout).expose_provenance() as u64,
+            min_wait_usec: min_wait,
+            timeout: match wait {
+                Wait::For(_) => (&raw const timeout).expose_provenance() as u64,
+                Wait::No | Wait::Forever => 0,
+            },
         };
-        let (min_complete, arg, arg_size, flags) = match wait {
-            Wait::No => (0u32, ptr::null(), 0, self.enter_flags),
-            Wait::Forever => (1, ptr::null(), 0, self.enter_flags),
-            Wait::For(_) => (
-                1,
-                &raw const arg,
-                size_of::<EnterArg>(),
-                self.enter_flags | ENTER_EXT_ARG,
-            ),
+        let mut flags = self.enter_flags | wakeup;
+        let (min_complete, arg_size) = match wait {
+            Wait::No => (0u32, 0),
+            Wait::Forever if batch == 1 => (1, 0),
+            Wait::Forever | Wait::For(_) => {
+                flags |= ENTER_EXT_ARG;
+                (batch, size_of::<EnterArg>())
+            }
+        };
+        let arg = if arg_size == 0 {
+            ptr::null()
+        } else {
+            &raw const arg
         };
         // SAFETY: the descriptor is our ring's, or its index registered by this thread, which is the only one that can
         // hold this value. `arg` and the timespec it points to outlive the call. The entries below the tail were
@@ -129,12 +169,12 @@ impl KernelRing {
             )
         };
         if result >= 0 {
-            return Ok(());
+            return Ok(true);
         }
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
             // The wait ended without an event, or the kernel wants us to reap first; nothing was lost.
-            Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => Ok(()),
+            Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => Ok(true),
             _ => Err(error),
         }
     }
@@ -281,5 +321,11 @@ impl fmt::Debug for KernelRing {
             .field("info", &self.info())
             .field("overflows", &self.overflows)
             .finish()
+    }
+}
+
+impl AsRawFd for KernelRing {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
     }
 }

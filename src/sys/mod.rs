@@ -4,6 +4,7 @@
 //! timeout), reap completions. Today the kernel's io_uring stands behind it; a ring in software can join as a second
 //! variant without a line changing above, because entries and completions are plain kernel ABI.
 
+mod bell;
 mod buf_ring;
 mod clock;
 mod entry;
@@ -14,19 +15,23 @@ mod memory;
 mod setup;
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
+pub(crate) use bell::Bell;
 pub(crate) use buf_ring::BufRing;
 pub(crate) use clock::coarse_millis;
 pub use entry::{Completion, Entry};
 pub(crate) use entry::{Target, opcode, types};
-pub(crate) use event::EventFd;
+use event::EventFd;
 pub use features::{Features, features};
 pub(crate) use memory::Memory;
 pub(crate) use setup::memlock;
 pub use setup::{RingInfo, Setup};
+
+/// The user data of completions that say nothing: of cancels, and of messages that only end a wait.
+pub(crate) const IGNORED: u64 = u64::MAX;
 
 /// How long [`Ring::enter`] may wait for a completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,18 @@ pub(crate) struct RingConfig {
     pub(crate) entries: u32,
     pub(crate) completions: u32,
     pub(crate) setup: Setup,
+    pub(crate) dials: RingDials,
+}
+
+/// How a ring waits and submits, where that is not as usual.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RingDials {
+    /// Wait so long for so many completions, before one is enough.
+    pub(crate) min_wait: Option<(Duration, u32)>,
+    /// Poll network queues for so long; and rather than being interrupted.
+    pub(crate) napi: Option<(Duration, bool)>,
+    /// A thread of the kernel submits, and sleeps after so long without entries.
+    pub(crate) sqpoll: Option<Duration>,
 }
 
 /// A pair of queues: entries go in, completions come out.
@@ -74,7 +91,8 @@ impl Ring {
         }
     }
 
-    /// Submits what was pushed, runs the kernel's deferred work, and waits as `wait` says.
+    /// Submits what was pushed, runs the kernel's deferred work, and waits as `wait` says. False: the kernel has a thread
+    /// that does all this, and there was nothing to tell it.
     ///
     /// A wait that ends early (a signal, a full completion queue, a shortage of memory) is no error: what was not
     /// submitted stays in the queue for the next call.
@@ -83,7 +101,7 @@ impl Ring {
     ///
     /// Only what no retry can mend: the ring is gone, or a completion was lost.
     #[inline(always)]
-    pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+    pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<bool> {
         match self {
             Ring::Kernel(ring) => ring.enter(wait),
         }
@@ -190,6 +208,17 @@ impl Ring {
     pub(crate) fn set_file(&mut self, slot: u32, fd: RawFd) -> io::Result<()> {
         match self {
             Ring::Kernel(ring) => ring.set_file(slot, fd),
+        }
+    }
+
+    /// What other threads can end a wait with. To be silenced before the ring is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If it needs a descriptor and none is free.
+    pub(crate) fn bell(&self) -> io::Result<Bell> {
+        match self {
+            Ring::Kernel(ring) => Bell::new(ring.as_raw_fd()),
         }
     }
 

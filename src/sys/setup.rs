@@ -38,6 +38,7 @@ pub struct RingInfo {
     pub no_iowait: bool,
 }
 
+pub(super) const SQPOLL: u32 = 1 << 1;
 const SUBMIT_ALL: u32 = 1 << 7;
 const COOP_TASKRUN: u32 = 1 << 8;
 const TASKRUN_FLAG: u32 = 1 << 9;
@@ -61,12 +62,27 @@ const LADDER: [(Setup, u32); 6] = [
     (Setup::Plain, 0),
 ];
 
+/// The same for a ring with a thread of the kernel, which has no use for the ways of handing completions over.
+const SQPOLL_LADDER: [u32; 3] = [
+    SQPOLL | SINGLE_ISSUER | SUBMIT_ALL | NO_SQARRAY, // 6.6
+    SQPOLL | SUBMIT_ALL,                              // 5.18
+    SQPOLL,
+];
+
 /// Fewer entries than this are not worth a ring.
 const ENTRIES_MIN: u32 = 8;
 
 /// Makes the ring of the best rung that the kernel accepts. Rings are charged to the locked-memory limit from 6.14
 /// on, so a refusal for want of memory is answered with half the size.
 pub(super) fn create(config: &RingConfig) -> Result<(IoUring, u32), Error> {
+    if config.dials.sqpoll.is_some() {
+        for flags in SQPOLL_LADDER {
+            if let Ok(ring) = create_smaller(config, flags) {
+                check_floor(&ring)?;
+                return Ok((ring, flags));
+            }
+        }
+    }
     let rungs = LADDER
         .iter()
         .filter(|(setup, _)| *setup as u8 >= config.setup as u8);
@@ -88,7 +104,7 @@ fn create_smaller(config: &RingConfig, flags: u32) -> io::Result<IoUring> {
     let mut entries = config.entries.max(ENTRIES_MIN);
     let mut completions = config.completions.max(entries);
     loop {
-        match builder(flags, completions).build(entries) {
+        match builder(config, flags, completions).build(entries) {
             Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && entries > ENTRIES_MIN => {
                 entries = (entries / 2).max(ENTRIES_MIN);
                 completions = (completions / 2).max(entries);
@@ -98,10 +114,15 @@ fn create_smaller(config: &RingConfig, flags: u32) -> io::Result<IoUring> {
     }
 }
 
-fn builder(flags: u32, completions: u32) -> io_uring::Builder {
+fn builder(config: &RingConfig, flags: u32, completions: u32) -> io_uring::Builder {
     let mut builder = IoUring::builder();
     // A child of fork() must not share our queues.
     builder.dontfork().setup_clamp().setup_cqsize(completions);
+    if let Some(idle) = config.dials.sqpoll
+        && flags & SQPOLL != 0
+    {
+        builder.setup_sqpoll(idle.as_millis().clamp(1, u32::MAX.into()) as u32);
+    }
     if flags & SUBMIT_ALL != 0 {
         builder.setup_submit_all();
     }

@@ -106,6 +106,12 @@ impl Executor {
         self.home().queue.is_empty() && unsafe { Inbox::park(self.shared) }
     }
 
+    /// Whether another thread has woken a task.
+    pub(crate) fn has_woken(&self) -> bool {
+        // SAFETY: the executor lives.
+        unsafe { Inbox::has_tasks(self.shared) }
+    }
+
     /// Takes in what other threads woke during the wait.
     ///
     /// If nobody did, the mark of `prepare_park` stays, and the next park finds it there: that saves two locked

@@ -1,0 +1,58 @@
+//! The dials of latency: what a runtime does before and while it waits.
+//!
+//! All are off by default, or at a value that suits servers; each says what it costs and gains, as measured with a TCP
+//! echo of 64 bytes on two cores and kernel 6.18 (BENCHMARKS.md).
+
+use std::time::Duration;
+
+use super::Builder;
+
+impl Builder {
+    /// How many tasks are polled, while some are ready, before the runtime looks at completions and timers; at least
+    /// one, by default 256. Larger numbers cost latency, smaller ones throughput: with 16, a yield costs three times
+    /// what it costs with 256.
+    pub fn event_interval(mut self, polls: u32) -> Self {
+        self.event_interval = polls.max(1);
+        self
+    }
+
+    /// Watches the ring for up to so long before it sleeps in the kernel. Off (zero) by default.
+    ///
+    /// The spin adapts: it begins after three sleeps in a row that were shorter than it, and ends with the first one that
+    /// finds nothing. So a busy ping-pong is answered without a sleep and a wake-up of the core, which is most of its
+    /// time, and an idle runtime sleeps. While it spins it uses the whole core.
+    pub fn spin(mut self, limit: Duration) -> Self {
+        self.spin = limit;
+        self
+    }
+
+    /// Waits, when it has to wait, up to `window` for `completions` of them, and only then for a single one: fewer
+    /// wake-ups, for that much more latency. Off by default.
+    ///
+    /// # Kernel
+    ///
+    /// 6.12; ignored before.
+    pub fn min_wait(mut self, window: Duration, completions: u32) -> Self {
+        self.ring.min_wait = Some((window, completions.max(1)));
+        self
+    }
+
+    /// Polls the network card for up to so long instead of waiting for its interrupt, where the driver can do that; with
+    /// `prefer`, rather than being interrupted at all. Off by default. The loopback device has no such queue.
+    ///
+    /// # Kernel
+    ///
+    /// 6.9; ignored before.
+    pub fn napi(mut self, busy_poll: Duration, prefer: bool) -> Self {
+        self.ring.napi = Some((busy_poll, prefer));
+        self
+    }
+
+    /// Lets a thread of the kernel take entries out of the queue, so that submitting needs no system call; it sleeps
+    /// after `idle` without any. Off by default: it pays only where a core is to spare for that thread, and it goes
+    /// without [`Setup::Deferred`](super::Setup).
+    pub fn sqpoll(mut self, idle: Duration) -> Self {
+        self.ring.sqpoll = Some(idle);
+        self
+    }
+}

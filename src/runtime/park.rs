@@ -1,0 +1,103 @@
+//! Whether to watch the ring for a while before sleeping.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// After so many sleeps in a row that a spin would have covered, the next wait begins with one.
+const SHORT_SLEEPS: u8 = 3;
+/// How often the ring is looked at between two looks at the clock.
+const LOOKS: u32 = 16;
+
+/// An adaptive, bounded spin.
+#[derive(Debug)]
+pub(super) struct Spin {
+    limit: Duration,
+    /// Sleeps in a row that were shorter than the limit.
+    short: Cell<u8>,
+}
+
+impl Spin {
+    pub(super) fn new(limit: Duration) -> Self {
+        Spin {
+            limit,
+            short: Cell::new(0),
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_on(&self) -> bool {
+        !self.limit.is_zero()
+    }
+
+    /// Looks until `found`, or the limit or `deadline` has come; says whether anything was found. Does nothing unless
+    /// the last sleeps say that it is worth it.
+    pub(super) fn watch(&self, deadline: Option<Instant>, mut found: impl FnMut() -> bool) -> bool {
+        if self.short.get() < SHORT_SLEEPS {
+            return false;
+        }
+        let started = Instant::now();
+        let limit = match deadline {
+            Some(deadline) => self.limit.min(deadline.saturating_duration_since(started)),
+            None => self.limit,
+        };
+        loop {
+            for _ in 0..LOOKS {
+                if found() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if started.elapsed() >= limit {
+                // It burnt its time for nothing: no more until sleeps are short again.
+                self.short.set(0);
+                return false;
+            }
+        }
+    }
+
+    /// Runs a sleep and notes how long it took.
+    #[inline]
+    pub(super) fn sleep<R>(&self, sleep: impl FnOnce() -> R) -> R {
+        if !self.is_on() {
+            return sleep();
+        }
+        let started = Instant::now();
+        let result = sleep();
+        let short = if started.elapsed() < self.limit {
+            self.short.get().saturating_add(1)
+        } else {
+            0
+        };
+        self.short.set(short);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_spins_after_short_sleeps_only_and_stops_after_a_miss() {
+        let spin = Spin::new(Duration::from_secs(3600));
+        for _ in 0..SHORT_SLEEPS {
+            assert!(!spin.watch(None, || true));
+            spin.sleep(|| ());
+        }
+        assert!(spin.watch(None, || true));
+        assert!(spin.watch(None, || true));
+        // A deadline that has passed is a miss.
+        assert!(!spin.watch(Some(Instant::now()), || false));
+        assert!(!spin.watch(None, || true));
+    }
+
+    #[test]
+    fn a_long_sleep_ends_it() {
+        let spin = Spin::new(Duration::from_nanos(1));
+        for _ in 0..SHORT_SLEEPS {
+            spin.sleep(std::thread::yield_now);
+        }
+        // No sleep is shorter than a nanosecond.
+        assert!(!spin.watch(None, || true));
+    }
+}
