@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use saferring::buf::{AlignedBuf, IoBuf};
+use saferring::buf::IoBuf;
 use saferring::fs::{self, File, Metadata, OpenOptions};
-use saferring::runtime::Runtime;
+use saferring::runtime::{Builder, fixed_buffers};
 use saferring::signal::ctrl_c;
 
 const USAGE: &str = "usage: file_copy SRC DST [options]
@@ -34,7 +34,7 @@ struct Options {
     from: PathBuf,
     to: PathBuf,
     buffer_size: usize,
-    depth: u64,
+    depth: u32,
     direct: bool,
     sync: bool,
 }
@@ -51,7 +51,10 @@ impl From<lexopt::Error> for Failure {
 fn main() -> ExitCode {
     let started = Instant::now();
     let copied = parse_options().and_then(|options| {
-        let runtime = Runtime::new().map_err(|error| Failure(1, error.to_string()))?;
+        // Registered buffers: aligned as --direct wants them, and pinned once.
+        let builder = Builder::new().fixed_buffers(options.buffer_size, options.depth);
+        let runtime = builder.build();
+        let runtime = runtime.map_err(|error| Failure(1, error.to_string()))?;
         runtime.block_on(copy_until_ctrl_c(&options))
     });
     match copied {
@@ -97,6 +100,9 @@ fn parse_options() -> Result<Options, Failure> {
     if !(1..=1 << 30).contains(&options.buffer_size) || !(1..=4096).contains(&options.depth) {
         return wrong("--buffer-size must be 1 to 1073741824, --depth 1 to 4096");
     }
+    if options.buffer_size.next_multiple_of(ALIGN) * options.depth as usize > 1 << 30 {
+        return wrong("--buffer-size times --depth must be at most 1073741824");
+    }
     if options.direct && !options.buffer_size.is_multiple_of(ALIGN) {
         return wrong("--direct wants a --buffer-size that is a multiple of 4096");
     }
@@ -136,6 +142,8 @@ async fn copy(options: &Options, stop: &Cell<bool>) -> Result<u64, Failure> {
     let what = ["open", "open with O_DIRECT"][usize::from(options.direct)];
     let source = reading.open(from).await.trying(what, from)?;
     let (temporary, target) = create_beside(&to, options.direct).await?;
+    // There is nothing else that this thread could do meanwhile.
+    target.set_inline_writes(!options.direct);
 
     let job = Job {
         options,
@@ -227,7 +235,7 @@ impl Job<'_> {
             reserved => reserved.trying("make room for", to)?,
         }
         let blocks = len / self.options.buffer_size as u64 + 1;
-        let workers = 0..blocks.min(self.options.depth);
+        let workers = 0..blocks.min(self.options.depth.into());
         let mut running: FuturesUnordered<_> = workers.map(|_| self.copy_blocks()).collect();
         let mut result = Ok(());
         while let Some(ended) = running.next().await {
@@ -258,7 +266,7 @@ impl Job<'_> {
     async fn copy_blocks(&self) -> Result<(), Failure> {
         let Options { from, to, .. } = self.options;
         let size = self.options.buffer_size;
-        let mut buf = AlignedBuf::with_capacity(size);
+        let mut buf = fixed_buffers().trying("make buffers for", to)?.take().await;
         while self.next.get() < self.end.get() && !self.stop.get() {
             let mut at = self.next.get();
             let stop = at + size as u64;

@@ -5,6 +5,7 @@
 //! criterion. Both count CPU time, not elapsed time: what a slice costs, not how long the disk or the load generator
 //! made it wait. Making a [`Bench`] sets everything up (rings, runtimes, sockets, files); [`Bench::run`] measures.
 
+mod copying;
 mod echo;
 mod measure;
 mod nop;
@@ -90,6 +91,7 @@ pub fn workloads() -> Vec<Workload> {
         waking::workloads(),
         echo::workloads(),
         read::workloads(),
+        copying::workloads(),
     ]
     .concat()
 }

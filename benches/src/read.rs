@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use io_uring::{opcode, squeue, types};
-use saferring::buf::AlignedBuf;
-use saferring::fs::{File, OpenOptions};
+use saferring::buf::{AlignedBuf, IoBufMut};
+use saferring::fs::{File, FixedBuf, FixedBufPool, OpenOptions};
 use saferring::runtime::Runtime;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
@@ -51,6 +51,18 @@ macro_rules! ring_variants {
                         data(scale.file_len)?,
                         $depth,
                         $kind,
+                        |depth| Ok((0..depth).map(|_| AlignedBuf::zeroed(BLOCK)).collect()),
+                    )?))
+                },
+            },
+            Variant {
+                name: "saferring fixed",
+                make: |scale| {
+                    Ok(Box::new(Saferring::new(
+                        data(scale.file_len)?,
+                        $depth,
+                        $kind,
+                        fixed,
                     )?))
                 },
             },
@@ -209,33 +221,44 @@ impl Bench for Raw {
     }
 }
 
-struct Saferring {
+/// Registered buffers.
+fn fixed(depth: usize) -> io::Result<Vec<FixedBuf>> {
+    let pool = FixedBufPool::new(depth as u32, BLOCK)?;
+    Ok((0..depth).filter_map(|_| pool.try_take()).collect())
+}
+
+struct Saferring<B> {
     runtime: Runtime,
     data: Arc<Data>,
     file: Rc<File>,
-    bufs: Vec<AlignedBuf>,
+    bufs: Vec<B>,
     kind: Kind,
     random: Rc<RefCell<Random>>,
 }
 
-impl Saferring {
-    fn new(data: Arc<Data>, depth: usize, kind: Kind) -> io::Result<Self> {
+impl<B> Saferring<B> {
+    fn new(
+        data: Arc<Data>,
+        depth: usize,
+        kind: Kind,
+        bufs: impl FnOnce(usize) -> io::Result<Vec<B>>,
+    ) -> io::Result<Self> {
         let runtime = Runtime::new()?;
         let mut options = OpenOptions::new();
         options.read(true).direct(kind == Kind::Direct);
         let file = runtime.block_on(options.open(data.path()))?;
         Ok(Saferring {
+            bufs: runtime.block_on(async { bufs(depth) })?,
             runtime,
             data,
             file: Rc::new(file),
-            bufs: (0..depth).map(|_| AlignedBuf::zeroed(BLOCK)).collect(),
             kind,
             random: Rc::new(RefCell::new(Random::new(1))),
         })
     }
 }
 
-impl Bench for Saferring {
+impl<B: IoBufMut> Bench for Saferring<B> {
     fn run(&mut self, ops: u64) -> io::Result<Sample> {
         let _pinned = pin(0);
         self.kind.prepare(&self.data)?;
@@ -244,7 +267,7 @@ impl Bench for Saferring {
         let meter = Meter::start(Cpu::Process);
         let to_do = Rc::new(Cell::new(ops));
         self.runtime.block_on(async {
-            let reader = |mut buf: AlignedBuf| {
+            let reader = |mut buf: B| {
                 let (file, to_do) = (Rc::clone(&self.file), Rc::clone(&to_do));
                 let random = Rc::clone(&self.random);
                 saferring::spawn(async move {

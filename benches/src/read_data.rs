@@ -37,7 +37,7 @@ pub(crate) fn data(len: u64) -> io::Result<Arc<Data>> {
 
 /// `SAFERRING_BENCH_DIR`, or where the program itself is: on a disk, as a rule, which the temporary directory may not
 /// be.
-fn directory() -> io::Result<PathBuf> {
+pub(crate) fn directory() -> io::Result<PathBuf> {
     if let Some(directory) = env::var_os("SAFERRING_BENCH_DIR") {
         return Ok(directory.into());
     }

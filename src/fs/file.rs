@@ -116,6 +116,35 @@ impl File {
         OpenOptions::new()
     }
 
+    /// Whether buffered writes are done at once, by the calling thread (`true`), or by a thread of the kernel (`false`,
+    /// the default). It concerns this file's writes that are first polled afterwards, vectored ones excepted.
+    ///
+    /// A buffered write through io_uring always goes to a thread of the kernel, whatever the page cache holds. Done at
+    /// once it costs less CPU time, but stops all tasks of the core for as long as the copy takes, and for longer when
+    /// the kernel makes the writer wait for the disk. For small writes to files that are not written faster than the
+    /// disk takes them, such as logs, that is the better choice; BENCHMARKS.md has the figures.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-inline-{}", std::process::id()));
+    /// use saferring::fs::File;
+    ///
+    /// let mut log = File::create(&path).await?;
+    /// log.set_inline_writes(true);
+    /// let (written, _) = log.write_all("started\n").await;
+    /// written?;
+    /// # assert_eq!(std::fs::read(&path)?, b"started\n");
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
+    pub fn set_inline_writes(&self, inline: bool) {
+        self.fd.set_inline_writes(inline);
+    }
+
     /// Brings data and metadata to the disk.
     ///
     /// Only what has been written is meant: await the writes first. A file that was made is only sure to be found after

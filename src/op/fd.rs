@@ -36,6 +36,8 @@ pub(super) struct Inner {
     pub(super) closing: Cell<bool>,
     /// How many operations on it are in flight, or complete and not yet taken.
     in_kernel: Cell<u32>,
+    /// Whether writes are done at once, by the calling thread.
+    pub(super) inline_writes: Cell<bool>,
     /// How often a file was read or written, as far as that is counted.
     pub(super) uses: Cell<u8>,
     /// The index of the slot in `rare`.
@@ -86,6 +88,7 @@ impl SharedFd {
             writing: Cell::new(false),
             closing: Cell::new(false),
             in_kernel: Cell::new(0),
+            inline_writes: Cell::new(false),
             uses: Cell::new(0),
             slot: Cell::new(NO_SLOT),
             drained: Cell::new(false),
@@ -201,6 +204,11 @@ impl SharedFd {
             -1 => Err(io::Error::last_os_error()),
             position => Ok(position as u64),
         }
+    }
+
+    /// Whether writes to a file are done by the calling thread, when they are first polled, or by the kernel's.
+    pub(crate) fn set_inline_writes(&self, inline: bool) {
+        self.0.inline_writes.set(inline);
     }
 
     /// An operation on the descriptor goes to the kernel.

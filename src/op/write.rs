@@ -1,10 +1,11 @@
 //! `IORING_OP_WRITE`: pwrite(2), and write(2) of files that have no position.
 
+use std::io;
 use std::task::{Context, Poll};
 
 use super::context::registered_slot;
 use super::fd::Side;
-use super::read::len_u32;
+use super::read::{CURRENT, len_u32};
 use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
 use crate::buf::{BufResult, IoBuf};
 use crate::sys::opcode;
@@ -40,6 +41,29 @@ impl<B: IoBuf> Write<B> {
     }
 }
 
+impl<B: IoBuf> Write<B> {
+    /// Writes without the ring; returns as a completion would.
+    fn write_now(&self) -> i32 {
+        let (fd, start) = (self.fd.target().0, self.buf.buf_ptr().cast());
+        let len = len_u32(self.buf.buf_len()) as usize;
+        // SAFETY: by the contract of `IoBuf` so many bytes are there and stay while `self` is borrowed; the calls only
+        // read them. The descriptor is open, or -1.
+        let written = unsafe {
+            match self.offset {
+                CURRENT => libc::write(fd, start, len),
+                offset => libc::pwrite64(fd, start, len, offset as i64),
+            }
+        };
+        match written {
+            -1 => -io::Error::last_os_error()
+                .raw_os_error()
+                .unwrap_or(libc::EIO),
+            // At most `len`, which fits.
+            written => written as i32,
+        }
+    }
+}
+
 // SAFETY: the entry points to the buffer, which `self` owns and which by the contract of `IoBuf` stays valid and
 // unchanged while it is not moved or touched; the descriptor is counted.
 unsafe impl<B: IoBuf> Operation for Write<B> {
@@ -50,6 +74,11 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
     fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
         if self.ordered {
             std::task::ready!(self.fd.take_turn(Side::Write, cx));
+        }
+        if self.fd.0.inline_writes.get() {
+            let result = self.write_now();
+            self.leave(Completion::new(0, result, 0));
+            return Poll::Ready(Admission::Answered(result));
         }
         self.fd.note_use();
         Poll::Ready(Admission::Submit)
