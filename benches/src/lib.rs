@@ -15,6 +15,7 @@ mod read_data;
 mod spawning;
 pub mod stats;
 mod waking;
+mod write;
 mod yielding;
 
 use std::fmt;
@@ -91,6 +92,7 @@ pub fn workloads() -> Vec<Workload> {
         waking::workloads(),
         echo::workloads(),
         read::workloads(),
+        write::workloads(),
         copying::workloads(),
     ]
     .concat()

@@ -76,6 +76,7 @@ fn a_minimal_wait() {
         works_with(Builder::new().min_wait(Duration::from_micros(50), 8));
         works_with(Builder::new().min_wait(Duration::from_micros(1), u32::MAX));
         works_with(Builder::new().min_wait(Duration::ZERO, 0));
+        works_with(Builder::new().min_wait(Duration::ZERO, 8));
     });
 }
 

@@ -1,6 +1,7 @@
 //! The flight of one single-shot operation: what [`Op`](super::Op) and [`Submitted`](super::Submitted) share.
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -14,7 +15,8 @@ use crate::task::WakeRef;
 
 pub(super) struct Flight<T: Operation> {
     state: State<T>,
-    deadline: Deadline,
+    /// Emptied by hand, because few operations have any: its drop, in three places, is 2 ns of a nop.
+    deadline: ManuallyDrop<Deadline>,
 }
 
 enum State<T> {
@@ -42,12 +44,12 @@ impl<T: Operation> Flight<T> {
     pub(super) fn new(op: T) -> Self {
         Flight {
             state: State::Idle(op),
-            deadline: Deadline::None,
+            deadline: ManuallyDrop::new(Deadline::None),
         }
     }
 
     pub(super) fn set_timeout(&mut self, timeout: Duration) {
-        self.deadline = Deadline::After(timeout);
+        *self.deadline = Deadline::After(timeout);
     }
 
     /// Submits the operation if it is not in flight yet, and asks how far it is.
@@ -130,11 +132,23 @@ impl<T: Operation> Flight<T> {
 
     /// Completes an operation that was never submitted.
     fn answer(&mut self, result: i32) -> Poll<T::Output> {
-        self.deadline = Deadline::None;
+        self.clear_deadline();
         match std::mem::replace(&mut self.state, State::Done) {
             State::Idle(op) => Poll::Ready(op.complete(Completion::new(0, result, 0))),
             _ => Poll::Pending,
         }
+    }
+
+    #[inline]
+    fn clear_deadline(&mut self) {
+        if !matches!(*self.deadline, Deadline::None) {
+            self.drop_deadline();
+        }
+    }
+
+    #[cold]
+    fn drop_deadline(&mut self) {
+        *self.deadline = Deadline::None;
     }
 
     /// Takes the operation out of the driver and reads its answer.
@@ -147,7 +161,7 @@ impl<T: Operation> Flight<T> {
         {
             cqe = Completion::new(0, -libc::ETIMEDOUT, cqe.flags());
         }
-        self.deadline = Deadline::None;
+        self.clear_deadline();
         // SAFETY: `submit` made this value for a `T`; the driver has filed its final completion; and the state has
         // just been left, so that nobody takes it again.
         let mut op = unsafe { stored.take::<T>() };
@@ -180,6 +194,7 @@ impl<T: Operation> Drop for Flight<T> {
         if let State::InFlight(_) = self.state {
             self.orphan();
         }
+        self.clear_deadline();
     }
 }
 

@@ -185,7 +185,9 @@ impl Core {
             panic!("io_uring_enter failed, and the ring cannot be used any more: {error}");
         }
         self.dispatch();
-        self.fire_timers();
+        if self.driver.has_timers() {
+            self.fire_timers();
+        }
     }
 
     /// Watches the ring and the inbox for a while, with everything submitted; says whether something came.
@@ -214,15 +216,14 @@ impl Core {
     }
 
     fn fire_timers(&self) {
-        if self.driver.has_timers() {
-            let now = Instant::now();
-            while let Some(waiter) = self.driver.pop_expired(now) {
-                waiter.wake();
-            }
+        let now = Instant::now();
+        while let Some(waiter) = self.driver.pop_expired(now) {
+            waiter.wake();
         }
     }
 
     /// Keeps a read of the eventfd in flight, where there is one, so that a wake from another thread ends our wait.
+    #[inline]
     fn arm_event(&self) {
         if !self.event_armed.get() && self.bell.event().is_some() {
             let wake = WakeEvent::new(Arc::clone(&self.bell), Rc::clone(&self.event_armed));

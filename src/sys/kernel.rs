@@ -86,7 +86,9 @@ impl KernelRing {
             && self.ring.params().is_feature_min_timeout()
         {
             let micros = window.as_micros().min(u32::MAX.into()) as u32;
-            self.min_wait = (micros, completions.min(config.completions).max(1));
+            // Without a window, a wait would hold out for ever.
+            let batch = if micros == 0 { 1 } else { completions };
+            self.min_wait = (micros, batch.min(config.completions).max(1));
         }
         if let Some((busy_poll, prefer)) = dials.napi {
             let micros = busy_poll.as_micros().min(u32::MAX.into()) as u32;
@@ -168,15 +170,10 @@ impl KernelRing {
                 arg_size,
             )
         };
-        if result >= 0 {
-            return Ok(true);
+        if result < 0 {
+            passing_only(io::Error::last_os_error())?;
         }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            // The wait ended without an event, or the kernel wants us to reap first; nothing was lost.
-            Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => Ok(true),
-            _ => Err(error),
-        }
+        Ok(true)
     }
 
     #[inline]
@@ -266,6 +263,15 @@ impl KernelRing {
             registered_ring: self.enter_flags & ENTER_REGISTERED_RING != 0,
             no_iowait: self.enter_flags & ENTER_NO_IOWAIT != 0,
         }
+    }
+}
+
+/// Lets the errors pass that a wait ends with without an event, or that ask us to reap first; nothing was lost then.
+#[cold]
+fn passing_only(error: io::Error) -> io::Result<()> {
+    match error.raw_os_error() {
+        Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => Ok(()),
+        _ => Err(error),
     }
 }
 
