@@ -49,7 +49,7 @@ pub(super) struct Inner<W> {
     pub(super) counters: Counters,
     /// The coarse clock at the last turn.
     pub(super) now: u32,
-    pub(super) pool: Rc<Pool<W>>,
+    pub(super) pool: Rc<Pool>,
     /// Who wants to look again after each completion: closes that wait for others to end.
     pub(super) watchers: Vec<W>,
     /// Whether they are to be woken now.

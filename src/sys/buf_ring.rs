@@ -2,16 +2,23 @@
 
 use std::io;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
 
 /// Anonymous memory of our own, page-aligned, not shared with a child of fork().
 #[derive(Debug)]
-struct Mapping {
+pub(crate) struct Mapping {
     start: NonNull<u8>,
     len: usize,
 }
+
+// SAFETY: it lets nobody reach the memory, but only knows where it is; any thread may unmap it.
+unsafe impl Send for Mapping {}
+
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn new(len: usize) -> io::Result<Self> {
@@ -40,7 +47,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: `new` made this mapping, and whoever owns it has nobody left who points into it.
+        // SAFETY: `new` made this mapping, and those who own it have nobody left who points into it.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
     }
 }
@@ -48,7 +55,8 @@ impl Drop for Mapping {
 /// The ring and its buffers. Buffer `id` belongs to the kernel from [`give`](BufRing::give) until a completion names it.
 #[derive(Debug)]
 pub(crate) struct BufRing {
-    memory: Mapping,
+    /// Shared with those who hold a buffer for longer than the ring may live.
+    memory: Arc<Mapping>,
     group: u16,
     entries: u16,
     buffer_size: u32,
@@ -78,7 +86,7 @@ impl BufRing {
             .and_then(|buffers| buffers.checked_add(buffers_start))
             .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         Ok(BufRing {
-            memory: Mapping::new(len)?,
+            memory: Arc::new(Mapping::new(len)?),
             group,
             entries,
             buffer_size,
@@ -93,6 +101,11 @@ impl BufRing {
 
     pub(crate) fn entries(&self) -> u16 {
         self.entries
+    }
+
+    /// The memory that the buffers lie in.
+    pub(crate) fn memory(&self) -> &Arc<Mapping> {
+        &self.memory
     }
 
     /// The ring's address, for the registration.

@@ -15,7 +15,7 @@ mod setup;
 use std::io;
 use std::time::Duration;
 
-pub(crate) use buf_ring::BufRing;
+pub(crate) use buf_ring::{BufRing, Mapping};
 pub(crate) use clock::coarse_millis;
 pub use entry::{Completion, Entry};
 pub(crate) use entry::{Target, opcode, types};
