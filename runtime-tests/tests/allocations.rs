@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use saferring::fs::OpenOptions;
 use saferring::net::{TcpListener, TcpStream};
-use saferring::runtime::Runtime;
+use saferring::runtime::{Builder, Runtime};
 use saferring_tests::bounded;
 
 struct Counting;
@@ -172,6 +172,42 @@ fn recv_and_send_allocate_nothing() {
         assert_eq!(count.await?, 0);
         client.close().await?;
         echo.await.unwrap()
+    });
+}
+
+/// Several buffers a message, sent back as they came.
+#[test]
+fn batches_allocate_nothing() {
+    bounded(|| {
+        if !saferring::features().multishot_recv() {
+            println!("skipped: this kernel has no provided buffers for streams");
+            return;
+        }
+        let builder = Builder::new().provided_buffers(64, 64, 1);
+        builder.build().unwrap().block_on(async {
+            let (client, server) = pair().await.unwrap();
+            let echo = saferring::spawn(async move {
+                let mut chunks = server.recv_stream();
+                while let Some(batch) = chunks.next_batch().await {
+                    server.write_all_vectored(batch?).await.0?;
+                }
+                io::Result::Ok(())
+            });
+            let mut buf = vec![7; 64 * 6];
+            let count = steady(async |ops| {
+                for _ in 0..ops {
+                    let (sent, data) = client.write_all(std::mem::take(&mut buf)).await;
+                    sent?;
+                    let (received, data) = client.read_exact(data).await;
+                    received?;
+                    buf = data;
+                }
+                Ok(())
+            });
+            assert_eq!(count.await.unwrap(), 0);
+            client.close().await.unwrap();
+            echo.await.unwrap().unwrap();
+        });
     });
 }
 

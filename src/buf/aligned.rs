@@ -9,7 +9,7 @@ use std::ptr::{self, NonNull};
 use super::{IoBuf, IoBufMut};
 
 /// The alignment that serves `O_DIRECT` on every common file system and device.
-const DEFAULT_ALIGN: usize = 4096;
+pub(super) const DEFAULT_ALIGN: usize = 4096;
 
 /// A heap buffer whose first byte has a chosen alignment, as files opened with `O_DIRECT` want it.
 ///
@@ -223,7 +223,7 @@ impl AlignedBuf {
 
 /// The layout of `capacity` bytes at `align`, or a panic that names what is wrong.
 #[track_caller]
-fn layout(capacity: usize, align: usize) -> Layout {
+pub(super) fn layout(capacity: usize, align: usize) -> Layout {
     assert!(
         align.is_power_of_two(),
         "alignment of {align} is not a power of two"

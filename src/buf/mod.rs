@@ -42,13 +42,14 @@
 //!
 //! | type | write from it | read into it | length after a read of `n` |
 //! |---|---|---|---|
-//! | `Vec<u8>`, [`AlignedBuf`], `BytesMut` | yes | yes | `n` |
+//! | `Vec<u8>`, [`AlignedBuf`], [`PooledBuf`], `BytesMut` | yes | yes | `n` |
 //! | `[u8; N]`, `Box<[u8]>` | yes | yes | unchanged |
 //! | [`Slice<B>`](Slice) | yes | as `B` | as `B`: `begin + n`, or unchanged |
 //! | `String`, `&'static [u8]`, `&'static [u8; N]`, `&'static str`, `Arc<[u8]>`, `Rc<[u8]>`, `Bytes` | yes | no | – |
 //!
 //! `Bytes` and `BytesMut` need the feature `bytes`. Several buffers at once (`Vec<B>`, `[B; N]` and tuples of up to
-//! four) go through [`IoVectoredBuf`] and [`IoVectoredBufMut`]. `O_DIRECT` files want [`AlignedBuf`].
+//! four) go through [`IoVectoredBuf`] and [`IoVectoredBufMut`]. `O_DIRECT` files want [`AlignedBuf`],
+//! or the [`PooledBuf`] of a [`BufferPool`], which goes from core to core and is used again.
 //!
 //! # Why the traits are unsafe
 //!
@@ -57,15 +58,18 @@
 //! [`IoBufMut`].
 
 mod aligned;
+mod buffer_pool;
 #[cfg(feature = "bytes")]
 mod bytes;
 mod io_buf;
 mod io_buf_mut;
 mod registration;
+mod shelf;
 mod slice;
 mod vectored;
 
 pub use aligned::AlignedBuf;
+pub use buffer_pool::{BufferPool, PooledBuf};
 pub use io_buf::IoBuf;
 pub use io_buf_mut::IoBufMut;
 #[doc(hidden)]

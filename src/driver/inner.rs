@@ -47,7 +47,7 @@ pub(super) struct Inner<W> {
     pub(super) counters: Counters,
     /// The coarse clock at the last turn.
     pub(super) now: u32,
-    pub(super) pool: Rc<Pool<W>>,
+    pub(super) pool: Rc<Pool>,
     pub(super) registered: Registered,
     /// Who wants to look again after each completion: closes that wait for others to end.
     pub(super) watchers: Vec<W>,

@@ -19,6 +19,7 @@ mod inflight;
 mod inner;
 mod pool;
 mod registered;
+mod returns;
 mod slots;
 mod timer;
 
@@ -34,6 +35,7 @@ pub(crate) use inflight::code_name;
 pub(crate) use inner::Counters;
 use inner::Inner;
 pub(crate) use pool::{Lease, Pool, PoolConfig};
+pub(crate) use returns::{Place, RemoteLease};
 use slots::State;
 pub(crate) use slots::{Key, MultishotVTable, OpVTable, Payload};
 pub(crate) use timer::TimerKey;
@@ -257,7 +259,7 @@ impl<W> Driver<W> {
     }
 
     /// The provided buffers, to pick a group from.
-    pub(crate) fn pool(&self) -> Rc<Pool<W>> {
+    pub(crate) fn pool(&self) -> Rc<Pool> {
         self.with(|inner| Rc::clone(&inner.pool))
     }
 

@@ -2,12 +2,22 @@
 //!
 //! Buffers come in groups, each a ring of its own. The first is made when it is first asked for, others when the
 //! kernel has run out, up to a limit. Beyond that a stream waits for the next buffer that comes back.
+//!
+//! A lease can be turned into one that any thread may hold. Such a buffer comes back through a queue, which the owner
+//! looks at when the kernel has taken a buffer, and where it looks for a free one.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::ptr::NonNull;
+use std::task::Waker;
 
+#[cfg(loom)]
+use loom::sync::Arc;
+#[cfg(not(loom))]
+use std::sync::Arc;
+
+use super::returns::{Place, RemoteLease, Returns, Waiting, wake_all};
 use crate::sys::{BufRing, Ring};
 
 /// How much memory the pool may take, and in which pieces.
@@ -28,13 +38,26 @@ pub(crate) struct Lease {
     pub(crate) id: u16,
 }
 
+/// What a pool has counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolCounters {
+    /// How often a stream found no buffer, or waited for one.
+    pub(crate) dry: u64,
+    pub(crate) buffers: u32,
+    /// Those that the kernel may take.
+    pub(crate) available: u32,
+}
+
 /// The provided buffers of one driver.
-pub(crate) struct Pool<W> {
+pub(crate) struct Pool {
     config: PoolConfig,
     groups: RefCell<Vec<Group>>,
-    /// Streams that found no buffer. All are woken by the first that comes back, in order: one that was woken alone might
-    /// not need it any more, and the others would wait beside a free buffer.
-    waiters: RefCell<Vec<W>>,
+    /// What comes back from elsewhere, and who waits.
+    returns: Arc<Returns>,
+    /// Whether somebody may be waiting.
+    waiting: Cell<bool>,
+    /// The memory of a list that `returns` does not have at the moment.
+    spare: Cell<Vec<Lease>>,
     /// How often a stream found no buffer, or waited for one.
     dry: Cell<u64>,
 }
@@ -45,18 +68,21 @@ struct Group {
     available: u16,
 }
 
-impl<W> Pool<W> {
+impl Pool {
     pub(super) fn new(config: PoolConfig) -> Self {
         Pool {
             config,
             groups: RefCell::new(Vec::new()),
-            waiters: RefCell::new(Vec::new()),
+            returns: Arc::new(Returns::new()),
+            waiting: Cell::new(false),
+            spare: Cell::new(Vec::new()),
             dry: Cell::new(0),
         }
     }
 
     /// The group that has most buffers; `None` if all are out.
     pub(crate) fn pick(&self) -> Option<u16> {
+        self.collect();
         let groups = self.groups.borrow();
         let most = groups.iter().max_by_key(|group| group.available)?;
         (most.available > 0).then(|| most.ring.group())
@@ -92,8 +118,33 @@ impl<W> Pool<W> {
     /// This is counted when the completion is reaped, not when its stream is polled: a stream that finds no buffer must
     /// not be told to try again because of those that others have waiting.
     pub(super) fn taken(&self, group: u16) {
-        let group = &mut self.groups.borrow_mut()[usize::from(group)];
-        group.available = group.available.saturating_sub(1);
+        {
+            let group = &mut self.groups.borrow_mut()[usize::from(group)];
+            group.available = group.available.saturating_sub(1);
+        }
+        self.collect();
+    }
+
+    /// Gives the kernel what has come back from elsewhere. Whoever brought it has woken those who waited.
+    #[inline]
+    fn collect(&self) {
+        if self.returns.has_some() {
+            self.collect_some();
+        }
+    }
+
+    #[cold]
+    fn collect_some(&self) {
+        let mut leases = self.returns.collect(self.spare.take());
+        let mut groups = self.groups.borrow_mut();
+        for lease in leases.drain(..) {
+            let group = &mut groups[usize::from(lease.group)];
+            // SAFETY: `returns` has only leases that `share` was promised for; each was brought by the drop of the one
+            // value made for it, after which nobody uses the buffer, and is taken out once.
+            unsafe { group.ring.give(lease.id) };
+            group.available += 1;
+        }
+        self.spare.set(leases);
     }
 
     /// Where a buffer is.
@@ -103,30 +154,53 @@ impl<W> Pool<W> {
             .buffer(lease.id)
     }
 
-    /// Gives a buffer back to the kernel; returns those who wait for one.
+    /// Gives a buffer back to the kernel, and wakes those who wait for one.
     ///
     /// # Safety
     ///
-    /// A completion has named the buffer, this is called once for that, and nobody uses the buffer any more.
-    pub(crate) unsafe fn give_back(&self, lease: Lease) -> Vec<W> {
-        let mut groups = self.groups.borrow_mut();
-        let group = &mut groups[usize::from(lease.group)];
-        // SAFETY: the caller's promise.
-        unsafe { group.ring.give(lease.id) };
-        group.available += 1;
-        drop(groups);
-        self.waiters.take()
+    /// A completion has named the buffer, this or [`share`](Self::share) is called once for that, and nobody uses the
+    /// buffer any more.
+    pub(crate) unsafe fn give_back(&self, lease: Lease) {
+        {
+            let group = &mut self.groups.borrow_mut()[usize::from(lease.group)];
+            // SAFETY: the caller's promise.
+            unsafe { group.ring.give(lease.id) };
+            group.available += 1;
+        }
+        if self.waiting.get() {
+            self.waiting.set(false);
+            wake_all(self.returns.take_waiters());
+        }
     }
 
-    /// Leaves `waiter` to be told of the next buffer that comes back.
-    pub(crate) fn wait(&self, waiter: W) {
-        self.dry.set(self.dry.get() + 1);
-        self.waiters.borrow_mut().push(waiter);
+    /// Makes a lease one that any thread may hold, and that gives the buffer back on drop.
+    ///
+    /// # Safety
+    ///
+    /// A completion has named the buffer, this or [`give_back`](Self::give_back) is called once for that, and nobody
+    /// uses the buffer after the drop.
+    pub(crate) unsafe fn share(&self, lease: Lease) -> RemoteLease {
+        let groups = self.groups.borrow();
+        let memory = groups[usize::from(lease.group)].ring.memory();
+        RemoteLease::new(lease, &self.returns, memory)
+    }
+
+    /// Leaves `waker` to be woken by the next buffer that comes back. False: one has come back, look again.
+    ///
+    /// `place` is the caller's, and tells whether it is waiting already.
+    pub(crate) fn wait(&self, place: &mut Option<Place>, waker: &Waker) -> bool {
+        let waiting = self.returns.wait(place, waker);
+        if waiting == Waiting::New {
+            self.dry.set(self.dry.get() + 1);
+            self.waiting.set(true);
+        }
+        waiting != Waiting::No
     }
 
     /// Takes all that wait, for whom no buffer will come any more.
-    pub(super) fn take_waiters(&self) -> Vec<W> {
-        self.waiters.take()
+    pub(super) fn take_waiters(&self) -> Vec<Waker> {
+        self.waiting.set(false);
+        self.returns.take_waiters()
     }
 
     /// Counts a stream for which the kernel found no buffer.
@@ -134,11 +208,15 @@ impl<W> Pool<W> {
         self.dry.set(self.dry.get() + 1);
     }
 
-    /// How often a stream found no buffer, and how many buffers there are.
-    pub(crate) fn counters(&self) -> (u64, u32) {
+    /// What there is, and how often it was not enough.
+    pub(crate) fn counters(&self) -> PoolCounters {
+        self.collect();
         let groups = self.groups.borrow();
-        let entries = groups.iter().map(|group| u32::from(group.ring.entries()));
-        (self.dry.get(), entries.sum())
+        PoolCounters {
+            dry: self.dry.get(),
+            buffers: groups.iter().map(|one| u32::from(one.ring.entries())).sum(),
+            available: groups.iter().map(|one| u32::from(one.available)).sum(),
+        }
     }
 
     pub(crate) fn buffer_size(&self) -> usize {
@@ -146,12 +224,12 @@ impl<W> Pool<W> {
     }
 }
 
-impl<W> fmt::Debug for Pool<W> {
+impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("config", &self.config)
             .field("groups", &self.groups.borrow().len())
-            .field("waiters", &self.waiters.borrow().len())
+            .field("waiters", &self.returns.waiter_count())
             .finish()
     }
 }

@@ -28,6 +28,9 @@ macro_rules! stream_methods {
             /// with the stream, or after an error. When all buffers are out it waits for one to come back; while it is
             /// not polled it soon stops taking any.
             ///
+            /// Where a message may be larger than a buffer, take what has arrived at once by
+            /// [`next_batch`](RecvStream::next_batch), and send it on by one request.
+            ///
             /// # Cancel safety
             ///
             /// Dropping it loses nothing: what it had received and not yielded is kept for the next read. Meanwhile

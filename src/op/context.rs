@@ -11,9 +11,6 @@ use crate::task::WakeRef;
 /// The driver of this crate's executor.
 pub(crate) type Driver = crate::driver::Driver<WakeRef>;
 
-/// Its provided buffers.
-pub(crate) type Pool = crate::driver::Pool<WakeRef>;
-
 thread_local! {
     static CURRENT: Cell<*const Driver> = const { Cell::new(ptr::null()) };
 }

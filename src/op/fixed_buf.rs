@@ -117,7 +117,7 @@ impl FixedBufPool {
             ));
         }
         Ok(FixedBufPool(Rc::new(Arena {
-            memory: Memory::map(len)?,
+            memory: Memory::map_huge(len)?,
             capacity: size,
             stride,
             buffers,

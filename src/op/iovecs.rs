@@ -1,13 +1,22 @@
 //! The array that a vectored operation shows the kernel.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::mem;
 
 use super::read::len_u32;
 
 /// What the kernel takes in one call (`IOV_MAX`).
 const MAX: usize = 1024;
-/// So many buffers need no allocation.
+/// So many buffers need no array of their own.
 const INLINE: usize = 3;
+/// How many arrays of which size a thread keeps for reuse, at most: 128 KiB.
+const KEPT_MAX: usize = 128;
+const KEPT_CAPACITY: usize = 64;
+
+thread_local! {
+    static KEPT: RefCell<Vec<Vec<libc::iovec>>> = const { RefCell::new(Vec::new()) };
+}
 
 const EMPTY: libc::iovec = libc::iovec {
     iov_base: std::ptr::null_mut(),
@@ -34,7 +43,12 @@ impl IoVecs {
     pub(super) fn expect(&mut self, buffers: usize) {
         self.count = 0;
         if buffers > INLINE {
-            self.many = Vec::with_capacity(buffers.min(MAX));
+            let buffers = buffers.min(MAX);
+            if buffers <= KEPT_CAPACITY && self.many.capacity() == 0 {
+                self.many = kept();
+            }
+            self.many.clear();
+            self.many.reserve_exact(buffers);
         }
     }
 
@@ -65,6 +79,30 @@ impl IoVecs {
 
     pub(super) fn len(&self) -> usize {
         self.count
+    }
+}
+
+/// An array that was used before, or one without room.
+fn kept() -> Vec<libc::iovec> {
+    // At the thread's end the list may be gone already.
+    KEPT.try_with(|kept| kept.borrow_mut().pop())
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| Vec::with_capacity(KEPT_CAPACITY))
+}
+
+impl Drop for IoVecs {
+    fn drop(&mut self) {
+        if self.many.capacity() != KEPT_CAPACITY {
+            return;
+        }
+        let many = mem::take(&mut self.many);
+        let _ = KEPT.try_with(|kept| {
+            let mut kept = kept.borrow_mut();
+            if kept.len() < KEPT_MAX {
+                kept.push(many);
+            }
+        });
     }
 }
 

@@ -44,6 +44,7 @@ mod submitted;
 mod accept;
 mod accept_direct;
 mod accept_multi;
+mod batch;
 mod close;
 mod connect;
 mod fallocate;
@@ -78,13 +79,15 @@ mod writev;
 
 use std::task::{Context, Poll};
 
+pub(crate) use crate::driver::{Place, Pool};
 pub use crate::sys::{Completion, Entry};
 pub use accept::Accept;
 pub use accept_direct::AcceptDirect;
 pub use accept_multi::AcceptMulti;
+pub use batch::Batch;
 pub use close::Close;
 pub use connect::Connect;
-pub(crate) use context::{Driver, Entered, Pool, current, enter};
+pub(crate) use context::{Driver, Entered, current, enter};
 pub use fallocate::Fallocate;
 pub(crate) use fd::SharedFd;
 pub use fixed_buf::{FixedBuf, FixedBufPool};

@@ -39,6 +39,25 @@ impl<T: Multishot> Multi<T> {
         }
     }
 
+    /// The next item, if it is here already. Leaves no waker.
+    #[inline]
+    pub(crate) fn next_queued(&mut self) -> Option<T::Item> {
+        let State::InFlight(stored) = &self.state else {
+            return None;
+        };
+        let cqe = stored.driver.pop_queued(stored.key)?;
+        // SAFETY: `submit` made this value for a `T`, which is taken only with its last completion, and then the state
+        // is left.
+        let item = unsafe { stored.get::<T>() }.next(cqe);
+        if !cqe.has_more() {
+            // SAFETY: as above; this was the final completion.
+            let mut op = unsafe { stored.take::<T>() };
+            self.state = State::Done;
+            landed(&mut op, cqe);
+        }
+        Some(item)
+    }
+
     /// Submits the operation, if it is admitted.
     fn start(&mut self, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
         let State::Idle(op) = &mut self.state else {
@@ -74,27 +93,18 @@ impl<T: Multishot> Stream for Multi<T> {
         match &mut this.state {
             State::Idle(_) => this.start(cx),
             State::Done => Poll::Ready(None),
-            State::InFlight(stored) => match stored.driver.pop_queued(stored.key) {
-                Some(cqe) => {
-                    // SAFETY: `submit` made this value for a `T`, which is taken only with its last completion, and
-                    // then the state is left.
-                    let item = unsafe { stored.get::<T>() }.next(cqe);
-                    if !cqe.has_more() {
-                        // SAFETY: as above; this was the final completion.
-                        let mut op = unsafe { stored.take::<T>() };
-                        this.state = State::Done;
-                        landed(&mut op, cqe);
-                    }
-                    Poll::Ready(Some(item))
+            State::InFlight(_) => {
+                if let Some(item) = this.next_queued() {
+                    return Poll::Ready(Some(item));
                 }
-                None => {
+                if let State::InFlight(stored) = &this.state {
                     let before = stored
                         .driver
                         .set_waiter(stored.key, WakeRef::new(cx.waker()));
                     drop(before);
-                    Poll::Pending
                 }
-            },
+                Poll::Pending
+            }
         }
     }
 }
@@ -113,10 +123,10 @@ impl<T: Multishot> Drop for Multi<T> {
         // From here on completions go to `abandon_next` as they come; first those that came before.
         let orphaned = stored.driver.orphan(stored.key);
         while let Some(cqe) = stored.driver.pop_queued(stored.key) {
-            // SAFETY: as in `poll_next`.
+            // SAFETY: as in `next_queued`.
             unsafe { stored.get::<T>() }.abandon_next(cqe);
             if !cqe.has_more() {
-                // SAFETY: as in `poll_next`.
+                // SAFETY: as in `next_queued`.
                 landed(&mut unsafe { stored.take::<T>() }, cqe);
                 break;
             }

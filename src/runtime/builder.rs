@@ -121,7 +121,8 @@ impl Builder {
     /// rounded up to a power of two), and how many groups there may be. A group is made when the ones before are out;
     /// its memory is taken page by page as it is used. By default up to 16 groups of 256 buffers of 16 KiB.
     ///
-    /// A buffer smaller than the usual message costs a completion for each piece.
+    /// A buffer smaller than the usual message costs a completion for each piece; send the pieces on together
+    /// ([`RecvStream::next_batch`](crate::net::RecvStream::next_batch)).
     pub fn provided_buffers(mut self, size: u32, buffers: u16, groups_max: u16) -> Self {
         self.provided = PoolConfig {
             buffer_size: size,

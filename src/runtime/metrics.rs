@@ -29,6 +29,8 @@ pub struct Metrics {
     pub tasks: usize,
     /// Provided buffers that exist.
     pub provided_buffers: u32,
+    /// Those of them that are free, for data to come; the others hold some.
+    pub provided_free: u32,
     /// How often a stream found no provided buffer and had to wait or to ask for more.
     pub provided_dry: u64,
 }
@@ -37,7 +39,7 @@ impl Core {
     pub(super) fn metrics(&self) -> Metrics {
         let (counters, overflows) = self.driver.counters();
         let (in_flight, orphans) = self.driver.in_flight();
-        let (provided_dry, provided_buffers) = self.driver.pool().counters();
+        let provided = self.driver.pool().counters();
         Metrics {
             ticks: self.ticks.get(),
             enters: counters.enters,
@@ -49,8 +51,9 @@ impl Core {
             in_flight,
             orphans,
             tasks: self.executor.task_count(),
-            provided_buffers,
-            provided_dry,
+            provided_buffers: provided.buffers,
+            provided_free: provided.available,
+            provided_dry: provided.dry,
         }
     }
 }

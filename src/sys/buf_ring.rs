@@ -1,54 +1,19 @@
 //! A ring of provided buffers: memory that the kernel takes a buffer out of when data arrives, and not before.
 
 use std::io;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
 
-/// Anonymous memory of our own, page-aligned, not shared with a child of fork().
-#[derive(Debug)]
-struct Mapping {
-    start: NonNull<u8>,
-    len: usize,
-}
-
-impl Mapping {
-    fn new(len: usize) -> io::Result<Self> {
-        // SAFETY: a new private mapping, at an address of the kernel's choice.
-        let start = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the range is the mapping just made. A failure only means that a child would get a copy.
-        unsafe { libc::madvise(start, len, libc::MADV_DONTFORK) };
-        match NonNull::new(start.cast()) {
-            Some(start) => Ok(Mapping { start, len }),
-            None => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
-        }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: `new` made this mapping, and whoever owns it has nobody left who points into it.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
-    }
-}
+use super::Memory;
 
 /// The ring and its buffers. Buffer `id` belongs to the kernel from [`give`](BufRing::give) until a completion names it.
 #[derive(Debug)]
 pub(crate) struct BufRing {
-    memory: Mapping,
+    /// Shared with those who hold a buffer for longer than the ring may live.
+    memory: Arc<Memory>,
     group: u16,
     entries: u16,
     buffer_size: u32,
@@ -78,7 +43,7 @@ impl BufRing {
             .and_then(|buffers| buffers.checked_add(buffers_start))
             .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         Ok(BufRing {
-            memory: Mapping::new(len)?,
+            memory: Arc::new(Memory::map(len)?),
             group,
             entries,
             buffer_size,
@@ -95,9 +60,14 @@ impl BufRing {
         self.entries
     }
 
+    /// The memory that the buffers lie in.
+    pub(crate) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
     /// The ring's address, for the registration.
     pub(super) fn address(&self) -> u64 {
-        self.memory.start.as_ptr().expose_provenance() as u64
+        self.memory.start().as_ptr().expose_provenance() as u64
     }
 
     /// Where buffer `id` is.
@@ -106,7 +76,7 @@ impl BufRing {
         let offset =
             self.buffers_start + usize::from(id % self.entries) * self.buffer_size as usize;
         // SAFETY: `new` made the mapping long enough for `entries` buffers behind `buffers_start`.
-        unsafe { self.memory.start.add(offset) }
+        unsafe { self.memory.start().add(offset) }
     }
 
     /// Gives buffer `id` to the kernel.
@@ -117,7 +87,7 @@ impl BufRing {
     pub(crate) unsafe fn give(&mut self, id: u16) {
         let place = self.tail & (self.entries - 1);
         let buffer = self.buffer(id);
-        let first = self.memory.start.cast::<BufRingEntry>();
+        let first = self.memory.start().cast::<BufRingEntry>();
         // SAFETY: `place < entries`, so this is an entry of the ring, which the kernel reads only below the tail that is
         // published further down. The first entry's last field is that tail, so the fields are set one by one.
         unsafe {

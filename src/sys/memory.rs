@@ -4,7 +4,7 @@ use std::io;
 use std::ptr::{self, NonNull};
 
 /// The size of a huge page on the architectures that matter; where it is another, such pages are just not obtained.
-pub(crate) const HUGE_PAGE: usize = 2 << 20;
+const HUGE_PAGE: usize = 2 << 20;
 
 /// Anonymous memory, full of zeros, page-aligned, not shared with a child of fork(). Pages are taken as they are first
 /// touched, which for memory that is registered with a ring is then, by the calling thread: on its own NUMA node.
@@ -14,18 +14,24 @@ pub(crate) struct Memory {
     len: usize,
 }
 
+// SAFETY: it lets nobody reach the memory, but only knows where it is; any thread may unmap it.
+unsafe impl Send for Memory {}
+
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
 impl Memory {
     /// Maps `len` bytes, in huge pages if that is at least one and the system has them.
     ///
     /// # Errors
     ///
     /// Those of mmap(2).
-    pub(crate) fn map(len: usize) -> io::Result<Self> {
+    pub(crate) fn map_huge(len: usize) -> io::Result<Self> {
         if len < HUGE_PAGE {
-            return Self::anonymous(len);
+            return Self::map(len);
         }
         // Huge pages lie on multiples of their size: map more, and give back what is before and behind.
-        let whole = Self::anonymous(len.saturating_add(HUGE_PAGE))?;
+        let whole = Self::map(len.saturating_add(HUGE_PAGE))?;
         let before = whole.start.as_ptr().align_offset(HUGE_PAGE) % HUGE_PAGE;
         let whole = std::mem::ManuallyDrop::new(whole);
         // SAFETY: `before < HUGE_PAGE`, so `before + len` is inside the mapping of `len + HUGE_PAGE`.
@@ -42,7 +48,12 @@ impl Memory {
         Ok(Memory { start, len })
     }
 
-    fn anonymous(len: usize) -> io::Result<Self> {
+    /// Maps `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of mmap(2).
+    pub(crate) fn map(len: usize) -> io::Result<Self> {
         // SAFETY: a new private mapping, at an address of the kernel's choice.
         let start = unsafe {
             libc::mmap(
@@ -88,11 +99,11 @@ mod tests {
     #[test]
     fn large_memory_begins_where_a_huge_page_may() {
         for len in [HUGE_PAGE, HUGE_PAGE + 4096, 3 * HUGE_PAGE] {
-            let memory = Memory::map(len).unwrap();
+            let memory = Memory::map_huge(len).unwrap();
             assert_eq!(memory.start().addr().get() % HUGE_PAGE, 0);
             // SAFETY: the last byte of the mapping, which nobody else knows.
             unsafe { memory.start().add(len - 1).write(1) };
         }
-        assert_eq!(Memory::map(8192).unwrap().len(), 8192);
+        assert_eq!(Memory::map_huge(8192).unwrap().len(), 8192);
     }
 }
