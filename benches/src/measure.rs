@@ -71,23 +71,34 @@ pub struct Pinned {
 /// Keeps the calling thread on the n-th of the cores it may use. With fewer cores they are shared; where the system
 /// refuses, the thread stays free.
 pub fn pin(n: usize) -> Pinned {
-    let Some(before) = affinity() else {
-        return Pinned { before: None };
-    };
-    // SAFETY: CPU_ISSET only reads the set, and the index is below its size.
-    let allowed = |&cpu: &usize| unsafe { libc::CPU_ISSET(cpu, &before) };
-    let cores: Vec<usize> = (0..libc::CPU_SETSIZE as usize).filter(allowed).collect();
-    if cores.is_empty() {
-        return Pinned { before: None };
+    match allowed_cores().as_slice() {
+        [] => Pinned { before: None },
+        cores => pin_to(cores[n % cores.len()]),
     }
+}
+
+/// Keeps the calling thread on the core of this number, whether or not it may use it now. Where the system refuses, the
+/// thread stays where it is.
+pub fn pin_to(core: usize) -> Pinned {
+    let before = affinity();
     // SAFETY: a set of all zeros is the empty set.
     let mut wanted: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the index came from a set of the same size.
-    unsafe { libc::CPU_SET(cores[n % cores.len()], &mut wanted) };
-    set_affinity(&wanted);
-    Pinned {
-        before: Some(before),
+    if core < libc::CPU_SETSIZE as usize {
+        // SAFETY: the index is below the size of the set.
+        unsafe { libc::CPU_SET(core, &mut wanted) };
+        set_affinity(&wanted);
     }
+    Pinned { before }
+}
+
+/// The numbers of the cores that the calling thread may use; none if the system does not tell.
+pub fn allowed_cores() -> Vec<usize> {
+    let Some(set) = affinity() else {
+        return Vec::new();
+    };
+    // SAFETY: CPU_ISSET only reads the set, and the index is below its size.
+    let allowed = |&cpu: &usize| unsafe { libc::CPU_ISSET(cpu, &set) };
+    (0..libc::CPU_SETSIZE as usize).filter(allowed).collect()
 }
 
 fn affinity() -> Option<libc::cpu_set_t> {

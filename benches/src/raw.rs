@@ -239,15 +239,19 @@ impl Queues<'_> {
         }
     }
 
-    /// The next completion.
-    #[inline]
-    pub fn next(&mut self) -> Option<cqueue::Entry> {
-        self.cq.next()
-    }
-
     /// How often the kernel was entered.
     pub fn enters(&self) -> u64 {
         *self.enters
+    }
+}
+
+/// The completions that were there at the last turn.
+impl Iterator for Queues<'_> {
+    type Item = cqueue::Entry;
+
+    #[inline]
+    fn next(&mut self) -> Option<cqueue::Entry> {
+        self.cq.next()
     }
 }
 
