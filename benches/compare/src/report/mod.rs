@@ -204,5 +204,6 @@ pub(crate) fn time(nanos: f64) -> String {
 
 /// Per cent by which the ratio is above 1, as in `3.3`.
 pub(crate) fn overhead(ratio: f64) -> f64 {
-    (ratio - 1.0) * 100.0
+    // Rounded, so that no minus stands before a zero.
+    ((ratio - 1.0) * 1000.0).round() / 10.0 + 0.0
 }

@@ -10,6 +10,22 @@ pub(crate) fn print(report: &Report) {
     for workload in &report.workloads {
         print_workload(workload);
     }
+    let mut entries = report
+        .workloads
+        .iter()
+        .flat_map(|workload| &workload.entries);
+    let counted = |entry: &Entry| {
+        entry
+            .figures
+            .as_ref()
+            .is_some_and(|figures| figures.syscalls.is_some())
+    };
+    if !entries.any(counted) {
+        println!(
+            "\nsystem calls an operation: not known (they are counted through the tracepoint raw_syscalls:sys_enter, which this \
+             kernel does not have, or does not let us use)"
+        );
+    }
     print!("\n{}", ratios(report));
 }
 
@@ -63,11 +79,8 @@ fn details(workload: &Workload, entry: &Entry) -> Option<String> {
             time(latency.p999 as f64)
         );
     }
-    match figures.syscalls {
-        Some(calls) => {
-            let _ = write!(text, "; {calls:.3} system calls");
-        }
-        None => text.push_str("; system calls not known"),
+    if let Some(calls) = figures.syscalls {
+        let _ = write!(text, "; {calls:.3} system calls");
     }
     Some(text)
 }
