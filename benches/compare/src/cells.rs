@@ -122,7 +122,7 @@ fn network(quick: bool, cells: &mut Vec<Cell>) {
     cells.push(Cell {
         name: "idle".into(),
         title: format!(
-            "memory of an idle connection ({} of them)",
+            "memory of an idle connection, buffers of 4 KiB ({} of them)",
             crate::report::grouped(connections as f64, 0)
         ),
         operation: "connection",

@@ -1,4 +1,4 @@
-//! A contender's own process.
+//! A process of the comparison: a contender's, or one that asks it.
 
 use std::io;
 use std::net::{TcpListener, UdpSocket};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contender::{Contender, Done, EchoSpec, Work};
 use crate::control::{Control, Message, say};
+use crate::load::{self, Target};
 
 /// What a contender's process is started for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,15 +19,25 @@ pub(crate) enum Task {
     /// Standard input is the socket.
     Udp(EchoSpec),
     Work(Work),
+    /// Not a contender's: asks a server.
+    Load(Target),
 }
 
 /// Does what the command line says, and reports a failure to the parent.
 pub(crate) fn run(contenders: &[Contender], name: &str, task: &str, parent: u32) {
     die_with(parent);
-    crate::cores::serve();
-    let done = match contenders.iter().find(|contender| contender.name == name) {
-        Some(contender) => serve(contender, task),
-        None => Err(io::Error::other("there is no such contender")),
+    let contender = contenders.iter().find(|contender| contender.name == name);
+    let done = match (serde_json::from_str(task), contender) {
+        (Ok(Task::Load(target)), _) => {
+            crate::cores::leave_for_other();
+            load::run(target, Control::default()).map(|()| Done::Ended)
+        }
+        (Ok(task), Some(contender)) => {
+            crate::cores::serve();
+            serve(contender, task)
+        }
+        (Err(error), _) => Err(error.into()),
+        (_, None) => Err(io::Error::other("there is no such contender")),
     };
     say(&match done {
         Ok(Done::Ended) => Message::Ended,
@@ -35,8 +46,8 @@ pub(crate) fn run(contenders: &[Contender], name: &str, task: &str, parent: u32)
     });
 }
 
-fn serve(contender: &Contender, task: &str) -> io::Result<Done> {
-    match serde_json::from_str(task)? {
+fn serve(contender: &Contender, task: Task) -> io::Result<Done> {
+    match task {
         Task::Echo(spec) => match contender.echo {
             Some(echo) => echo(TcpListener::from(stdin()?), spec).map(|()| Done::Ended),
             None => Ok(Done::Unsupported),
@@ -46,6 +57,7 @@ fn serve(contender: &Contender, task: &str) -> io::Result<Done> {
             None => Ok(Done::Unsupported),
         },
         Task::Work(work) => (contender.work)(work, Control::default()),
+        Task::Load(_) => Ok(Done::Unsupported),
     }
 }
 

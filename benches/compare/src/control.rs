@@ -24,6 +24,11 @@ pub(crate) enum Message {
     Failed(String),
 }
 
+/// For latencies of up to a minute, in nanoseconds: three digits of them.
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_max(60_000_000_000, 3).expect("these bounds make sense")
+}
+
 /// What one slice of work cost.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Slice {

@@ -1,4 +1,4 @@
-//! The load generator: one request in flight on each connection, the next as soon as the answer is there.
+//! The load generator, in a process of its own for each server: one request in flight on each connection, the next as soon as the answer is there.
 //!
 //! All requests and answers of a turn of its ring are timed together, by one look at the clock: when the answers were
 //! seen, and when the next requests were about to be sent.
@@ -11,79 +11,121 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use io_uring::{opcode, squeue, types};
 use saferring_benches::raw::{Memory, POLL_FIRST, Queues, Ring, result};
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Control, histogram};
 
 /// A server that answers nothing for so long hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Of so many requests, the bytes of one answer are looked at.
 const SAMPLED: u64 = 64;
 
-/// What a slice of load came to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Driven {
-    pub(crate) requests: u64,
-    pub(crate) wall: Duration,
+/// Whom to ask, and how.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) addr: SocketAddrV4,
+    pub(crate) connections: usize,
+    pub(crate) message: usize,
+    pub(crate) way: Way,
 }
 
-/// How long to go on. Each connection has one request at least.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Until {
-    Elapsed(Duration),
-    OneEach,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Way {
+    Tcp,
+    Udp,
+    /// A connection for each request.
+    Churn,
+}
+
+/// Connects, and then asks in slices, of so many microseconds each, that [`Control::next`] tells; each connection has one
+/// request at least, even in a slice of none.
+pub(crate) fn run(target: Target, mut control: Control) -> io::Result<()> {
+    let mut load = Load::new(target)?;
+    let clients = match target.way {
+        Way::Tcp => Clients::tcp(target)?,
+        Way::Udp => Clients::udp(target)?,
+        Way::Churn => Clients::none(target),
+    };
+    let mut latencies = histogram();
+    while let Some(micros) = control.next() {
+        let time = Duration::from_micros(micros);
+        let meter = control.start();
+        let requests = match target.way {
+            Way::Tcp | Way::Udp => load.drive(&clients, time, &mut latencies)?,
+            Way::Churn => load.churn(target, time, &mut latencies)?,
+        };
+        control.report(meter, requests, Some(&latencies));
+        latencies.reset();
+    }
+    Ok(())
 }
 
 /// The connections to one server.
 #[derive(Debug)]
-pub(crate) struct Clients {
+struct Clients {
     fds: Vec<OwnedFd>,
     message: usize,
 }
 
 impl Clients {
     /// Connects one by one.
-    pub(crate) fn tcp(addr: SocketAddr, connections: usize, message: usize) -> io::Result<Self> {
+    fn tcp(target: Target) -> io::Result<Self> {
         let connect = |_| {
-            let stream = TcpStream::connect_timeout(&addr, PATIENCE)?;
+            let stream = TcpStream::connect_timeout(&target.addr.into(), PATIENCE)?;
             stream.set_nodelay(true)?;
             Ok(stream.into())
         };
-        let fds = (0..connections).map(connect).collect::<io::Result<_>>()?;
-        Ok(Clients { fds, message })
+        Clients::connect(target, connect)
     }
 
-    pub(crate) fn udp(addr: SocketAddr, clients: usize, message: usize) -> io::Result<Self> {
+    fn udp(target: Target) -> io::Result<Self> {
         let connect = |_| {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-            socket.connect(addr)?;
+            socket.connect(target.addr)?;
             Ok(socket.into())
         };
-        let fds = (0..clients).map(connect).collect::<io::Result<_>>()?;
-        Ok(Clients { fds, message })
+        Clients::connect(target, connect)
+    }
+
+    fn connect(target: Target, connect: impl Fn(usize) -> io::Result<OwnedFd>) -> io::Result<Self> {
+        let fds = (0..target.connections).map(connect);
+        Ok(Clients {
+            fds: fds.collect::<io::Result<_>>()?,
+            message: target.message,
+        })
+    }
+
+    fn none(target: Target) -> Self {
+        Clients {
+            fds: Vec::new(),
+            message: target.message,
+        }
     }
 }
 
-/// A ring and memory, for all servers in turn.
+/// A ring, and memory for what it moves.
 #[derive(Debug)]
-pub(crate) struct Load {
+struct Load {
     ring: Ring,
     request: Memory,
     /// A place for each connection's answer.
     answers: Memory,
     /// The server's address, for connects.
     address: Memory,
-    /// Marks operations, so that those of a server that failed are not taken for another's.
-    generation: u64,
     requests: u64,
 }
 
-/// The user data: generation in the upper half, whether the answer is looked at, the place.
-const GENERATION: u32 = 32;
-const SAMPLE: u64 = 1 << 31;
-const PLACE: u64 = SAMPLE - 1;
+/// In the user data, beside the place: the answer is looked at.
+const SAMPLE: u64 = 1 << 63;
 
 impl Load {
-    /// Room for so many connections with messages of so many bytes.
-    pub(crate) fn new(connections: usize, message: usize) -> io::Result<Self> {
+    fn new(target: Target) -> io::Result<Self> {
+        let Target {
+            connections,
+            message,
+            ..
+        } = target;
         let request = Memory::map(message)?;
         let text: Vec<u8> = (0..message).map(|i| (i * 7 + i / 251) as u8 | 1).collect();
         // SAFETY: nothing has been submitted yet.
@@ -94,29 +136,24 @@ impl Load {
             request,
             answers: Memory::map(connections * message)?,
             address: Memory::map(size_of::<libc::sockaddr_in>())?,
-            generation: 0,
             requests: 0,
         })
     }
 
-    /// Keeps a request going on each connection, and records how long the answers take, in nanoseconds.
-    ///
-    /// After an error the clients must not be used again.
-    pub(crate) fn drive(
+    /// Keeps a request going on each connection, and records how long the answers take, in nanoseconds; returns how many
+    /// there were.
+    fn drive(
         &mut self,
         clients: &Clients,
-        until: Until,
+        time: Duration,
         latencies: &mut Histogram<u64>,
-    ) -> io::Result<Driven> {
-        self.generation = (self.generation + 1) & 0xffff_ffff;
-        let generation = self.generation << GENERATION;
+    ) -> io::Result<u64> {
         let message = clients.message;
         let mut lane = Lane {
             queues: self.ring.queues(),
             request: &self.request,
             answers: &self.answers,
             message,
-            generation,
             requests: &mut self.requests,
         };
         let started = Instant::now();
@@ -129,16 +166,13 @@ impl Load {
         while in_flight > 0 {
             lane.queues.turn_within(1, PATIENCE)?;
             let now = Instant::now();
-            let go_on = matches!(until, Until::Elapsed(time) if now - started < time);
+            let go_on = now - started < time;
             while let Some(cqe) = lane.queues.next() {
                 let data = cqe.user_data();
-                if data & !(SAMPLE | PLACE) != generation {
-                    continue;
-                }
                 heard = now;
                 // Sends that succeed say nothing, so this is an answer, or an error of either.
                 let n = result(&cqe)?;
-                let place = (data & PLACE) as usize;
+                let place = (data & !SAMPLE) as usize;
                 lane.check(place, n, data & SAMPLE != 0)?;
                 latencies.saturating_record((now - sent_at[place]).as_nanos() as u64);
                 done += 1;
@@ -153,35 +187,27 @@ impl Load {
                 return Err(hangs());
             }
         }
-        Ok(Driven {
-            requests: done,
-            wall: started.elapsed(),
-        })
+        Ok(done)
     }
 
     /// Connects, exchanges one message and closes, so many at a time; the client closes first, and regularly. Connections
-    /// have source addresses of their own for each place, so that ports in TIME_WAIT do not run out.
-    ///
-    /// After an error the server is not asked again.
-    pub(crate) fn churn(
+    /// have source addresses of their own for each place, so that ports in TIME_WAIT do not run out. Returns how many there
+    /// were.
+    fn churn(
         &mut self,
-        addr: SocketAddrV4,
-        at_once: usize,
-        message: usize,
-        until: Until,
+        target: Target,
+        time: Duration,
         latencies: &mut Histogram<u64>,
-    ) -> io::Result<Driven> {
-        self.generation = (self.generation + 1) & 0xffff_ffff;
-        let generation = self.generation << GENERATION;
+    ) -> io::Result<u64> {
+        let at_once = target.connections;
         let mut lane = Lane {
             queues: self.ring.queues(),
             request: &self.request,
             answers: &self.answers,
-            message,
-            generation,
+            message: target.message,
             requests: &mut self.requests,
         };
-        let address = socket_address(addr);
+        let address = socket_address(target.addr);
         // SAFETY: a socket address is plain bytes; connects of earlier calls have ended or have copied it when submitted.
         unsafe {
             let bytes = (&raw const address).cast::<u8>();
@@ -200,15 +226,12 @@ impl Load {
         while in_flight > 0 {
             lane.queues.turn_within(1, PATIENCE)?;
             let now = Instant::now();
-            let go_on = matches!(until, Until::Elapsed(time) if now - started < time);
+            let go_on = now - started < time;
             while let Some(cqe) = lane.queues.next() {
                 let data = cqe.user_data();
-                if data & !(SAMPLE | PLACE) != generation {
-                    continue;
-                }
                 heard = now;
                 let n = result(&cqe)?;
-                let place = (data & PLACE) as usize;
+                let place = (data & !SAMPLE) as usize;
                 lane.check(place, n, data & SAMPLE != 0)?;
                 if let Some((_, since)) = open[place].take() {
                     latencies.saturating_record((now - since).as_nanos() as u64);
@@ -226,10 +249,7 @@ impl Load {
                 return Err(hangs());
             }
         }
-        Ok(Driven {
-            requests: done,
-            wall: started.elapsed(),
-        })
+        Ok(done)
     }
 }
 
@@ -270,13 +290,12 @@ fn client_socket(place: usize) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// The ring and the memory while one server is asked.
+/// The ring and the memory during a slice.
 struct Lane<'a> {
     queues: Queues<'a>,
     request: &'a Memory,
     answers: &'a Memory,
     message: usize,
-    generation: u64,
     requests: &'a mut u64,
 }
 
@@ -285,7 +304,7 @@ impl Lane<'_> {
     #[inline]
     fn next_data(&mut self, place: usize) -> u64 {
         *self.requests += 1;
-        let data = self.generation | place as u64;
+        let data = place as u64;
         if !self.requests.is_multiple_of(SAMPLED) {
             return data;
         }

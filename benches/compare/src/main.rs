@@ -101,8 +101,14 @@ fn run(options: Options) -> io::Result<Report> {
         rounds: options.rounds,
         slice: options.slice,
         quick: options.quick,
-        open_files: system::raise_open_files(150_000),
+        open_files: system::raise_open_files(20_000),
     };
+    if let Err(error) = saferring_benches::raw::Ring::new() {
+        return Err(io::Error::other(format!(
+            "there is no io_uring of the kind that raw and the load generator need: {error} (Linux 6.6 or later, not switched off \
+             by kernel.io_uring_disabled, not forbidden by a sandbox)"
+        )));
+    }
     let data = data::Data::create(&options.dir)?;
     let mut cells = cells::all(options.quick, data.dir());
     cells.retain(|cell| options.wants(&cell.name));
@@ -125,7 +131,13 @@ fn run(options: Options) -> io::Result<Report> {
     };
     cores::leave_for_other();
     let progress = progress::Progress::new(&foreseen);
-    let mut session = Session::new(options.contenders, settings, data, progress, stop);
+    let mut session = Session {
+        contenders: options.contenders,
+        settings,
+        data,
+        progress,
+        stop,
+    };
     for (cell, seconds) in cells.iter().zip(foreseen) {
         session.progress.foresee(seconds);
         report.workloads.push(session.run(cell)?);

@@ -12,7 +12,6 @@ use saferring_benches::stats::shuffled;
 use crate::cells::{COPY_FILE, Cell, Kind, READ_FILE, READ_LEN, copy_len};
 use crate::contender::{Contender, Work};
 use crate::data::{self, Data};
-use crate::load::Load;
 use crate::progress::Progress;
 use crate::racer::{self, Racer};
 use crate::report::{Column, Entry, Figures, Latency, Outcome, RAW, Workload};
@@ -45,8 +44,6 @@ pub(crate) struct Session {
     pub(crate) data: Data,
     pub(crate) progress: Progress,
     pub(crate) stop: Arc<AtomicBool>,
-    /// Sized for some workload; made anew when one is larger.
-    load: Option<(usize, Load)>,
 }
 
 /// A contender and how it fares.
@@ -63,23 +60,6 @@ struct Place {
 }
 
 impl Session {
-    pub(crate) fn new(
-        contenders: Vec<Contender>,
-        settings: Settings,
-        data: Data,
-        progress: Progress,
-        stop: Arc<AtomicBool>,
-    ) -> Self {
-        Session {
-            contenders,
-            settings,
-            data,
-            progress,
-            stop,
-            load: None,
-        }
-    }
-
     /// # Errors
     ///
     /// If this process itself cannot go on; what contenders do wrong is in the result.
@@ -115,13 +95,8 @@ impl Session {
 
     /// Why a workload cannot be run within the limit of open files.
     fn too_many_files(&self, cell: &Cell) -> Option<String> {
-        let servers = self
-            .contenders
-            .iter()
-            .filter(|contender| contender.echo.is_some());
         let needed = match cell.kind {
-            Kind::Echo { connections, .. } => connections * servers.count() + 200,
-            Kind::Idle { connections } => connections + 200,
+            Kind::Echo { connections, .. } | Kind::Idle { connections } => connections + 200,
             _ => 0,
         };
         let limit = self.settings.open_files;
@@ -134,36 +109,6 @@ impl Session {
             true => Err(io::ErrorKind::Interrupted.into()),
             false => Ok(()),
         }
-    }
-
-    /// Makes sure that there is a load generator large enough, if one is needed.
-    fn prepare_load(&mut self, cell: &Cell) -> io::Result<()> {
-        let (connections, message) = match cell.kind {
-            Kind::Echo {
-                connections,
-                message,
-            } => (connections, message),
-            Kind::Udp { clients, message } => (clients, message),
-            Kind::Churn { at_once, message } => (at_once, message),
-            Kind::Idle { connections } => (connections, racer::IDLE_MESSAGE),
-            _ => return Ok(()),
-        };
-        // The message is part of what the generator is made for, so only an equal one will do.
-        let key = connections << 32 | message;
-        if self
-            .load
-            .as_ref()
-            .is_none_or(|(made_for, _)| *made_for != key)
-        {
-            let load = Load::new(connections, message).map_err(|error| {
-                io::Error::other(format!(
-                    "the load generator gets no io_uring of the kind it needs: {error} (Linux 6.6 or later, not switched \
-                     off by kernel.io_uring_disabled, not forbidden by a sandbox)"
-                ))
-            })?;
-            self.load = Some((key, load));
-        }
-        Ok(())
     }
 
     fn prepare_files(&self, cell: &Cell) -> io::Result<()> {
@@ -209,16 +154,12 @@ impl Session {
     }
 
     fn measure_memory(&mut self, cell: &Cell) -> io::Result<Vec<Place>> {
-        self.prepare_load(cell)?;
         let mut places = Vec::new();
         for contender in &self.contenders {
             self.check_stop()?;
-            let measured = match (&cell.kind, &mut self.load) {
-                (Kind::Idle { connections }, Some((_, load))) => {
-                    racer::idle_memory(contender, cell, *connections, load)
-                }
-                (Kind::Memory(work), _) => racer::work_memory(contender, work),
-                _ => Ok(None),
+            let measured = match &cell.kind {
+                Kind::Memory(work) => racer::work_memory(contender, work),
+                kind => racer::idle_memory(contender, kind),
             };
             let mut place = Place::new(contender.name);
             match measured {
@@ -235,7 +176,6 @@ impl Session {
     }
 
     fn race(&mut self, cell: &Cell) -> io::Result<Vec<Place>> {
-        self.prepare_load(cell)?;
         self.prepare_files(cell)?;
         self.prepare_round(cell)?;
         let slice = self.settings.slice;
@@ -243,9 +183,8 @@ impl Session {
         for contender in self.contenders.clone() {
             self.check_stop()?;
             self.prepare_slice(cell)?;
-            let load = self.load.as_mut().map(|(_, load)| load);
             let mut place = Place::new(contender.name);
-            match Racer::start(&contender, cell, load, slice) {
+            match Racer::start(&contender, cell, slice) {
                 Ok(Some(racer)) => {
                     place.ticks = racer.process.ticks().ok();
                     place.racer = Some(racer);
@@ -263,8 +202,7 @@ impl Session {
                 let place = &mut places[index];
                 if let Some(racer) = &mut place.racer {
                     self.prepare_slice(cell)?;
-                    let load = self.load.as_mut().map(|(_, load)| load);
-                    if let Err(error) = racer.slice(load, slice) {
+                    if let Err(error) = racer.slice(slice) {
                         place.fail(&error);
                     }
                 }
@@ -287,8 +225,7 @@ impl Session {
             return Ok(());
         };
         self.prepare_slice(cell)?;
-        let load = self.load.as_mut().map(|(_, load)| load);
-        let sample = racer.slice(load, self.settings.slice);
+        let sample = racer.slice(self.settings.slice);
         if let (Ok(sample), Ok(calls)) = (sample, counter.read()) {
             racer.samples.pop();
             place.syscalls = Some(calls as f64 / sample.ops as f64);

@@ -14,7 +14,7 @@ usage: cargo bench --bench compare -- [OPTIONS]
   --quick          8 rounds, fewer and smaller workloads
   --rounds N       rounds of slices (50)
   --slice MS       how long a slice is, in milliseconds (50)
-  --workload W     only workloads whose name is W or begins with W; may be repeated
+  --workload W     only the workload W, or all of a kind: echo, echo-50, read; may be repeated
   --contender C    only this contender, beside raw; may be repeated
   --check FILE     compare with an earlier report.json; exit with 1 if saferring has become worse
   --out DIR        where report.json and report.html go (compare in the target directory)
@@ -51,10 +51,12 @@ impl Options {
     }
 }
 
-/// `echo` stands for `echo-1x64` and the like.
+/// `echo` stands for all echoes, `echo-50` for those with 50 connections, but `spawn-1` not for `spawn-1000`.
 fn matches(workload: &str, name: &str) -> bool {
-    let rest = workload.strip_prefix(name);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-') || name.ends_with('-'))
+    match workload.strip_prefix(name) {
+        Some(rest) => rest.is_empty() || rest.starts_with(['-', 'x']) || name.ends_with(['-', 'x']),
+        None => false,
+    }
 }
 
 pub(crate) fn parse(all: &[Contender]) -> Result<Command, lexopt::Error> {

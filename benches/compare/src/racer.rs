@@ -1,7 +1,7 @@
 //! One contender while a workload is measured.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -10,19 +10,13 @@ use hdrhistogram::Histogram;
 use crate::cells::{Cell, Kind};
 use crate::child::Task;
 use crate::contender::{Contender, EchoSpec, Work};
-use crate::control::Message;
+use crate::control::{Message, histogram};
 use crate::data;
-use crate::load::{Clients, Load, Until};
+use crate::load::{Target, Way};
 use crate::process::Process;
 
 /// How long setting up may take, and a slice beyond its time.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Latencies up to a minute, three digits of them.
-pub(crate) fn histogram() -> Histogram<u64> {
-    // Only bounds that make no sense are refused.
-    Histogram::new_with_max(60_000_000_000, 3).unwrap_or_else(|_| Histogram::new(3).unwrap())
-}
 
 /// What one slice came to.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +29,8 @@ pub(crate) struct Sample {
 /// How it is measured.
 #[derive(Debug)]
 enum Course {
-    Clients(Clients),
-    Churn {
-        addr: SocketAddrV4,
-        at_once: usize,
-        message: usize,
-    },
+    /// By another process.
+    Asked(Process),
     /// A slice is so many operations.
     Work(u64),
 }
@@ -58,14 +48,12 @@ impl Racer {
     pub(crate) fn start(
         contender: &Contender,
         cell: &Cell,
-        load: Option<&mut Load>,
         slice: Duration,
     ) -> io::Result<Option<Self>> {
-        let started = match (&cell.kind, load) {
-            (Kind::Work(work), _) => Racer::start_work(contender, work, None, slice)?,
-            (Kind::Long(work, ops), _) => Racer::start_work(contender, work, Some(*ops), slice)?,
-            (_, Some(load)) => Racer::start_server(contender, cell, load, slice)?,
-            (_, None) => return Err(io::Error::other("there is no load generator")),
+        let started = match &cell.kind {
+            Kind::Work(work) => Racer::start_work(contender, work, None, slice)?,
+            Kind::Long(work, ops) => Racer::start_work(contender, work, Some(*ops), slice)?,
+            kind => Racer::start_server(contender, kind, slice)?,
         };
         let Some(mut racer) = started else {
             return Ok(None);
@@ -127,40 +115,23 @@ impl Racer {
 
     fn start_server(
         contender: &Contender,
-        cell: &Cell,
-        load: &mut Load,
+        kind: &Kind,
         slice: Duration,
     ) -> io::Result<Option<Self>> {
-        let Some((mut process, addr)) = server(contender, &cell.kind)? else {
+        let Some((mut process, target)) = server(contender, kind)? else {
             return Ok(None);
         };
-        let course = match cell.kind {
-            Kind::Echo {
-                connections,
-                message,
-            } => Clients::tcp(addr.into(), connections, message).map(Course::Clients),
-            Kind::Udp { clients, message } => {
-                Clients::udp(addr.into(), clients, message).map(Course::Clients)
-            }
-            Kind::Churn { at_once, message } => Ok(Course::Churn {
-                addr,
-                at_once,
-                message,
-            }),
-            _ => Err(io::Error::other("this is no workload for a server")),
-        };
-        let course = course.map_err(|error| process.explain(error))?;
-        let mut racer = Racer::new(process, course);
-        racer.slice(Some(load), slice / 2)?;
+        let load = connect(target).map_err(|error| process.explain(error))?;
+        let mut racer = Racer::new(process, Course::Asked(load));
+        racer.slice(slice / 2)?;
         Ok(Some(racer))
     }
 
     /// Measures one slice.
-    pub(crate) fn slice(&mut self, load: Option<&mut Load>, slice: Duration) -> io::Result<Sample> {
-        let sample = match (&self.course, load) {
-            (Course::Work(_), _) => self.work()?,
-            (_, Some(load)) => self.serve(load, slice)?,
-            (_, None) => return Err(io::Error::other("there is no load generator")),
+    pub(crate) fn slice(&mut self, slice: Duration) -> io::Result<Sample> {
+        let sample = match &self.course {
+            Course::Work(_) => self.work()?,
+            Course::Asked(_) => self.serve(slice)?,
         };
         self.samples.push(sample);
         Ok(sample)
@@ -181,61 +152,62 @@ impl Racer {
         })
     }
 
-    fn serve(&mut self, load: &mut Load, slice: Duration) -> io::Result<Sample> {
-        let until = Until::Elapsed(slice);
-        let before = self.process.cpu()?;
-        let latencies = &mut self.latencies;
-        let driven = match &self.course {
-            Course::Clients(clients) => load.drive(clients, until, latencies),
-            Course::Churn {
-                addr,
-                at_once,
-                message,
-            } => load.churn(*addr, *at_once, *message, until, latencies),
-            Course::Work(_) => Err(io::ErrorKind::Unsupported.into()),
+    fn serve(&mut self, slice: Duration) -> io::Result<Sample> {
+        let Course::Asked(load) = &mut self.course else {
+            return Err(io::ErrorKind::Unsupported.into());
         };
-        let driven = driven.map_err(|error| self.process.explain(error))?;
+        let before = self.process.cpu()?;
+        let asked = load.slice(slice.as_micros() as u64, slice + PATIENCE);
+        let asked = asked.map_err(|error| self.process.explain(error))?;
+        let cpu = self.process.cpu()?.saturating_sub(before);
+        for (nanos, count) in asked.latencies {
+            self.latencies.saturating_record_n(nanos, count);
+        }
         Ok(Sample {
-            ops: driven.requests,
-            cpu: self.process.cpu()?.saturating_sub(before),
-            wall: driven.wall,
+            ops: asked.ops,
+            cpu,
+            wall: asked.wall,
         })
     }
 }
 
-/// Starts a server with its socket; `None` if this contender has none of that kind.
-fn server(contender: &Contender, kind: &Kind) -> io::Result<Option<(Process, SocketAddrV4)>> {
-    let (task, supported, socket): (_, _, OwnedFd) = match *kind {
-        Kind::Udp { clients, message } => {
-            let spec = EchoSpec {
-                message,
-                connections: clients,
-            };
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-            (Task::Udp(spec), contender.udp_echo.is_some(), socket.into())
-        }
+/// A process that asks a server, connected.
+fn connect(target: Target) -> io::Result<Process> {
+    let mut load = Process::start("load", &Task::Load(target), None)?;
+    match load.hear(PATIENCE)? {
+        Message::Ready => Ok(load),
+        other => Err(io::Error::other(format!(
+            "the load generator began with {other:?}"
+        ))),
+    }
+}
+
+/// Starts a server with its socket, and tells how to ask it; `None` if this contender has none of that kind.
+fn server(contender: &Contender, kind: &Kind) -> io::Result<Option<(Process, Target)>> {
+    let (way, connections, message) = match *kind {
         Kind::Echo {
             connections,
             message,
-        }
-        | Kind::Churn {
-            at_once: connections,
-            message,
-        } => {
-            let spec = EchoSpec {
-                message,
-                connections,
-            };
-            (Task::Echo(spec), contender.echo.is_some(), listener()?)
-        }
-        Kind::Idle { connections } => {
-            let spec = EchoSpec {
-                message: IDLE_MESSAGE,
-                connections,
-            };
-            (Task::Echo(spec), contender.echo.is_some(), listener()?)
-        }
+        } => (Way::Tcp, connections, message),
+        Kind::Idle { connections } => (Way::Tcp, connections, IDLE_MESSAGE),
+        Kind::Churn { at_once, message } => (Way::Churn, at_once, message),
+        Kind::Udp { clients, message } => (Way::Udp, clients, message),
         _ => return Ok(None),
+    };
+    let spec = EchoSpec {
+        // Idle connections are those of a server that expects more than they have sent.
+        message: match kind {
+            Kind::Idle { .. } => IDLE_BUFFER,
+            _ => message,
+        },
+        connections,
+    };
+    let (task, supported, socket): (_, _, OwnedFd) = match way {
+        Way::Udp => {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            (Task::Udp(spec), contender.udp_echo.is_some(), socket.into())
+        }
+        Way::Tcp | Way::Churn => (Task::Echo(spec), contender.echo.is_some(), listener()?),
     };
     if !supported {
         return Ok(None);
@@ -244,7 +216,13 @@ fn server(contender: &Contender, kind: &Kind) -> io::Result<Option<(Process, Soc
     let addr = socket.local_addr()?.as_socket_ipv4();
     let addr = addr.ok_or_else(|| io::Error::other("the socket has no IPv4 address"))?;
     let process = Process::start(contender.name, &task, Some(socket.into()))?;
-    Ok(Some((process, addr)))
+    let target = Target {
+        addr,
+        connections,
+        message,
+        way,
+    };
+    Ok(Some((process, target)))
 }
 
 fn listener() -> io::Result<OwnedFd> {
@@ -255,28 +233,29 @@ fn listener() -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-pub(crate) const IDLE_MESSAGE: usize = 64;
+const IDLE_MESSAGE: usize = 64;
+
+/// What a read buffer holds, where connections have their own.
+const IDLE_BUFFER: usize = 4096;
 
 /// Bytes of anonymous memory that the server needs for a connection on which a message has been echoed.
-pub(crate) fn idle_memory(
-    contender: &Contender,
-    cell: &Cell,
-    connections: usize,
-    load: &mut Load,
-) -> io::Result<Option<f64>> {
-    let Some((mut process, addr)) = server(contender, &cell.kind)? else {
+pub(crate) fn idle_memory(contender: &Contender, kind: &Kind) -> io::Result<Option<f64>> {
+    let Some((mut process, target)) = server(contender, kind)? else {
         return Ok(None);
     };
-    let mut measure = || -> io::Result<f64> {
-        let mut ignored = histogram();
+    let measure = || -> io::Result<f64> {
         // With the first ones, what all share is made.
-        let first = Clients::tcp(addr.into(), 4, IDLE_MESSAGE)?;
-        load.drive(&first, Until::OneEach, &mut ignored)?;
+        let few = Target {
+            connections: 4,
+            ..target
+        };
+        let mut first = connect(few)?;
+        first.slice(0, PATIENCE)?;
         let before = process.memory()?;
-        let clients = Clients::tcp(addr.into(), connections, IDLE_MESSAGE)?;
-        load.drive(&clients, Until::OneEach, &mut ignored)?;
+        let mut all = connect(target)?;
+        all.slice(0, PATIENCE)?;
         let after = process.memory()?;
-        Ok(after.saturating_sub(before) as f64 / connections as f64)
+        Ok(after.saturating_sub(before) as f64 / target.connections as f64)
     };
     let measured = measure();
     measured.map(Some).map_err(|error| process.explain(error))

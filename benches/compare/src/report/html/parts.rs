@@ -54,7 +54,7 @@ pub(super) fn tiles(report: &Report) -> String {
         // Writing to a string does not fail, here and below.
         let _ = write!(
             tiles,
-            "<div class='tile'><span>{name}</span><b>{ours:.2} × raw</b><span>{best}</span></div>"
+            "<div class='tile'><span>{name}</span><b>{ours:.2} <small>× raw</small></b><span>{best}</span></div>"
         );
     }
     format!("<div class='tiles'>{tiles}</div>")
