@@ -57,27 +57,14 @@ pub(crate) fn all(quick: bool, dir: &Path) -> Vec<Cell> {
 }
 
 fn network(quick: bool, cells: &mut Vec<Cell>) {
-    let echoes: &[(usize, usize)] = match quick {
-        true => &[(1, 64), (50, 64), (200, 1024), (1000, 64)],
-        false => &[
-            (1, 64),
-            (50, 64),
-            (200, 64),
-            (1000, 64),
-            (10_000, 64),
-            (1, 1024),
-            (50, 1024),
-            (200, 1024),
-            (1000, 1024),
-            (10_000, 1024),
-            (1, 16_384),
-            (50, 16_384),
-            (200, 16_384),
-            (1000, 16_384),
-            (10_000, 16_384),
-        ],
-    };
-    for &(connections, message) in echoes {
+    let mut echoes = Vec::new();
+    for message in [64, 1024, 16_384] {
+        echoes.extend([1, 50, 200, 1000, 10_000].map(|connections| (connections, message)));
+    }
+    if quick {
+        echoes = vec![(1, 64), (50, 64), (200, 1024), (1000, 64)];
+    }
+    for (connections, message) in echoes {
         let noun = if connections == 1 {
             "connection"
         } else {

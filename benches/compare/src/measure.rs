@@ -30,7 +30,7 @@ impl Settings {
     pub(crate) fn rounds_of(&self, cell: &Cell) -> usize {
         match cell.kind {
             Kind::Idle { .. } | Kind::Memory(_) => 1,
-            Kind::Long(..) => self.rounds.min((self.rounds / 5).max(3)),
+            Kind::Long(..) => self.rounds.min((self.rounds / 5).max(5)),
             _ => self.rounds,
         }
     }

@@ -81,22 +81,7 @@ fn work(work: Work, mut control: Control) -> io::Result<Done> {
     Runtime::new()?.block_on(async {
         match work {
             Work::RandomRead { .. } | Work::SequentialRead { .. } => read(work, control).await?,
-            Work::Copy {
-                from,
-                to,
-                len,
-                block,
-                depth,
-            } => {
-                let copy = Copy {
-                    from: File::open(from).await?,
-                    to: File::create(to).await?,
-                    next: Cell::new(0),
-                    block,
-                    len,
-                };
-                copies(copy, depth, control).await?;
-            }
+            Work::Copy { .. } => copies(work, control).await?,
             Work::Nop { depth } => {
                 while let Some(ops) = control.next() {
                     let meter = control.start();
@@ -147,26 +132,33 @@ fn work(work: Work, mut control: Control) -> io::Result<Done> {
                     control.report(meter, ops, None);
                 }
             }
-            Work::Sleepers { count } => {
-                let before = control.memory();
-                for _ in 0..count {
-                    saferring::spawn(saferring::time::sleep(Duration::from_secs(3600)));
-                }
-                saferring::time::sleep(Duration::from_millis(50)).await;
-                control.report_memory(before, count);
-            }
-            Work::Pending { count } => {
-                let before = control.memory();
-                for _ in 0..count {
-                    saferring::spawn(pending());
-                }
-                saferring::task::yield_now().await;
-                control.report_memory(before, count);
-            }
+            Work::Sleepers { .. } | Work::Pending { .. } => memory(work, control).await,
         }
         // What is still pending is no concern of this process, which is about to end.
         Ok(Done::Ended)
     })
+}
+
+async fn memory(work: Work, mut control: Control) {
+    let before = control.memory();
+    match work {
+        Work::Sleepers { count } => {
+            for _ in 0..count {
+                saferring::spawn(saferring::time::sleep(Duration::from_secs(3600)));
+            }
+            // By then each has been polled.
+            saferring::time::sleep(Duration::from_millis(50)).await;
+            control.report_memory(before, count);
+        }
+        Work::Pending { count } => {
+            for _ in 0..count {
+                saferring::spawn(pending());
+            }
+            saferring::time::sleep(Duration::from_millis(50)).await;
+            control.report_memory(before, count);
+        }
+        _ => {}
+    }
 }
 
 /// Spawns them all, then awaits each.
@@ -300,9 +292,25 @@ struct Copy {
     len: u64,
 }
 
-async fn copies(copy: Copy, depth: usize, mut control: Control) -> io::Result<()> {
-    let copy = Rc::new(copy);
-    let blocks = copy.len / copy.block as u64;
+async fn copies(work: Work, mut control: Control) -> io::Result<()> {
+    let Work::Copy {
+        from,
+        to,
+        len,
+        block,
+        depth,
+    } = work
+    else {
+        return Ok(());
+    };
+    let copy = Rc::new(Copy {
+        from: File::open(from).await?,
+        to: File::create(to).await?,
+        next: Cell::new(0),
+        block,
+        len,
+    });
+    let blocks = len / block as u64;
     let buf = |_| Vec::with_capacity(copy.block);
     let mut bufs: Vec<Vec<u8>> = (0..depth).map(buf).collect();
     while let Some(ops) = control.next() {

@@ -64,15 +64,19 @@ impl Counter {
     }
 }
 
+/// The tracepoint's number, from wherever tracefs is mounted.
 fn tracepoint() -> io::Result<u64> {
-    let mut found = Err(io::ErrorKind::NotFound.into());
-    for root in ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] {
-        found = fs::read_to_string(format!("{root}/events/raw_syscalls/sys_enter/id"));
-        if found.is_ok() {
-            break;
-        }
-    }
-    found?.trim().parse().map_err(io::Error::other)
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        let (_, at, kind) = (fields.next()?, fields.next()?, fields.next()?);
+        (kind == "tracefs").then_some(at)
+    });
+    let found = mounts
+        .map(|at| fs::read_to_string(format!("{at}/events/raw_syscalls/sys_enter/id")))
+        .find_map(Result::ok);
+    let id = found.ok_or(io::ErrorKind::NotFound)?;
+    id.trim().parse().map_err(io::Error::other)
 }
 
 fn open(id: u64, thread: libc::pid_t) -> io::Result<OwnedFd> {

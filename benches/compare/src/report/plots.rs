@@ -150,34 +150,38 @@ fn plot(lines: &[Line], ticks: &[(f64, String)], x_name: &str, y_name: &str) -> 
         HEIGHT - 6.0
     );
     for line in lines {
-        let points: Vec<String> = line
-            .points
-            .iter()
-            .map(|&(at, nanos)| format!("{:.1},{:.1}", x(at), y(nanos)))
-            .collect();
-        let ours = if line.name == "saferring" {
-            " ours"
-        } else {
-            ""
-        };
-        let (name, stroke) = (escape(&line.name), colour(&line.name));
-        let _ = write!(
-            svg,
-            "<g><title>{name}</title><polyline class='curve{ours}' stroke='{stroke}' points='{}'/>",
-            points.join(" ")
-        );
-        for &(at, nanos) in &line.points {
-            let _ = write!(
-                svg,
-                "<circle cx='{:.1}' cy='{:.1}' r='3' fill='{stroke}'><title>{name}: {}</title></circle>",
-                x(at),
-                y(nanos),
-                time(nanos)
-            );
-        }
-        svg.push_str("</g>");
+        svg += &curve(line, x, y);
     }
     svg + "</svg>"
+}
+
+/// A line with its points, which say what they are when hovered over.
+fn curve(line: &Line, x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) -> String {
+    let points: Vec<String> = line
+        .points
+        .iter()
+        .map(|&(at, nanos)| format!("{:.1},{:.1}", x(at), y(nanos)))
+        .collect();
+    let ours = if line.name == "saferring" {
+        " ours"
+    } else {
+        ""
+    };
+    let (name, stroke) = (escape(&line.name), colour(&line.name));
+    let mut svg = format!(
+        "<g><title>{name}</title><polyline class='curve{ours}' stroke='{stroke}' points='{}'/>",
+        points.join(" ")
+    );
+    for &(at, nanos) in &line.points {
+        let _ = write!(
+            svg,
+            "<circle cx='{:.1}' cy='{:.1}' r='3' fill='{stroke}'><title>{name}: {}</title></circle>",
+            x(at),
+            y(nanos),
+            time(nanos)
+        );
+    }
+    svg + "</g>"
 }
 
 /// 1, 2 and 5 times the powers of ten between two values; finer where that would leave too few.

@@ -22,8 +22,8 @@ pub(crate) fn print(report: &Report) {
     };
     if !entries.any(counted) {
         println!(
-            "\nsystem calls an operation: not known (they are counted through the tracepoint raw_syscalls:sys_enter, which this \
-             kernel does not have, or does not let us use)"
+            "\nsystem calls an operation: not known (counting them takes tracefs, by `mount -t tracefs tracefs \
+             /sys/kernel/tracing`, and the right to use perf_event_open)"
         );
     }
     print!("\n{}", ratios(report));
