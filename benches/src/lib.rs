@@ -5,11 +5,13 @@
 //! criterion. Both count CPU time, not elapsed time: what a slice costs, not how long the disk or the load generator
 //! made it wait. Making a [`Bench`] sets everything up (rings, runtimes, sockets, files); [`Bench::run`] measures.
 
+pub mod buffers;
+pub mod compare_stats;
 mod copying;
 mod echo;
-mod measure;
+pub mod measure;
 mod nop;
-mod raw;
+pub mod raw;
 mod read;
 mod read_data;
 mod spawning;

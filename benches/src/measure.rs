@@ -7,7 +7,7 @@ use crate::Sample;
 
 /// Whose CPU time is counted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Cpu {
+pub enum Cpu {
     /// The calling thread's.
     Thread,
     /// That of all threads, those included that the kernel makes for the process.
@@ -15,7 +15,8 @@ pub(crate) enum Cpu {
 }
 
 impl Cpu {
-    pub(crate) fn time(self) -> Duration {
+    /// What it has used so far.
+    pub fn time(self) -> Duration {
         let clock = match self {
             Cpu::Thread => libc::CLOCK_THREAD_CPUTIME_ID,
             Cpu::Process => libc::CLOCK_PROCESS_CPUTIME_ID,
@@ -33,14 +34,15 @@ impl Cpu {
 
 /// Measures one slice.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub struct Meter {
     clock: Cpu,
     wall: Instant,
     cpu: Duration,
 }
 
 impl Meter {
-    pub(crate) fn start(clock: Cpu) -> Self {
+    /// Starts it.
+    pub fn start(clock: Cpu) -> Self {
         Meter {
             clock,
             wall: Instant::now(),
@@ -48,7 +50,8 @@ impl Meter {
         }
     }
 
-    pub(crate) fn stop(self, ops: u64, enters: Option<u64>) -> Sample {
+    /// Ends it, after so many operations and calls of io_uring_enter(2).
+    pub fn stop(self, ops: u64, enters: Option<u64>) -> Sample {
         Sample {
             ops,
             cpu: self.clock.time().saturating_sub(self.cpu),
@@ -61,30 +64,41 @@ impl Meter {
 /// Keeps the calling thread on one core until it is dropped.
 #[derive(Debug)]
 #[must_use = "the thread may move again as soon as this is dropped"]
-pub(crate) struct Pinned {
+pub struct Pinned {
     before: Option<libc::cpu_set_t>,
 }
 
 /// Keeps the calling thread on the n-th of the cores it may use. With fewer cores they are shared; where the system
 /// refuses, the thread stays free.
-pub(crate) fn pin(n: usize) -> Pinned {
-    let Some(before) = affinity() else {
-        return Pinned { before: None };
-    };
-    // SAFETY: CPU_ISSET only reads the set, and the index is below its size.
-    let allowed = |&cpu: &usize| unsafe { libc::CPU_ISSET(cpu, &before) };
-    let cores: Vec<usize> = (0..libc::CPU_SETSIZE as usize).filter(allowed).collect();
-    if cores.is_empty() {
-        return Pinned { before: None };
+pub fn pin(n: usize) -> Pinned {
+    match allowed_cores().as_slice() {
+        [] => Pinned { before: None },
+        cores => pin_to(cores[n % cores.len()]),
     }
+}
+
+/// Keeps the calling thread on the core of this number, whether or not it may use it now. Where the system refuses, the
+/// thread stays where it is.
+pub fn pin_to(core: usize) -> Pinned {
+    let before = affinity();
     // SAFETY: a set of all zeros is the empty set.
     let mut wanted: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the index came from a set of the same size.
-    unsafe { libc::CPU_SET(cores[n % cores.len()], &mut wanted) };
-    set_affinity(&wanted);
-    Pinned {
-        before: Some(before),
+    if core < libc::CPU_SETSIZE as usize {
+        // SAFETY: the index is below the size of the set.
+        unsafe { libc::CPU_SET(core, &mut wanted) };
+        set_affinity(&wanted);
     }
+    Pinned { before }
+}
+
+/// The numbers of the cores that the calling thread may use; none if the system does not tell.
+pub fn allowed_cores() -> Vec<usize> {
+    let Some(set) = affinity() else {
+        return Vec::new();
+    };
+    // SAFETY: CPU_ISSET only reads the set, and the index is below its size.
+    let allowed = |&cpu: &usize| unsafe { libc::CPU_ISSET(cpu, &set) };
+    (0..libc::CPU_SETSIZE as usize).filter(allowed).collect()
 }
 
 fn affinity() -> Option<libc::cpu_set_t> {
@@ -110,16 +124,17 @@ impl Drop for Pinned {
 
 /// Marsaglia's xorshift generator: a nanosecond a number, the same for every variant.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The same seed gives the same numbers.
+    pub fn new(seed: u64) -> Self {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// A number below `bound`, which is not zero.
     #[inline]
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

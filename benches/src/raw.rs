@@ -1,24 +1,27 @@
 //! What the hand-written loops share: a ring set up as well as the kernel allows, and memory for it.
 
+use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
+use std::time::Duration;
 
 use io_uring::squeue::Entry;
-use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue};
+use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, types};
 
 /// As many entries as saferring's default.
 const ENTRIES: u32 = 256;
 const COMPLETIONS: u32 = 4096;
 
 const ENTER_GETEVENTS: u32 = 1 << 0;
+const ENTER_EXT_ARG: u32 = 1 << 3;
 const ENTER_REGISTERED_RING: u32 = 1 << 4;
 const ENTER_NO_IOWAIT: u32 = 1 << 7;
 const REGISTER_RING_FDS: u32 = 20;
 const UNREGISTER_RING_FDS: u32 = 21;
 
 /// Wait for data before trying to receive (`IORING_RECVSEND_POLL_FIRST`).
-pub(crate) const POLL_FIRST: u16 = 1 << 0;
+pub const POLL_FIRST: u16 = 1 << 0;
 
 /// `struct io_uring_rsrc_update`
 #[repr(C)]
@@ -29,24 +32,47 @@ struct RingFd {
 }
 
 /// An io_uring of this thread's, with deferred task work and a registered descriptor.
-pub(crate) struct Ring {
+pub struct Ring {
     ring: IoUring,
     fd: i32,
     flags: u32,
     enters: u64,
 }
 
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring")
+            .field("fd", &self.ring.as_raw_fd())
+            .field("enters", &self.enters)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Ring {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// A ring of the size that saferring takes by default.
+    ///
+    /// # Errors
+    ///
+    /// What io_uring_setup(2) says; `InvalidInput` before Linux 6.6.
+    pub fn new() -> io::Result<Self> {
+        Ring::sized(ENTRIES, COMPLETIONS)
+    }
+
+    /// A ring with so many entries for submissions and for completions.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Ring::new).
+    pub fn sized(entries: u32, completions: u32) -> io::Result<Self> {
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_taskrun_flag()
             .setup_submit_all()
             .setup_no_sqarray()
-            .setup_cqsize(COMPLETIONS)
+            .setup_cqsize(completions)
             .dontfork()
-            .build(ENTRIES)?;
+            .build(entries)?;
         let mut flags = ENTER_GETEVENTS;
         let mut fd = ring.as_raw_fd();
         if let Some(index) = register(&ring, REGISTER_RING_FDS, u32::MAX, ring.as_raw_fd() as u64) {
@@ -65,16 +91,17 @@ impl Ring {
     }
 
     /// How often the kernel was entered.
-    pub(crate) fn enters(&self) -> u64 {
+    pub fn enters(&self) -> u64 {
         self.enters
     }
 
-    pub(crate) fn submitter(&self) -> Submitter<'_> {
+    /// For what is registered with the ring.
+    pub fn submitter(&self) -> Submitter<'_> {
         self.ring.submitter()
     }
 
     /// The queues, for a loop to hold.
-    pub(crate) fn queues(&mut self) -> Queues<'_> {
+    pub fn queues(&mut self) -> Queues<'_> {
         let (_, sq, cq) = self.ring.split();
         Queues {
             sq,
@@ -87,7 +114,7 @@ impl Ring {
 
     /// Whether the kernel wants to be entered.
     #[inline]
-    pub(crate) fn wants_enter(&mut self) -> bool {
+    pub fn wants_enter(&mut self) -> bool {
         self.ring.submission().taskrun()
     }
 }
@@ -121,7 +148,7 @@ impl Drop for Ring {
 }
 
 /// Both queues of a ring. The heads and tails stay in registers between two turns.
-pub(crate) struct Queues<'a> {
+pub struct Queues<'a> {
     sq: SubmissionQueue<'a>,
     cq: CompletionQueue<'a>,
     fd: i32,
@@ -132,11 +159,15 @@ pub(crate) struct Queues<'a> {
 impl Queues<'_> {
     /// Puts an entry into the queue; enters the kernel first if it is full.
     ///
+    /// # Errors
+    ///
+    /// Those of [`turn`](Queues::turn).
+    ///
     /// # Safety
     ///
     /// What the entry points to stays valid until its completion, and nobody else uses it meanwhile.
     #[inline]
-    pub(crate) unsafe fn push(&mut self, entry: &Entry) -> io::Result<()> {
+    pub unsafe fn push(&mut self, entry: &Entry) -> io::Result<()> {
         loop {
             // SAFETY: the caller's promise.
             if unsafe { self.sq.push(entry) }.is_ok() {
@@ -147,51 +178,98 @@ impl Queues<'_> {
     }
 
     /// Submits what was pushed, waits for `want` completions, and shows those that are there to `next`.
+    ///
+    /// # Errors
+    ///
+    /// What io_uring_enter(2) says, but for an interruption.
     #[inline]
-    pub(crate) fn turn(&mut self, want: u32) -> io::Result<()> {
+    pub fn turn(&mut self, want: u32) -> io::Result<()> {
+        self.enter(want, self.flags, ptr::null(), 0)
+    }
+
+    /// As [`turn`](Queues::turn), but waits so long at most. Nothing tells which it was but the completions.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`turn`](Queues::turn).
+    #[inline]
+    pub fn turn_within(&mut self, want: u32, wait: Duration) -> io::Result<()> {
+        let wait = types::Timespec::from(wait);
+        let arg = types::SubmitArgs::new().timespec(&wait);
+        let size = size_of::<types::SubmitArgs<'_, '_>>();
+        let done = self.enter(
+            want,
+            self.flags | ENTER_EXT_ARG,
+            (&raw const arg).cast(),
+            size,
+        );
+        match done {
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// `arg` is null, or points to an argument of that size and the kind that the flags announce.
+    #[inline]
+    fn enter(&mut self, want: u32, flags: u32, arg: *const u8, size: usize) -> io::Result<()> {
         self.sq.sync();
         // The kernel must see which completions were taken, or it finds some in the queue and does not wait.
         self.cq.sync();
         *self.enters += 1;
-        // SAFETY: the descriptor, or the index it is registered at, is that of the ring whose queues these are; no
-        // pointer is passed. The entries were pushed under the promise of `push`.
+        // SAFETY: the descriptor, or the index it is registered at, is that of the ring whose queues these are; `arg` is
+        // as said above in both callers, and what it points to lives in them. The entries were pushed under the promise
+        // of `push`.
         let done = unsafe {
             libc::syscall(
                 libc::SYS_io_uring_enter,
                 self.fd,
                 self.sq.len() as u32,
                 want,
-                self.flags,
-                ptr::null::<u8>(),
-                0,
+                flags,
+                arg,
+                size,
             )
         };
-        if done < 0 {
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
-            }
-        }
+        let error = (done < 0).then(io::Error::last_os_error);
         self.sq.sync();
         self.cq.sync();
-        Ok(())
-    }
-
-    /// The next completion.
-    #[inline]
-    pub(crate) fn next(&mut self) -> Option<cqueue::Entry> {
-        self.cq.next()
+        match error {
+            Some(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// How often the kernel was entered.
-    pub(crate) fn enters(&self) -> u64 {
+    pub fn enters(&self) -> u64 {
         *self.enters
     }
 }
 
+/// The completions that were there at the last turn.
+impl Iterator for Queues<'_> {
+    type Item = cqueue::Entry;
+
+    #[inline]
+    fn next(&mut self) -> Option<cqueue::Entry> {
+        self.cq.next()
+    }
+}
+
+impl fmt::Debug for Queues<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queues")
+            .field("enters", &self.enters)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The result of a completion as std would give it.
+///
+/// # Errors
+///
+/// The one that the kernel reports in it.
 #[inline]
-pub(crate) fn result(cqe: &cqueue::Entry) -> io::Result<usize> {
+pub fn result(cqe: &cqueue::Entry) -> io::Result<usize> {
     match cqe.result() {
         error if error < 0 => Err(io::Error::from_raw_os_error(-error)),
         n => Ok(n as usize),
@@ -200,13 +278,18 @@ pub(crate) fn result(cqe: &cqueue::Entry) -> io::Result<usize> {
 
 /// Whole pages that are never unmapped: whatever a loop leaves in flight when it ends, the kernel may write to it.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub struct Memory {
     base: NonNull<u8>,
     len: usize,
 }
 
 impl Memory {
-    pub(crate) fn map(len: usize) -> io::Result<Self> {
+    /// Zeros, all in memory from the start.
+    ///
+    /// # Errors
+    ///
+    /// What mmap(2) says.
+    pub fn map(len: usize) -> io::Result<Self> {
         // SAFETY: a fresh private mapping at an address of the kernel's choice touches nothing that exists.
         let base = unsafe {
             libc::mmap(
@@ -224,7 +307,9 @@ impl Memory {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Its size in bytes.
+    #[allow(clippy::len_without_is_empty)] // A mapping has a page at least.
+    pub fn len(&self) -> usize {
         self.len
     }
 
@@ -234,7 +319,7 @@ impl Memory {
     ///
     /// If these are not all in the mapping.
     #[inline]
-    pub(crate) fn at(&self, offset: usize, len: usize) -> *mut u8 {
+    pub fn at(&self, offset: usize, len: usize) -> *mut u8 {
         assert!(offset + len <= self.len);
         // SAFETY: the offset is inside the mapping, as just checked.
         unsafe { self.base.as_ptr().add(offset) }
@@ -245,7 +330,7 @@ impl Memory {
     /// # Safety
     ///
     /// The kernel is not using that place.
-    pub(crate) unsafe fn write(&self, offset: usize, bytes: &[u8]) {
+    pub unsafe fn write(&self, offset: usize, bytes: &[u8]) {
         // SAFETY: `at` has checked the place; `bytes` cannot overlap with it, because no reference to the mapping is
         // ever made; the caller says that nobody else uses it.
         unsafe {
@@ -259,7 +344,7 @@ impl Memory {
     /// # Safety
     ///
     /// The kernel is not using that place.
-    pub(crate) unsafe fn holds(&self, offset: usize, bytes: &[u8]) -> bool {
+    pub unsafe fn holds(&self, offset: usize, bytes: &[u8]) -> bool {
         // SAFETY: `at` has checked the place, mappings are initialised with zeros, and by the caller's word nobody
         // writes to it while the slice lives.
         bytes == unsafe { std::slice::from_raw_parts(self.at(offset, bytes.len()), bytes.len()) }

@@ -12,7 +12,7 @@ pub fn median(values: &[f64]) -> f64 {
 }
 
 /// Between the neighbours, as far as the quantile lies between them.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return f64::NAN;
     };

@@ -3,74 +3,13 @@
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicU16, Ordering};
 
-use io_uring::types::BufRingEntry;
 use io_uring::{cqueue, opcode, types};
 
 use super::single::accept;
 use super::{Cell, STAMP, stamp};
-use crate::raw::{Memory, Queues, Ring, result};
-
-const GROUP: u16 = 0;
-
-/// Buffers that the kernel takes from one end of a ring, and we return at the other.
-struct Pool {
-    ring: Memory,
-    buffers: Memory,
-    size: usize,
-    mask: u16,
-    tail: u16,
-}
-
-impl Pool {
-    /// `count` is a power of two.
-    fn new(ring: &Ring, count: u16, size: usize) -> io::Result<Self> {
-        let mut pool = Pool {
-            ring: Memory::map(usize::from(count) * size_of::<BufRingEntry>())?,
-            buffers: Memory::map(usize::from(count) * size)?,
-            size,
-            mask: count - 1,
-            tail: 0,
-        };
-        let base = pool.ring.at(0, pool.ring.len()) as u64;
-        // SAFETY: the memory is never unmapped, and has room for that many entries.
-        unsafe {
-            ring.submitter()
-                .register_buf_ring_with_flags(base, count, GROUP, 0)?
-        };
-        (0..count).for_each(|id| pool.give(id));
-        Ok(pool)
-    }
-
-    /// The address of buffer `id`.
-    #[inline]
-    fn buffer(&self, id: u16) -> *mut u8 {
-        self.buffers.at(usize::from(id) * self.size, self.size)
-    }
-
-    /// Gives buffer `id`, which nobody uses, to the kernel.
-    #[inline]
-    fn give(&mut self, id: u16) {
-        const ENTRY: usize = size_of::<BufRingEntry>();
-        let place = usize::from(self.tail & self.mask) * ENTRY;
-        let entry = self.ring.at(place, ENTRY).cast::<BufRingEntry>();
-        // SAFETY: the place is inside the mapping, which is aligned and never unmapped; the kernel does not read entries
-        // at and beyond the tail. The first entry shares its last two bytes with the tail, and the setters leave
-        // these alone.
-        unsafe {
-            (*entry).set_addr(self.buffer(id) as u64);
-            (*entry).set_len(self.size as u32);
-            (*entry).set_bid(id);
-        }
-        self.tail = self.tail.wrapping_add(1);
-        // SAFETY: `ring` is the base of the buffer ring, whose first entry is initialised.
-        let tail = unsafe { BufRingEntry::tail(self.ring.at(0, ENTRY).cast::<BufRingEntry>()) };
-        // SAFETY: the tail is two aligned bytes that only this function writes, and only in this way.
-        let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
-        tail.store(self.tail, Ordering::Release);
-    }
-}
+use crate::buffers::{GROUP, Pool};
+use crate::raw::{Queues, Ring, result};
 
 /// In the user data: the connection below, the buffer above.
 const SEND: u64 = 1 << 31;
@@ -103,7 +42,7 @@ pub(super) fn serve(listener: TcpListener, cell: Cell) -> io::Result<()> {
                 if connection == 0 {
                     let stamp = stamp(queues.enters());
                     // SAFETY: the kernel gave the buffer to us, and its send is yet to come.
-                    unsafe { pool.buffers.write(usize::from(id) * size, &stamp) };
+                    unsafe { pool.write(id, &stamp) };
                     n = STAMP;
                 }
                 push_send(&mut queues, &streams, connection, &pool, id, n)?;

@@ -1,0 +1,287 @@
+//! What the machine is, so that figures can be judged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct System {
+    pub(crate) kernel: String,
+    pub(crate) cpu: String,
+    /// Those that this process may use.
+    pub(crate) cores: usize,
+    pub(crate) memory_mib: u64,
+    pub(crate) numa_nodes: usize,
+    pub(crate) file_system: String,
+    pub(crate) io_scheduler: String,
+    /// The ring that saferring obtained.
+    pub(crate) ring: String,
+    pub(crate) memlock: String,
+    pub(crate) nofile: String,
+    pub(crate) rustc: String,
+    /// Versions of the crates compared.
+    pub(crate) versions: BTreeMap<String, String>,
+}
+
+const CRATES: [&str; 7] = [
+    "saferring",
+    "io-uring",
+    "tokio",
+    "monoio",
+    "compio",
+    "glommio",
+    "tokio-uring",
+];
+
+impl System {
+    pub(crate) fn gather(data: &Path, cores: usize) -> Self {
+        System {
+            kernel: read("/proc/sys/kernel/osrelease"),
+            cpu: field("/proc/cpuinfo", "model name"),
+            cores,
+            memory_mib: memory_mib(),
+            numa_nodes: numa_nodes(),
+            file_system: file_system(data),
+            io_scheduler: io_scheduler(data),
+            ring: ring(),
+            memlock: limit(libc::RLIMIT_MEMLOCK),
+            nofile: limit(libc::RLIMIT_NOFILE),
+            rustc: rustc(),
+            versions: versions(include_str!("../../../Cargo.lock")),
+        }
+    }
+
+    /// Names and values, in order.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+        let versions: Vec<String> = self
+            .versions
+            .iter()
+            .map(|(name, version)| format!("{name} {version}"))
+            .collect();
+        vec![
+            ("Kernel", self.kernel.clone()),
+            ("CPU", format!("{}, {} cores in use", self.cpu, self.cores)),
+            ("Memory", format!("{} MiB", self.memory_mib)),
+            ("NUMA nodes", self.numa_nodes.to_string()),
+            ("File system of the data", self.file_system.clone()),
+            ("I/O scheduler", self.io_scheduler.clone()),
+            ("saferring's ring", self.ring.clone()),
+            ("Locked memory", self.memlock.clone()),
+            ("Open files", self.nofile.clone()),
+            ("Compiler", self.rustc.clone()),
+            ("Crates", versions.join(", ")),
+        ]
+    }
+}
+
+const UNKNOWN: &str = "not known";
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).map_or(UNKNOWN.into(), |text| text.trim().into())
+}
+
+/// The value of the first `name : value` line.
+fn field(path: &str, name: &str) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(key, _)| key.trim() == name);
+    found.map_or(UNKNOWN.into(), |(_, value)| value.trim().into())
+}
+
+fn memory_mib() -> u64 {
+    let total = field("/proc/meminfo", "MemTotal");
+    let kib: u64 = total.trim_end_matches(" kB").parse().unwrap_or(0);
+    kib / 1024
+}
+
+fn numa_nodes() -> usize {
+    let entries = fs::read_dir("/sys/devices/system/node")
+        .into_iter()
+        .flatten();
+    let is_node = |name: &str| {
+        let number = name.strip_prefix("node");
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let nodes = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_node));
+    nodes.count().max(1)
+}
+
+/// The type and options of the longest mount that holds `path`.
+fn file_system(path: &Path) -> String {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        Some((fields.next()?, fields.next()?, fields.next()?))
+    });
+    let holding = mounts.filter(|(_, at, _)| path.starts_with(at));
+    let found = holding.max_by_key(|(_, at, _)| at.len());
+    found.map_or(UNKNOWN.into(), |(device, at, kind)| {
+        format!("{kind} ({device} on {at})")
+    })
+}
+
+fn io_scheduler(path: &Path) -> String {
+    let Ok(about) = fs::metadata(path) else {
+        return UNKNOWN.into();
+    };
+    let (major, minor) = (libc::major(about.dev()), libc::minor(about.dev()));
+    // A partition has no queue of its own; its disk is the directory above.
+    for up in ["", "/.."] {
+        let path = format!("/sys/dev/block/{major}:{minor}{up}/queue/scheduler");
+        if let Ok(text) = fs::read_to_string(path) {
+            return text.trim().into();
+        }
+    }
+    UNKNOWN.into()
+}
+
+fn ring() -> String {
+    let runtime = match saferring::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return format!("none: {error}"),
+    };
+    let Some(info) = runtime.ring_info() else {
+        return UNKNOWN.into();
+    };
+    const FLAGS: [(u32, &str); 7] = [
+        (7, "SUBMIT_ALL"),
+        (8, "COOP_TASKRUN"),
+        (9, "TASKRUN_FLAG"),
+        (12, "SINGLE_ISSUER"),
+        (13, "DEFER_TASKRUN"),
+        (1, "SQPOLL"),
+        (16, "NO_SQARRAY"),
+    ];
+    let mut flags: Vec<&str> = FLAGS
+        .into_iter()
+        .filter(|(bit, _)| info.setup_flags & (1 << bit) != 0)
+        .map(|(_, name)| name)
+        .collect();
+    if info.registered_ring {
+        flags.push("registered ring");
+    }
+    if info.no_iowait {
+        flags.push("NO_IOWAIT");
+    }
+    format!(
+        "{} + {} entries; {}",
+        info.submission_entries,
+        info.completion_entries,
+        flags.join(", ")
+    )
+}
+
+#[cfg(target_env = "gnu")]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(target_env = "gnu"))]
+type Resource = libc::c_int;
+
+fn get_limit(resource: Resource) -> io::Result<libc::rlimit> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the call writes to `limit`, which lives across it.
+    match unsafe { libc::getrlimit(resource, &mut limit) } {
+        0 => Ok(limit),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn limit(resource: Resource) -> String {
+    let word = |value| match value {
+        libc::RLIM_INFINITY => "unlimited".to_owned(),
+        value => value.to_string(),
+    };
+    match get_limit(resource) {
+        Ok(limit) => format!(
+            "{} (at most {})",
+            word(limit.rlim_cur),
+            word(limit.rlim_max)
+        ),
+        Err(_) => UNKNOWN.into(),
+    }
+}
+
+/// Allows as many open files as may be had, at best `wanted`; returns how many that is.
+pub(crate) fn raise_open_files(wanted: u64) -> u64 {
+    let Ok(before) = get_limit(libc::RLIMIT_NOFILE) else {
+        return 1024;
+    };
+    // Only the privileged may raise the hard limit; the others take what it is.
+    for most in [before.rlim_max.max(wanted), before.rlim_max] {
+        let limit = libc::rlimit {
+            rlim_cur: most,
+            rlim_max: most,
+        };
+        // SAFETY: the call reads `limit`, which lives across it.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } == 0 {
+            return most;
+        }
+    }
+    before.rlim_cur
+}
+
+fn rustc() -> String {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    match Command::new(rustc).arg("--version").output() {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().into()
+        }
+        _ => UNKNOWN.into(),
+    }
+}
+
+/// The versions in a lock file, of the crates compared.
+fn versions(lock: &str) -> BTreeMap<String, String> {
+    let quoted = |line: &str, key: &str| {
+        let value = line.strip_prefix(key)?.strip_prefix(" = \"")?;
+        Some(value.strip_suffix('"')?.to_owned())
+    };
+    let mut versions = BTreeMap::new();
+    let mut name = String::new();
+    for line in lock.lines() {
+        if let Some(value) = quoted(line, "name") {
+            name = value;
+        } else if let Some(version) = quoted(line, "version") {
+            // Of two versions the later stands last.
+            if CRATES.contains(&name.as_str()) {
+                versions.insert(name.clone(), version);
+            }
+        }
+    }
+    versions
+}
+
+/// The date and time in UTC, as in `2026-01-31 12:00 UTC`.
+pub(crate) fn now() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seconds = since.map_or(0, |since| since.as_secs());
+    // Days counted in years that start in March, so that the leap day is a year's last.
+    let days = seconds / 86_400 + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    format!(
+        "{:04}-{month:02}-{day:02} {:02}:{:02} UTC",
+        era * 400 + year_of_era + next_year,
+        seconds / 3600 % 24,
+        seconds / 60 % 60
+    )
+}
