@@ -153,7 +153,7 @@ impl Rival for Compio {
         task.detach();
     }
 
-    fn yield_now() -> impl Future<Output = ()> {
+    fn yield_now(_: bool) -> impl Future<Output = ()> {
         yield_once()
     }
 

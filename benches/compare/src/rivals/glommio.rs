@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use ::glommio as rt;
-use futures_util::{AsyncReadExt, AsyncWriteExt};
+use futures_util::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use rt::io::{BufferedFile, DmaFile, OpenOptions};
 use rt::net::{TcpListener, TcpStream, UdpSocket};
 use rt::timer::Timer;
@@ -120,12 +120,12 @@ impl Rival for Glommio {
         task.detach();
     }
 
-    async fn yield_now() {
+    async fn yield_now(_: bool) {
         rt::executor().yield_now().await;
     }
 
-    async fn sleep_until(deadline: Instant) {
-        Timer::new(deadline.saturating_duration_since(Instant::now())).await;
+    fn sleep_until(deadline: Instant) -> impl Future<Output = ()> {
+        Timer::new(deadline.saturating_duration_since(Instant::now())).map(drop)
     }
 
     async fn nop() -> io::Result<()> {

@@ -68,7 +68,8 @@ trait Rival: 'static {
     /// Lets the task go on without its handle.
     fn detach<T: 'static>(task: Self::Join<T>);
 
-    fn yield_now() -> impl Future<Output = ()>;
+    /// Gives other tasks a turn; `alone` says that there are none.
+    fn yield_now(alone: bool) -> impl Future<Output = ()>;
     fn sleep_until(deadline: Instant) -> impl Future<Output = ()>;
     fn nop() -> impl Future<Output = io::Result<()>>;
 

@@ -1,9 +1,11 @@
 //! monoio.
 
-use std::future::Future;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net;
 use std::path::Path;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use ::monoio as rt;
@@ -110,6 +112,58 @@ fn work(builder: Builder, work: Work, control: Control) -> io::Result<Done> {
     }
 }
 
+/// Tasks that wait for others to have a turn.
+#[derive(Default)]
+struct Line {
+    waiting: Vec<Waker>,
+    /// Wakes the task that wakes them, unless that is awake.
+    usher: Option<Waker>,
+    has_usher: bool,
+}
+
+thread_local! {
+    static LINE: RefCell<Line> = RefCell::default();
+}
+
+/// A task that wakes itself is polled again before all others here. So a task that wants to come after them has another
+/// wake it, from the end of the queue.
+async fn yield_in_turn() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if waited {
+            return Poll::Ready(());
+        }
+        waited = true;
+        let (usher, first) = LINE.with_borrow_mut(|line| {
+            line.waiting.push(cx.waker().clone());
+            let first = !std::mem::replace(&mut line.has_usher, true);
+            (line.usher.take(), first)
+        });
+        if first {
+            rt::spawn(usher_in());
+        }
+        if let Some(usher) = usher {
+            usher.wake();
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Each time it is woken, wakes all that wait.
+async fn usher_in() {
+    let mut woken = Vec::new();
+    poll_fn(|cx| {
+        LINE.with_borrow_mut(|line| {
+            std::mem::swap(&mut line.waiting, &mut woken);
+            line.usher = Some(cx.waker().clone());
+        });
+        woken.drain(..).for_each(Waker::wake);
+        Poll::Pending
+    })
+    .await
+}
+
 struct Monoio;
 
 impl Rival for Monoio {
@@ -131,8 +185,11 @@ impl Rival for Monoio {
         drop(task);
     }
 
-    fn yield_now() -> impl Future<Output = ()> {
-        yield_once()
+    async fn yield_now(alone: bool) {
+        match alone {
+            true => yield_once().await,
+            false => yield_in_turn().await,
+        }
     }
 
     fn sleep_until(deadline: Instant) -> impl Future<Output = ()> {

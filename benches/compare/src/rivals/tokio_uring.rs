@@ -116,7 +116,7 @@ impl Rival for TokioUring {
         drop(task);
     }
 
-    fn yield_now() -> impl Future<Output = ()> {
+    fn yield_now(_: bool) -> impl Future<Output = ()> {
         tokio::task::yield_now()
     }
 

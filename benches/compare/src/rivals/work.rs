@@ -17,11 +17,6 @@ use crate::wake::Doorbell;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-thread_local! {
-    /// Tasks that have been polled. It is not theirs, so that it does not make them larger.
-    static POLLED: Cell<usize> = const { Cell::new(0) };
-}
-
 /// Does the work, inside the runtime.
 pub(super) async fn run<R: Rival>(work: Work, control: Control) -> io::Result<Done> {
     match work {
@@ -67,9 +62,9 @@ pub(super) async fn run<R: Rival>(work: Work, control: Control) -> io::Result<Do
         Work::Timers => timers::<R>(control).await?,
         Work::Sleepers { count } => {
             let sleeper = || R::sleep_until(Instant::now() + HOUR);
-            memory::<R, _>(count, sleeper, control).await;
+            memory::<R, _>(count, sleeper, control).await?;
         }
-        Work::Pending { count } => memory::<R, _>(count, pending, control).await,
+        Work::Pending { count } => memory::<R, _>(count, pending, control).await?,
     }
     Ok(Done::Ended)
 }
@@ -226,7 +221,7 @@ async fn yields<R: Rival>(tasks: u64, mut control: Control) -> io::Result<()> {
         let meter = control.start();
         let yielding = (0..tasks).map(|_| async move {
             for _ in 0..each {
-                R::yield_now().await;
+                R::yield_now(tasks == 1).await;
             }
             Ok(())
         });
@@ -287,20 +282,15 @@ async fn memory<R: Rival, F: Future<Output = ()> + 'static>(
     count: usize,
     make: impl Fn() -> F,
     mut control: Control,
-) {
-    POLLED.set(0);
+) -> io::Result<()> {
     let before = control.memory();
     for _ in 0..count {
-        let endless = make();
-        R::detach(R::spawn(async move {
-            POLLED.set(POLLED.get() + 1);
-            endless.await
-        }));
+        R::detach(R::spawn(make()));
     }
-    while POLLED.get() < count {
-        R::yield_now().await;
-    }
+    // Every one of the rivals polls new tasks in the order in which they were spawned.
+    R::join(R::spawn(async {})).await?;
     control.report_memory(before, count);
+    Ok(())
 }
 
 async fn pending() {
