@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 #[derive(Clone, Copy)]
 #[repr(align(4096))]
-struct Page([u8; PAGE]);
+struct Page(#[expect(dead_code, reason = "read and written through pointers alone")] [u8; PAGE]);
 
 const PAGE: usize = 4096;
 
