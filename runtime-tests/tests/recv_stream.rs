@@ -262,3 +262,95 @@ fn a_plain_read_waits_for_the_stream_to_be_dropped() {
         });
     });
 }
+
+#[test]
+fn datagrams_come_with_their_senders() {
+    bounded(|| {
+        Runtime::new().unwrap().block_on(async {
+            let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let address = server.local_addr().unwrap();
+            let clients = [
+                UdpSocket::bind("127.0.0.1:0").unwrap(),
+                UdpSocket::bind("127.0.0.1:0").unwrap(),
+            ];
+            let mut datagrams = server.recv_from_stream();
+            for round in 0..300usize {
+                for (i, client) in clients.iter().enumerate() {
+                    let sent = pattern(round * 7 + i);
+                    client.send_to(sent.clone(), address).await.0.unwrap();
+                    let (datagram, sender) = datagrams.next().await.unwrap().unwrap();
+                    assert_eq!(sender, client.local_addr().unwrap());
+                    assert!(datagram[..] == sent[..], "round {round}");
+                    let (n, datagram) = server.send_to(datagram, sender).await;
+                    assert_eq!(n.unwrap(), sent.len());
+                    drop(datagram);
+                    let (received, back) = client.recv_from(Vec::with_capacity(4096)).await;
+                    assert_eq!(received.unwrap(), (sent.len(), address));
+                    assert!(back == sent);
+                }
+            }
+            // What a dropped stream had taken is the next reader's, with its sender.
+            for client in &clients {
+                client.send_to("late", address).await.0.unwrap();
+            }
+            assert!(poll_immediate(datagrams.next()).await.is_some());
+            drop(datagrams);
+            let (received, late) = server.recv_from(Vec::with_capacity(16)).await;
+            let sender = clients[1].local_addr().unwrap();
+            assert_eq!((received.unwrap(), late), ((4, sender), b"late".to_vec()));
+            let mut datagrams = server.recv_from_stream();
+            clients[0].send_to("again", address).await.0.unwrap();
+            let (datagram, sender) = datagrams.next().await.unwrap().unwrap();
+            assert_eq!(sender, clients[0].local_addr().unwrap());
+            assert_eq!(&datagram[..], b"again");
+        });
+    });
+}
+
+#[test]
+fn datagrams_of_the_sixth_internet_protocol_have_senders_too() {
+    bounded(|| {
+        Runtime::new().unwrap().block_on(async {
+            // Where there is no such protocol, there is nothing to test.
+            let Ok(server) = UdpSocket::bind("[::1]:0") else {
+                return;
+            };
+            let client = UdpSocket::bind("[::1]:0").unwrap();
+            let mut datagrams = server.recv_from_stream();
+            let address = server.local_addr().unwrap();
+            client.send_to("six", address).await.0.unwrap();
+            let (datagram, sender) = datagrams.next().await.unwrap().unwrap();
+            assert_eq!(sender, client.local_addr().unwrap());
+            assert_eq!(&datagram[..], b"six");
+        });
+    });
+}
+
+/// As many senders as there are buffers hold them all; those that come then wait, and none is lost but by the socket.
+#[test]
+fn datagrams_wait_for_a_buffer() {
+    bounded(|| {
+        let builder = Builder::new().provided_buffers(256, 4, 1);
+        builder.build().unwrap().block_on(async {
+            let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let address = server.local_addr().unwrap();
+            for i in 0..10u8 {
+                client.send_to([i; 8], address).await.0.unwrap();
+            }
+            let mut datagrams = server.recv_from_stream();
+            let mut held = Vec::new();
+            for i in 0..10u8 {
+                if held.len() == 4 {
+                    if features().multishot_recv() {
+                        assert!(poll_immediate(datagrams.next()).await.is_none());
+                    }
+                    held.remove(0);
+                }
+                let (datagram, _) = datagrams.next().await.unwrap().unwrap();
+                assert_eq!(datagram[..], [i; 8]);
+                held.push(datagram);
+            }
+        });
+    });
+}

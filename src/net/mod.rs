@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod addr;
+mod chunks;
 mod recv_stream;
 mod socket;
 mod split;
@@ -27,7 +28,7 @@ pub use std::net::Shutdown;
 
 pub use crate::op::{Batch, ProvidedBuf};
 pub use addr::{ToSocketAddrs, lookup_host};
-pub use recv_stream::RecvStream;
+pub use recv_stream::{RecvFromStream, RecvStream};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use tcp_listener::{Incoming, TcpListener};
 pub use tcp_stream::TcpStream;

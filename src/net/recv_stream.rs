@@ -1,49 +1,28 @@
 //! What a socket receives, as a stream of chunks.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::mem;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
-use crate::op::{
-    Batch, Multi, Place, Pool, ProvidedBuf, Received, Recv, RecvMulti, SharedFd, Submitted,
-};
-use crate::runtime::with_driver;
-use crate::sys::features;
+use super::chunks::Chunks;
+use crate::op::{Batch, ProvidedBuf, RecvFromMulti, RecvMulti, SharedFd};
 
 /// The chunks that a socket receives; see [`TcpStream::recv_stream`](super::TcpStream::recv_stream).
 #[must_use = "a stream does nothing until it is polled"]
 pub struct RecvStream {
-    fd: SharedFd,
-    state: State,
-}
-
-enum State {
-    /// To be armed.
-    Idle,
-    /// One request for many chunks.
-    Many(Multi<RecvMulti>),
-    /// One request for one chunk, into memory of its own: before kernel 6.0.
-    One(Submitted<Recv<Vec<u8>>>),
-    /// All buffers are out: waits for the next that comes back, from this place in the queue.
-    Dry(Rc<Pool>, Option<Place>),
-    /// To be told, after what came before it.
-    Failed(io::Error),
-    /// The end was seen, or an error.
-    Ended,
+    chunks: Chunks<RecvMulti>,
 }
 
 impl RecvStream {
     pub(super) fn new(fd: &SharedFd) -> Self {
         RecvStream {
-            fd: fd.clone(),
-            state: State::Idle,
+            chunks: Chunks::new(fd),
         }
     }
 
@@ -93,55 +72,11 @@ impl RecvStream {
         };
         let mut batch = Batch::new(first);
         while !batch.is_full()
-            && let State::Many(many) = &mut self.state
-            && let Some(received) = many.next_queued()
+            && let Some(chunk) = self.chunks.next_queued()
         {
-            match received {
-                Ok(Received::Chunk(chunk)) => batch.push(chunk),
-                Ok(Received::End) => self.state = State::Ended,
-                Err(error) => self.state = State::Failed(error),
-                // Armed anew when the stream is asked again.
-                Ok(Received::Dry | Received::Stopped) => {}
-            }
+            batch.push(chunk);
         }
         Some(Ok(batch))
-    }
-
-    /// Asks the kernel for what comes.
-    fn arm(&mut self) -> io::Result<()> {
-        self.state = with_driver("a stream of chunks", |driver| {
-            let pool = driver.pool();
-            if !features().multishot_recv() {
-                let buf = Vec::with_capacity(pool.buffer_size());
-                return Ok(State::One(Recv::new(&self.fd, buf).submit()));
-            }
-            let group = match pool.pick() {
-                None if driver.grow_pool()? => pool.pick(),
-                picked => picked,
-            };
-            Ok::<_, io::Error>(match group {
-                Some(group) => State::Many(Multi::new(RecvMulti::new(&self.fd, pool, group))),
-                None => State::Dry(pool, None),
-            })
-        })?;
-        Ok(())
-    }
-
-    /// The next completion of whatever is armed; `None` if that has ended without one.
-    fn poll_armed(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Received>>> {
-        match &mut self.state {
-            State::Many(many) => Pin::new(many).poll_next(cx),
-            State::One(one) => {
-                let (received, bytes) = ready!(Pin::new(one).poll(cx));
-                self.state = State::Idle;
-                let stream = !self.fd.is_datagram();
-                Poll::Ready(Some(received.map(|n| match n {
-                    0 if stream => Received::End,
-                    _ => Received::Chunk(bytes.into()),
-                })))
-            }
-            State::Idle | State::Dry(..) | State::Failed(_) | State::Ended => Poll::Ready(None),
-        }
     }
 }
 
@@ -149,72 +84,57 @@ impl Stream for RecvStream {
     type Item = io::Result<ProvidedBuf>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        // One that waits looks again first, whatever has woken it.
-        let mut waited = None;
-        if let State::Dry(..) = this.state {
-            waited = Some(mem::replace(&mut this.state, State::Idle));
-        }
-        loop {
-            match &mut this.state {
-                State::Ended => return Poll::Ready(None),
-                State::Failed(_) => {
-                    let State::Failed(error) = mem::replace(&mut this.state, State::Ended) else {
-                        continue;
-                    };
-                    return Poll::Ready(Some(Err(error)));
-                }
-                State::Idle => {
-                    if let Err(error) = this.arm() {
-                        this.state = State::Ended;
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                    continue;
-                }
-                State::Dry(pool, place) => {
-                    // The pool is another one if the stream has gone to another runtime.
-                    if let Some(State::Dry(before, kept)) = waited.take()
-                        && Rc::ptr_eq(&before, pool)
-                    {
-                        *place = kept;
-                    }
-                    if pool.wait(place, cx.waker()) {
-                        return Poll::Pending;
-                    }
-                    this.state = State::Idle;
-                    continue;
-                }
-                State::Many(_) | State::One(_) => {}
-            }
-            match ready!(this.poll_armed(cx)) {
-                Some(Ok(Received::Chunk(chunk))) => return Poll::Ready(Some(Ok(chunk))),
-                Some(Ok(Received::End)) => this.state = State::Ended,
-                Some(Err(error)) => {
-                    this.state = State::Ended;
-                    return Poll::Ready(Some(Err(error)));
-                }
-                // The operation ends with its last completion; then it is armed anew.
-                Some(Ok(Received::Dry | Received::Stopped)) => {}
-                None => this.state = State::Idle,
-            }
-        }
+        self.chunks.poll_next(cx)
     }
 }
 
 impl FusedStream for RecvStream {
     fn is_terminated(&self) -> bool {
-        matches!(self.state, State::Ended)
+        self.chunks.is_ended()
     }
 }
 
 impl fmt::Debug for RecvStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Idle => "idle",
-            State::Many(_) | State::One(_) => "armed",
-            State::Dry(..) => "waits for a buffer",
-            State::Failed(_) | State::Ended => "ended",
+        write!(f, "RecvStream({:?})", self.chunks)
+    }
+}
+
+/// The datagrams that a socket receives, and who sent them; see
+/// [`UdpSocket::recv_from_stream`](super::UdpSocket::recv_from_stream).
+#[must_use = "a stream does nothing until it is polled"]
+pub struct RecvFromStream {
+    chunks: Chunks<RecvFromMulti>,
+}
+
+impl RecvFromStream {
+    pub(super) fn new(fd: &SharedFd) -> Self {
+        RecvFromStream {
+            chunks: Chunks::new(fd),
+        }
+    }
+}
+
+impl Stream for RecvFromStream {
+    type Item = io::Result<(ProvidedBuf, SocketAddr)>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let received = match ready!(self.chunks.poll_next(cx)).transpose()? {
+            None => return Poll::Ready(None),
+            Some(received) => received,
         };
-        write!(f, "RecvStream({:?}, {state})", self.fd)
+        Poll::Ready(Some(super::udp::with_sender(received)))
+    }
+}
+
+impl FusedStream for RecvFromStream {
+    fn is_terminated(&self) -> bool {
+        self.chunks.is_ended()
+    }
+}
+
+impl fmt::Debug for RecvFromStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecvFromStream({:?})", self.chunks)
     }
 }

@@ -10,10 +10,11 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
-use super::recv_stream::RecvStream;
+use super::recv_stream::{RecvFromStream, RecvStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
 use crate::op::{
-    Accept, AcceptMulti, Connect, Multi, Op, Recv, RecvMsg, Send, SendMsg, SharedFd, Submitted,
+    Accept, AcceptMulti, Connect, Multi, Op, Recv, RecvMsg, Send, SendMsg, SendTo, SharedFd,
+    Submitted,
 };
 use crate::sys::features;
 
@@ -68,6 +69,10 @@ impl Socket {
 
     pub(super) fn recv_stream(&self) -> RecvStream {
         RecvStream::new(&self.0)
+    }
+
+    pub(super) fn recv_from_stream(&self) -> RecvFromStream {
+        RecvFromStream::new(&self.0)
     }
 
     pub(super) async fn send_all<B: IoBuf>(&self, buf: B) -> BufResult<(), B> {
@@ -148,8 +153,13 @@ impl Socket {
     }
 
     pub(super) async fn send_to<B: IoBuf>(&self, buf: B, addr: SockAddr) -> BufResult<usize, B> {
-        let (sent, [buf]) = SendMsg::new(&self.0, [buf], Some(addr)).await;
-        (sent, buf)
+        match SendTo::new(&self.0, buf, &addr) {
+            Ok(send) => send.await,
+            Err(buf) => {
+                let (sent, [buf]) = SendMsg::new(&self.0, [buf], Some(addr)).await;
+                (sent, buf)
+            }
+        }
     }
 
     /// Accepts one connection. One that ended before it was accepted is no error of the listener.

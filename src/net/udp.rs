@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use socket2::{Domain, Protocol, Type};
 
 use super::addr::{ToSocketAddrs, lookup_host, lookup_host_blocking, try_each};
-use super::recv_stream::RecvStream;
+use super::recv_stream::{RecvFromStream, RecvStream};
 use super::socket::Socket;
 use super::stream::descriptor;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
@@ -146,6 +146,54 @@ impl UdpSocket {
         (received.and_then(with_sender), buf)
     }
 
+    /// All datagrams and who sent them, in buffers that the kernel takes only when data arrives. What does not fit into a
+    /// buffer ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)), behind 44 bytes for the
+    /// address, is lost. It ends only with an error, and a new one goes on.
+    ///
+    /// The way for servers: what has arrived is taken together. Answer from a task of its own, so that answers go
+    /// together, too: an echo then takes half of the time that it takes by `recv_from` and `send_to`, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// The items': those of recvmsg(2).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses no datagram: what it had received and not yielded is kept for the next receive.
+    ///
+    /// # Kernel
+    ///
+    /// One multishot receive since 6.0; before that one receive after the other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// use std::rc::Rc;
+    /// use futures_util::TryStreamExt;
+    /// use saferring::net::UdpSocket;
+    ///
+    /// let server = Rc::new(UdpSocket::bind("127.0.0.1:0")?);
+    /// let address = server.local_addr()?;
+    /// saferring::spawn(async move {
+    ///     let mut datagrams = server.recv_from_stream();
+    ///     while let Ok(Some((datagram, sender))) = datagrams.try_next().await {
+    ///         let server = Rc::clone(&server);
+    ///         saferring::spawn(async move { server.send_to(datagram, sender).await.0 });
+    ///     }
+    /// });
+    /// let client = UdpSocket::bind("127.0.0.1:0")?;
+    /// client.send_to("ping", address).await.0?;
+    /// assert_eq!(client.recv_from(Vec::with_capacity(16)).await.1, b"ping");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn recv_from_stream(&self) -> RecvFromStream {
+        self.socket.recv_from_stream()
+    }
+
     /// As [`recv_from`](UdpSocket::recv_from), but leaves the datagram in the socket.
     ///
     /// # Errors
@@ -277,9 +325,11 @@ impl From<std::net::UdpSocket> for UdpSocket {
 }
 
 /// A datagram always has a sender.
-fn with_sender((n, from): (usize, Option<socket2::SockAddr>)) -> io::Result<(usize, SocketAddr)> {
+pub(super) fn with_sender<T>(
+    (received, from): (T, Option<socket2::SockAddr>),
+) -> io::Result<(T, SocketAddr)> {
     match from {
-        Some(from) => Ok((n, super::inet(from)?)),
+        Some(from) => Ok((received, super::inet(from)?)),
         None => Err(io::Error::other("the datagram came without a sender")),
     }
 }

@@ -11,11 +11,11 @@ use super::{Admission, Completion, Entry, Multishot, Operation, Pool, ProvidedBu
 use crate::driver::Lease;
 use crate::sys::opcode;
 
-/// What a completion of a [`RecvMulti`] stands for.
+/// What a completion of a multishot receive stands for.
 #[derive(Debug)]
-pub(crate) enum Received {
+pub(crate) enum Received<C> {
     /// Bytes.
-    Chunk(ProvidedBuf),
+    Chunk(C),
     /// The end of the stream.
     End,
     /// There was no buffer; nothing is lost.
@@ -42,18 +42,15 @@ impl RecvMulti {
             late: Cell::new(None),
         }
     }
+}
 
-    /// Takes over the buffer that a completion names, with the bytes in it.
-    fn buffer(&self, cqe: Completion) -> Option<ProvidedBuf> {
-        let id = cqe.buffer()?;
-        let lease = Lease {
-            group: self.group,
-            id,
-        };
-        let len = cqe.raw_result().max(0) as usize;
-        // SAFETY: the completion is one of ours, on our group, and is read once.
-        Some(unsafe { ProvidedBuf::lease(Rc::clone(&self.pool), lease, len) })
-    }
+/// Takes over the buffer that a completion of an operation on `group` names, with the bytes in it. Called once for it.
+pub(super) fn lease(pool: &Rc<Pool>, group: u16, cqe: Completion) -> Option<ProvidedBuf> {
+    let id = cqe.buffer()?;
+    let len = cqe.raw_result().max(0) as usize;
+    // SAFETY: the callers are the operations on provided buffers, with their own pool, group and completions, each of
+    // which they read once.
+    Some(unsafe { ProvidedBuf::lease(Rc::clone(pool), Lease { group, id }, len) })
 }
 
 // SAFETY: the entry points to nothing: the kernel writes into buffers of the group, which the pool keeps for as long as
@@ -100,14 +97,14 @@ unsafe impl Operation for RecvMulti {
 unsafe impl Multishot for RecvMulti {
     /// A megabyte at the usual size of a buffer.
     const QUEUED_MAX: u16 = 64;
-    type Item = io::Result<Received>;
+    type Item = io::Result<Received<ProvidedBuf>>;
 
     fn next(&self, cqe: Completion) -> Self::Item {
         if let Some(late) = self.late.take() {
             return Ok(Received::Chunk(late.into()));
         }
         // Some kernels name a buffer even with an error: it is given back by its drop.
-        let buffer = self.buffer(cqe);
+        let buffer = lease(&self.pool, self.group, cqe);
         match -cqe.raw_result() {
             libc::ENOBUFS => {
                 self.pool.ran_dry();

@@ -63,17 +63,16 @@ async fn echo_one(stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn udp_echo(socket: std::net::UdpSocket, spec: EchoSpec) -> io::Result<()> {
+fn udp_echo(socket: std::net::UdpSocket, _: EchoSpec) -> io::Result<()> {
     Runtime::new()?.block_on(async {
-        let socket = UdpSocket::from_std(socket);
-        let mut buf = Vec::with_capacity(spec.message);
-        loop {
-            let (received, datagram) = socket.recv_from(buf).await;
-            let (_, sender) = received?;
+        let socket = Rc::new(UdpSocket::from_std(socket));
+        let mut datagrams = socket.recv_from_stream();
+        while let Some((datagram, sender)) = datagrams.next().await.transpose()? {
+            let socket = Rc::clone(&socket);
             // What cannot be sent is lost, as datagrams are.
-            let (_, datagram) = socket.send_to(datagram, sender).await;
-            buf = datagram;
+            saferring::spawn(async move { socket.send_to(datagram, sender).await.0 });
         }
+        Ok(())
     })
 }
 

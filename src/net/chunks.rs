@@ -1,0 +1,211 @@
+//! What multishot receives have in common: arming, running out of buffers, and kernels without them.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use socket2::SockAddr;
+
+use crate::op::{
+    Multi, Multishot, Place, Pool, ProvidedBuf, Received, Recv, RecvFromMulti, RecvMsg, RecvMulti,
+    SharedFd,
+};
+use crate::runtime::with_driver;
+use crate::sys::features;
+
+type Arrival<C> = io::Result<Received<C>>;
+
+/// A multishot receive.
+pub(super) trait Receive: Multishot<Item = Arrival<Self::Chunk>> + Sized {
+    /// What it yields.
+    type Chunk;
+
+    fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self;
+
+    /// One receive of at most `size` bytes, into memory of its own: before kernel 6.0.
+    fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<Self::Chunk>>>>;
+}
+
+impl Receive for RecvMulti {
+    type Chunk = ProvidedBuf;
+
+    fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
+        RecvMulti::new(fd, pool, group)
+    }
+
+    fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<ProvidedBuf>>>> {
+        let fd = fd.clone();
+        let receive = Recv::new(&fd, Vec::with_capacity(size)).submit();
+        Box::pin(async move {
+            let (received, bytes) = receive.await;
+            Ok(match received? {
+                0 if !fd.is_datagram() => Received::End,
+                _ => Received::Chunk(bytes.into()),
+            })
+        })
+    }
+}
+
+impl Receive for RecvFromMulti {
+    type Chunk = (ProvidedBuf, Option<SockAddr>);
+
+    fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
+        RecvFromMulti::new(fd, pool, group)
+    }
+
+    fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<Self::Chunk>>>> {
+        let receive = RecvMsg::new(fd, [Vec::with_capacity(size)]).submit();
+        Box::pin(async move {
+            let (received, [bytes]) = receive.await;
+            let (_, from) = received?;
+            Ok(Received::Chunk((bytes.into(), from)))
+        })
+    }
+}
+
+/// What a socket receives, chunk by chunk.
+pub(super) struct Chunks<R: Receive> {
+    fd: SharedFd,
+    state: State<R>,
+}
+
+enum State<R: Receive> {
+    /// To be armed.
+    Idle,
+    /// One request for many chunks.
+    Many(Multi<R>),
+    /// One request for one chunk.
+    One(Pin<Box<dyn Future<Output = Arrival<R::Chunk>>>>),
+    /// All buffers are out: waits for the next that comes back, from this place in the queue.
+    Dry(Rc<Pool>, Option<Place>),
+    /// To be told, after what came before it.
+    Failed(io::Error),
+    /// The end was seen, or an error.
+    Ended,
+}
+
+impl<R: Receive> Chunks<R> {
+    pub(super) fn new(fd: &SharedFd) -> Self {
+        Chunks {
+            fd: fd.clone(),
+            state: State::Idle,
+        }
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
+    /// The next chunk, if it has arrived already. Leaves no waker.
+    pub(super) fn next_queued(&mut self) -> Option<R::Chunk> {
+        while let State::Many(many) = &mut self.state {
+            match many.next_queued()? {
+                Ok(Received::Chunk(chunk)) => return Some(chunk),
+                Ok(Received::End) => self.state = State::Ended,
+                Err(error) => self.state = State::Failed(error),
+                // Armed anew when the stream is asked again.
+                Ok(Received::Dry | Received::Stopped) => {}
+            }
+        }
+        None
+    }
+
+    /// Asks the kernel for what comes.
+    fn arm(&mut self) -> io::Result<()> {
+        self.state = with_driver("a stream of chunks", |driver| {
+            let pool = driver.pool();
+            if !features().multishot_recv() {
+                return Ok(State::One(R::one(&self.fd, pool.buffer_size())));
+            }
+            let group = match pool.pick() {
+                None if driver.grow_pool()? => pool.pick(),
+                picked => picked,
+            };
+            Ok::<_, io::Error>(match group {
+                Some(group) => State::Many(Multi::new(R::many(&self.fd, pool, group))),
+                None => State::Dry(pool, None),
+            })
+        })?;
+        Ok(())
+    }
+
+    /// The next completion of whatever is armed; `None` if that has ended without one.
+    fn poll_armed(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrival<R::Chunk>>> {
+        match &mut self.state {
+            State::Many(many) => futures_util::Stream::poll_next(Pin::new(many), cx),
+            State::One(one) => {
+                let received = ready!(one.as_mut().poll(cx));
+                self.state = State::Idle;
+                Poll::Ready(Some(received))
+            }
+            State::Idle | State::Dry(..) | State::Failed(_) | State::Ended => Poll::Ready(None),
+        }
+    }
+
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {
+        // One that waits looks again first, whatever has woken it.
+        let mut waited = None;
+        if let State::Dry(..) = self.state {
+            waited = Some(mem::replace(&mut self.state, State::Idle));
+        }
+        loop {
+            match &mut self.state {
+                State::Ended => return Poll::Ready(None),
+                State::Failed(_) => {
+                    let State::Failed(error) = mem::replace(&mut self.state, State::Ended) else {
+                        continue;
+                    };
+                    return Poll::Ready(Some(Err(error)));
+                }
+                State::Idle => {
+                    if let Err(error) = self.arm() {
+                        self.state = State::Ended;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    continue;
+                }
+                State::Dry(pool, place) => {
+                    // The pool is another one if the stream has gone to another runtime.
+                    if let Some(State::Dry(before, kept)) = waited.take()
+                        && Rc::ptr_eq(&before, pool)
+                    {
+                        *place = kept;
+                    }
+                    if pool.wait(place, cx.waker()) {
+                        return Poll::Pending;
+                    }
+                    self.state = State::Idle;
+                    continue;
+                }
+                State::Many(_) | State::One(_) => {}
+            }
+            match ready!(self.poll_armed(cx)) {
+                Some(Ok(Received::Chunk(chunk))) => return Poll::Ready(Some(Ok(chunk))),
+                Some(Ok(Received::End)) => self.state = State::Ended,
+                Some(Err(error)) => {
+                    self.state = State::Ended;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                // The operation ends with its last completion; then it is armed anew.
+                Some(Ok(Received::Dry | Received::Stopped)) => {}
+                None => self.state = State::Idle,
+            }
+        }
+    }
+}
+
+impl<R: Receive> fmt::Debug for Chunks<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Idle => "idle",
+            State::Many(_) | State::One(_) => "armed",
+            State::Dry(..) => "waits for a buffer",
+            State::Failed(_) | State::Ended => "ended",
+        };
+        write!(f, "{:?}, {state}", self.fd)
+    }
+}
