@@ -1,18 +1,19 @@
 //! saferring, used as its documentation says.
 
-use std::cell::{Cell, RefCell};
+mod files;
+
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use saferring::buf::AlignedBuf;
-use saferring::fs::{File, OpenOptions};
+use saferring::fs::{FixedBuf, FixedBufPool};
 use saferring::net::{TcpListener, TcpStream, UdpSocket};
-use saferring::runtime::Runtime;
+use saferring::runtime::{Builder, Runtime};
 use saferring_benches::measure::Random;
 
 use crate::contender::{Contender, Control, Done, EchoSpec, Work};
@@ -22,45 +23,84 @@ pub(crate) fn all() -> Vec<Contender> {
     vec![
         Contender {
             name: "saferring",
-            what: "defaults; echo by incoming() and recv_stream(), files by read_at and write_at",
+            what: "defaults; echo by incoming() and recv_stream(), UDP by recv_from_stream(); files in registered \
+                   buffers, the copy with set_inline_writes",
             echo: Some(echo),
             udp_echo: Some(udp_echo),
             work,
         },
         Contender {
-            name: "saferring (fs::copy)",
-            what: "the copy by fs::copy, which chooses blocks and depth itself",
-            echo: None,
-            udp_echo: None,
-            work: copy_whole,
+            name: "saferring (plain)",
+            what: "defaults; echo by read() into the connection's own buffer, UDP by recv_from() and send_to(); files in \
+                   ordinary buffers, writes by the kernel's threads",
+            echo: Some(echo_plain),
+            udp_echo: Some(udp_echo_plain),
+            work: work_plain,
         },
+        Contender {
+            name: "saferring (spin)",
+            what: "Builder::spin of 50 µs; echo as above",
+            echo: Some(echo_spinning),
+            udp_echo: None,
+            work: |_, _| Ok(Done::Unsupported),
+        },
+        files::whole(),
     ]
 }
 
 fn echo(listener: std::net::TcpListener, _: EchoSpec) -> io::Result<()> {
-    Runtime::new()?.block_on(async {
+    serve(Runtime::new()?, listener, echo_chunks)
+}
+
+fn echo_spinning(listener: std::net::TcpListener, _: EchoSpec) -> io::Result<()> {
+    let runtime = Builder::new().spin(Duration::from_micros(50)).build()?;
+    serve(runtime, listener, echo_chunks)
+}
+
+fn echo_plain(listener: std::net::TcpListener, spec: EchoSpec) -> io::Result<()> {
+    let echo = async move |stream| echo_read(stream, spec.message).await;
+    serve(Runtime::new()?, listener, echo)
+}
+
+fn serve(
+    runtime: Runtime,
+    listener: std::net::TcpListener,
+    echo: impl AsyncFn(TcpStream) -> io::Result<()> + Copy + 'static,
+) -> io::Result<()> {
+    runtime.block_on(async {
         let listener = TcpListener::from_std(listener);
         let mut incoming = listener.incoming();
         while let Some(accepted) = incoming.next().await {
-            // A connection that failed before it was accepted ends nothing else.
+            // A connection that failed before it was accepted ends nothing else, and an error ends its own.
             if let Ok(stream) = accepted {
-                saferring::spawn(async move {
-                    // An error ends this connection.
-                    let _ = echo_one(stream).await;
-                });
+                saferring::spawn(async move { echo(stream).await });
             }
         }
         Ok(())
     })
 }
 
-async fn echo_one(stream: TcpStream) -> io::Result<()> {
+async fn echo_chunks(stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut chunks = stream.recv_stream();
     while let Some(chunk) = chunks.next().await.transpose()? {
         stream.write_all(chunk).await.0?;
     }
     Ok(())
+}
+
+async fn echo_read(stream: TcpStream, message: usize) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buf = Vec::with_capacity(message);
+    loop {
+        let (received, data) = stream.read(buf).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        let (sent, data) = stream.write_all(data).await;
+        sent?;
+        buf = data;
+    }
 }
 
 fn udp_echo(socket: std::net::UdpSocket, _: EchoSpec) -> io::Result<()> {
@@ -76,11 +116,51 @@ fn udp_echo(socket: std::net::UdpSocket, _: EchoSpec) -> io::Result<()> {
     })
 }
 
+fn udp_echo_plain(socket: std::net::UdpSocket, spec: EchoSpec) -> io::Result<()> {
+    Runtime::new()?.block_on(async {
+        let socket = UdpSocket::from_std(socket);
+        let mut buf = Vec::with_capacity(spec.message);
+        loop {
+            let (received, datagram) = socket.recv_from(buf).await;
+            let (_, sender) = received?;
+            let (_, datagram) = socket.send_to(datagram, sender).await;
+            buf = datagram;
+        }
+    })
+}
+
+fn work_plain(work: Work, control: Control) -> io::Result<Done> {
+    let buf = |block| Ok(AlignedBuf::with_capacity(block));
+    Runtime::new()?.block_on(async {
+        match work {
+            Work::RandomRead { .. } | Work::SequentialRead { .. } => {
+                files::read(work, control, buf).await?;
+            }
+            Work::Copy { .. } => files::copies(work, control, false, buf).await?,
+            _ => return Ok(Done::Unsupported),
+        }
+        Ok(Done::Ended)
+    })
+}
+
+/// Registered buffers, out of one pool.
+fn fixed(depth: usize, block: usize) -> io::Result<impl Fn(usize) -> io::Result<FixedBuf>> {
+    let pool = FixedBufPool::new(depth as u32, block)?;
+    Ok(move |_| {
+        pool.try_take()
+            .ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+    })
+}
+
 fn work(work: Work, mut control: Control) -> io::Result<Done> {
     Runtime::new()?.block_on(async {
         match work {
-            Work::RandomRead { .. } | Work::SequentialRead { .. } => read(work, control).await?,
-            Work::Copy { .. } => copies(work, control).await?,
+            Work::RandomRead { depth, block, .. } | Work::SequentialRead { depth, block, .. } => {
+                files::read(work, control, fixed(depth, block)?).await?;
+            }
+            Work::Copy { depth, block, .. } => {
+                files::copies(work, control, true, fixed(depth, block)?).await?;
+            }
             Work::Nop { depth } => {
                 while let Some(ops) = control.next() {
                     let meter = control.start();
@@ -198,177 +278,4 @@ async fn pending() {
         Poll::Pending
     })
     .await
-}
-
-fn short() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "a block ended short")
-}
-
-/// Where the next read goes.
-struct Places {
-    random: Option<Random>,
-    next: u64,
-    blocks: u64,
-    left: u64,
-}
-
-impl Places {
-    fn next(&mut self) -> Option<u64> {
-        self.left = self.left.checked_sub(1)?;
-        if let Some(random) = &mut self.random {
-            return Some(random.below(self.blocks));
-        }
-        let index = self.next;
-        self.next = (index + 1) % self.blocks;
-        Some(index)
-    }
-}
-
-async fn read(work: Work, mut control: Control) -> io::Result<()> {
-    let (path, len, block, depth, direct, random): (PathBuf, _, _, _, _, _) = match work {
-        Work::RandomRead {
-            path,
-            len,
-            block,
-            depth,
-            direct,
-        } => (path, len, block, depth, direct, Some(Random::new(1))),
-        Work::SequentialRead {
-            path,
-            len,
-            block,
-            depth,
-        } => (path, len, block, depth, false, None),
-        _ => return Ok(()),
-    };
-    let options = OpenOptions::new().read(true).direct(direct).open(path);
-    let file = Rc::new(options.await?);
-    let places = Rc::new(RefCell::new(Places {
-        random,
-        next: 0,
-        blocks: len / block as u64,
-        left: 0,
-    }));
-    let mut bufs: Vec<_> = (0..depth)
-        .map(|_| AlignedBuf::with_capacity(block))
-        .collect();
-    while let Some(ops) = control.next() {
-        let meter = control.start();
-        places.borrow_mut().left = ops;
-        let reader = |buf| saferring::spawn(read_some(Rc::clone(&file), Rc::clone(&places), buf));
-        let tasks: Vec<_> = bufs.drain(..).map(reader).collect();
-        for task in tasks {
-            bufs.push(task.await.map_err(io::Error::other)??);
-        }
-        control.report(meter, ops, None);
-    }
-    Ok(())
-}
-
-async fn read_some(
-    file: Rc<File>,
-    places: Rc<RefCell<Places>>,
-    mut buf: AlignedBuf,
-) -> io::Result<AlignedBuf> {
-    let block = buf.capacity();
-    loop {
-        let Some(index) = places.borrow_mut().next() else {
-            return Ok(buf);
-        };
-        let (read, filled) = file.read_at(buf, index * block as u64).await;
-        buf = filled;
-        if read? != block {
-            return Err(short());
-        }
-    }
-}
-
-struct Copy {
-    from: File,
-    to: File,
-    next: Cell<u64>,
-    block: usize,
-    len: u64,
-}
-
-async fn copies(work: Work, mut control: Control) -> io::Result<()> {
-    let Work::Copy {
-        from,
-        to,
-        len,
-        block,
-        depth,
-    } = work
-    else {
-        return Ok(());
-    };
-    let copy = Rc::new(Copy {
-        from: File::open(from).await?,
-        to: File::create(to).await?,
-        next: Cell::new(0),
-        block,
-        len,
-    });
-    let blocks = len / block as u64;
-    let buf = |_| Vec::with_capacity(copy.block);
-    let mut bufs: Vec<Vec<u8>> = (0..depth).map(buf).collect();
-    while let Some(ops) = control.next() {
-        let meter = control.start();
-        let passes = ops.div_ceil(blocks);
-        for _ in 0..passes {
-            copy.to.set_len(0).await?;
-            copy.next.set(0);
-            let copier = |buf| saferring::spawn(copy_blocks(Rc::clone(&copy), buf));
-            let tasks: Vec<_> = bufs.drain(..).map(copier).collect();
-            for task in tasks {
-                bufs.push(task.await.map_err(io::Error::other)??);
-            }
-        }
-        control.report(meter, passes * blocks, None);
-    }
-    Ok(())
-}
-
-async fn copy_blocks(copy: Rc<Copy>, mut buf: Vec<u8>) -> io::Result<Vec<u8>> {
-    loop {
-        let offset = copy.next.get();
-        if offset >= copy.len {
-            return Ok(buf);
-        }
-        copy.next.set(offset + copy.block as u64);
-        let (read, filled) = copy.from.read_at(buf, offset).await;
-        if read? != copy.block {
-            return Err(short());
-        }
-        let (written, filled) = copy.to.write_all_at(filled, offset).await;
-        written?;
-        buf = filled;
-    }
-}
-
-fn copy_whole(work: Work, mut control: Control) -> io::Result<Done> {
-    let Work::Copy {
-        from,
-        to,
-        len,
-        block,
-        ..
-    } = work
-    else {
-        return Ok(Done::Unsupported);
-    };
-    let blocks = len / block as u64;
-    Runtime::new()?.block_on(async {
-        while let Some(ops) = control.next() {
-            let meter = control.start();
-            let passes = ops.div_ceil(blocks);
-            for _ in 0..passes {
-                if saferring::fs::copy(&from, &to).await? != len {
-                    return Err(short());
-                }
-            }
-            control.report(meter, passes * blocks, None);
-        }
-        Ok(Done::Ended)
-    })
 }
