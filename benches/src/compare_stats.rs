@@ -152,6 +152,41 @@ pub fn compare(ours: &[f64], theirs: &[f64]) -> Comparison {
     }
 }
 
+/// How a ratio has moved between two measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Lower, beyond doubt.
+    Better,
+    /// Nothing that is both certain and large enough to matter.
+    None,
+    /// Higher, beyond doubt.
+    Worse,
+}
+
+/// A ratio that has moved by less does not matter, however sure it is.
+const TOLERANCE: f64 = 1.02;
+
+/// Compares a ratio with an earlier one: it has changed if the intervals do not touch and it differs by more than 2 %.
+///
+/// ```
+/// use saferring_benches::compare_stats::{Change, change};
+/// use saferring_benches::stats::Estimate;
+///
+/// let ratio = |low, median, high| Estimate { low, median, high };
+/// let before = ratio(1.00, 1.01, 1.02);
+/// assert_eq!(change(&ratio(1.04, 1.05, 1.06), &before), Change::Worse);
+/// assert_eq!(change(&ratio(1.00, 1.05, 1.10), &before), Change::None);
+/// ```
+pub fn change(now: &Estimate, before: &Estimate) -> Change {
+    if now.low > before.high && now.median > before.median * TOLERANCE {
+        Change::Worse
+    } else if now.high < before.low && now.median * TOLERANCE < before.median {
+        Change::Better
+    } else {
+        Change::None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,5 +261,22 @@ mod tests {
         assert!(!compare(&same, &theirs).significant);
         let comparison = compare(&dearer, &theirs);
         assert!(comparison.significant && comparison.ratio.low > 1.3);
+    }
+
+    #[test]
+    fn a_change_is_certain_and_large() {
+        let ratio = |median: f64, margin: f64| Estimate {
+            low: median - margin,
+            median,
+            high: median + margin,
+        };
+        let before = ratio(1.0, 0.005);
+        assert_eq!(change(&ratio(1.03, 0.005), &before), Change::Worse);
+        assert_eq!(change(&ratio(0.97, 0.005), &before), Change::Better);
+        // Certain but small, and large but uncertain.
+        assert_eq!(change(&ratio(1.015, 0.005), &before), Change::None);
+        assert_eq!(change(&ratio(1.10, 0.10), &before), Change::None);
+        // Nothing was measured.
+        assert_eq!(change(&ratio(f64::NAN, 0.0), &before), Change::None);
     }
 }

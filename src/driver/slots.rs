@@ -133,6 +133,8 @@ pub(super) struct Slots<W> {
     chunks: [*mut Slot<W>; CHUNKS],
     /// How many cells exist.
     capacity: u32,
+    /// How many of them were ever handed out: those beyond are not initialised, and their pages not touched.
+    used: u32,
     free: u32,
     /// Operations between `submit` and their final completion.
     pub(super) in_flight: u32,
@@ -145,6 +147,7 @@ impl<W> Slots<W> {
         Slots {
             chunks: [ptr::null_mut(); CHUNKS],
             capacity: 0,
+            used: 0,
             free: NONE,
             in_flight: 0,
             orphans: 0,
@@ -171,7 +174,8 @@ impl<W> Slots<W> {
     /// The head of cell `index`.
     #[inline]
     fn head_at(&mut self, index: u32) -> &mut Head<W> {
-        // SAFETY: heads are initialised from `grow` on and touched only through `&mut self`, which this borrow holds;
+        debug_assert!(index < self.used);
+        // SAFETY: heads are initialised from `extend` on and touched only through `&mut self`, which this borrow holds;
         // the payload beside the head, which the kernel may be writing to, is not covered by the reference.
         unsafe { &mut (*self.at(index).as_ptr()).head }
     }
@@ -180,7 +184,7 @@ impl<W> Slots<W> {
     #[inline]
     pub(super) fn find(&mut self, user_data: u64) -> Option<Key<W>> {
         let (index, generation) = (user_data as u32, (user_data >> 32) as u32);
-        if index >= self.capacity {
+        if index >= self.used {
             return None;
         }
         let slot = self.at(index);
@@ -205,7 +209,7 @@ impl<W> Slots<W> {
     /// Hands out a cell; `None` when the table cannot grow any more.
     #[inline]
     pub(super) fn reserve(&mut self, vtable: &'static OpVTable) -> Option<Key<W>> {
-        if self.free == NONE && !self.grow() {
+        if self.free == NONE && !self.extend() {
             return None;
         }
         let index = self.free;
@@ -240,6 +244,29 @@ impl<W> Slots<W> {
         self.free = key.index;
     }
 
+    /// Makes a cell that was never used the free one.
+    #[cold]
+    fn extend(&mut self) -> bool {
+        if self.used == self.capacity && !self.grow() {
+            return false;
+        }
+        let index = self.used;
+        let head = Head {
+            generation: 0,
+            state: State::Free,
+            queued: 0,
+            a: self.free,
+            b: NONE,
+            waiter: None,
+            vtable: None,
+        };
+        // SAFETY: `index < capacity`, so this is an allocated cell, which nobody knows yet.
+        unsafe { (&raw mut (*self.at(index).as_ptr()).head).write(head) };
+        self.used += 1;
+        self.free = index;
+        true
+    }
+
     #[cold]
     fn grow(&mut self) -> bool {
         let (chunk, _) = Self::locate(self.capacity);
@@ -255,30 +282,14 @@ impl<W> Slots<W> {
         if cells.is_null() {
             handle_alloc_error(layout);
         }
-        for offset in 0..count {
-            let index = self.capacity + offset;
-            let last = offset + 1 == count;
-            let head = Head {
-                generation: 0,
-                state: State::Free,
-                queued: 0,
-                a: if last { self.free } else { index + 1 },
-                b: NONE,
-                waiter: None,
-                vtable: None,
-            };
-            // SAFETY: `offset < count`, so this is a cell of the fresh allocation, which nobody else knows yet.
-            unsafe { (&raw mut (*cells.add(offset as usize)).head).write(head) };
-        }
         self.chunks[chunk] = cells;
-        self.free = self.capacity;
         self.capacity += count;
         true
     }
 
     /// The keys of all operations in the given states.
     pub(super) fn keys(&mut self, mut wanted: impl FnMut(State) -> bool) -> Vec<Key<W>> {
-        (0..self.capacity)
+        (0..self.used)
             .filter_map(|index| {
                 let slot = self.at(index);
                 let head = self.head_at(index);
@@ -305,16 +316,16 @@ impl<W> Drop for Slots<W> {
             // write to is never freed.
             return;
         }
+        for index in 0..self.used {
+            // SAFETY: `extend` initialised the heads of the cells below `used`. Payloads of operations that completed and
+            // were never asked for stay unread: their futures were forgotten.
+            unsafe { ptr::drop_in_place(&raw mut (*self.at(index).as_ptr()).head) };
+        }
         for (chunk, &cells) in self.chunks.iter().enumerate() {
             if cells.is_null() {
                 continue;
             }
             let count = (FIRST_CHUNK << chunk) as usize;
-            for offset in 0..count {
-                // SAFETY: every head of an allocated chunk was initialised by `grow`. Payloads of operations that
-                // completed and were never asked for stay unread: their futures were forgotten.
-                unsafe { ptr::drop_in_place(&raw mut (*cells.add(offset)).head) };
-            }
             if let Ok(layout) = Layout::array::<Slot<W>>(count) {
                 // SAFETY: `grow` allocated the chunk with this layout, and nothing is in flight in it.
                 unsafe { dealloc(cells.cast(), layout) };
@@ -326,7 +337,7 @@ impl<W> Drop for Slots<W> {
 impl<W> fmt::Debug for Slots<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slots")
-            .field("capacity", &self.capacity)
+            .field("used", &self.used)
             .field("in_flight", &self.in_flight)
             .field("orphans", &self.orphans)
             .finish()

@@ -5,9 +5,10 @@ use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
+use pin_project::pin_project;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use super::recv_stream::{RecvFromStream, RecvStream};
@@ -75,19 +76,14 @@ impl Socket {
         RecvFromStream::new(&self.0)
     }
 
-    pub(super) async fn send_all<B: IoBuf>(&self, buf: B) -> BufResult<(), B> {
-        let len = buf.buf_len();
-        let (sent, buf) = Send::all(&self.0, buf).await;
-        match sent {
-            Ok(n) if n == len => (Ok(()), buf),
-            Ok(0) => (Err(write_zero()), buf),
-            // A kernel before 5.19, or one that ran out of memory: the rest, piece by piece.
-            Ok(n) => self.send_rest(buf, n, len).await,
-            Err(error) => (Err(error), buf),
+    pub(super) fn send_all<B: IoBuf>(&self, buf: B) -> SendAll<'_, B> {
+        SendAll {
+            len: buf.buf_len(),
+            socket: self,
+            sending: Sending::First(Send::all(&self.0, buf)),
         }
     }
 
-    #[cold]
     async fn send_rest<B: IoBuf>(
         &self,
         mut buf: B,
@@ -269,4 +265,46 @@ impl Stream for Connections {
 
 fn is_cancelled(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ECANCELED)
+}
+
+/// Sends all of a buffer. Written by hand, because the future is in the memory of every connection: as an `async fn` it
+/// takes three times as much, most of it for the rest that there hardly ever is.
+#[pin_project]
+pub(super) struct SendAll<'a, B: IoBuf> {
+    len: usize,
+    socket: &'a Socket,
+    #[pin]
+    sending: Sending<'a, B>,
+}
+
+#[pin_project(project = SendingProjection)]
+enum Sending<'a, B: IoBuf> {
+    First(#[pin] Op<Send<B>>),
+    /// A kernel before 5.19, or one that ran out of memory: the rest, piece by piece.
+    Rest(Pin<Box<dyn Future<Output = BufResult<(), B>> + 'a>>),
+}
+
+impl<B: IoBuf> Future for SendAll<'_, B> {
+    type Output = BufResult<(), B>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let (sent, buf) = match this.sending.as_mut().project() {
+                SendingProjection::First(op) => ready!(op.poll(cx)),
+                SendingProjection::Rest(rest) => return rest.as_mut().poll(cx),
+            };
+            let (len, socket) = (*this.len, *this.socket);
+            match sent {
+                Ok(n) if n == len => return Poll::Ready((Ok(()), buf)),
+                Ok(0) => return Poll::Ready((Err(write_zero()), buf)),
+                Ok(n) => {
+                    let rest = Box::pin(socket.send_rest(buf, n, len));
+                    this.sending.set(Sending::Rest(rest));
+                }
+                Err(error) => return Poll::Ready((Err(error), buf)),
+            }
+        }
+    }
 }

@@ -106,8 +106,8 @@ macro_rules! stream_methods {
             /// # Cancel safety
             ///
             /// As for [`write`](Self::write).
-            pub async fn write_all<B: IoBuf>(&self, buf: B) -> BufResult<(), B> {
-                self.socket.send_all(buf).await
+            pub fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<(), B>> {
+                self.socket.send_all(buf)
             }
 
             /// Sends what the socket takes of several buffers; returns the number of bytes.

@@ -1,12 +1,12 @@
 //! Comparing a report with an earlier one.
 
+use saferring_benches::compare_stats::{Change, change};
+use saferring_benches::stats::Estimate;
+
 use crate::report::{Entry, Outcome, Ratio, Report};
 
 /// The contender that is checked.
 const OURS: &str = "saferring";
-
-/// A ratio that is worse by less is no regression, however sure it is.
-const TOLERANCE: f64 = 1.02;
 
 /// Prints a line for each workload; returns how many have become worse.
 pub(crate) fn regressions(now: &Report, before: &Report) -> usize {
@@ -26,8 +26,8 @@ pub(crate) fn regressions(now: &Report, before: &Report) -> usize {
                 println!("  {name}: REGRESSION: {OURS} failed: {error}");
             }
             (Some((_, Some(ours), _)), Some((_, Some(theirs), _))) => {
-                let verdict = verdict(&ours, &theirs);
-                worse += usize::from(verdict == Verdict::Worse);
+                let change = change(&estimate(&ours), &estimate(&theirs));
+                worse += usize::from(change == Change::Worse);
                 println!(
                     "  {name}: {:.3} [{:.3}, {:.3}], was {:.3} [{:.3}, {:.3}]: {}",
                     ours.ratio,
@@ -36,7 +36,11 @@ pub(crate) fn regressions(now: &Report, before: &Report) -> usize {
                     theirs.ratio,
                     theirs.low,
                     theirs.high,
-                    verdict.word()
+                    match change {
+                        Change::Better => "better",
+                        Change::None => "no significant change",
+                        Change::Worse => "REGRESSION",
+                    }
                 );
             }
             (Some((_, _, Some(ours))), Some((_, _, Some(theirs)))) => {
@@ -48,30 +52,10 @@ pub(crate) fn regressions(now: &Report, before: &Report) -> usize {
     worse
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Better,
-    Same,
-    Worse,
-}
-
-impl Verdict {
-    fn word(self) -> &'static str {
-        match self {
-            Verdict::Better => "better",
-            Verdict::Same => "no significant change",
-            Verdict::Worse => "REGRESSION",
-        }
-    }
-}
-
-/// Only intervals that do not touch tell anything.
-fn verdict(now: &Ratio, before: &Ratio) -> Verdict {
-    if now.low > before.high && now.ratio > before.ratio * TOLERANCE {
-        Verdict::Worse
-    } else if now.high < before.low && now.ratio * TOLERANCE < before.ratio {
-        Verdict::Better
-    } else {
-        Verdict::Same
+fn estimate(ratio: &Ratio) -> Estimate {
+    Estimate {
+        median: ratio.ratio,
+        low: ratio.low,
+        high: ratio.high,
     }
 }

@@ -299,7 +299,7 @@ fn latency(histogram: &Histogram<u64>) -> Option<Latency> {
     if histogram.is_empty() {
         return None;
     }
-    let mut percents = vec![0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9];
+    let mut percents = vec![10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9];
     percents.extend([99.95, 99.99, 99.999]);
     // Beyond what the count of values can show there is only the largest again.
     percents.retain(|percent| (100.0 - percent) / 100.0 * histogram.len() as f64 >= 1.0);

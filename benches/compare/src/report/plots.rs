@@ -18,6 +18,7 @@ pub(crate) fn colour(name: &str) -> &'static str {
         "monoio" => "#74cfab",
         "compio-t" => "#9b51e0",
         "compio" => "#c79bf2",
+        "compio-managed" => "#6d28d9",
         "glommio" => "#d6a400",
         "tokio-uring-t" | "tokio-uring (coop)" => "#db2777",
         "tokio-uring" => "#f28ab8",
@@ -104,7 +105,7 @@ struct Line {
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 64.0;
 const TOP: f64 = 10.0;
-const RIGHT: f64 = WIDTH - 14.0;
+const RIGHT: f64 = WIDTH - 26.0;
 const BOTTOM: f64 = HEIGHT - 40.0;
 
 /// Lines over two axes, x already scaled to 0 to 1, y logarithmic in nanoseconds.
@@ -209,28 +210,31 @@ fn short_time(nanos: f64) -> String {
 
 /// Latency against percentile: each step to the right is ten times rarer. `None` if nothing was timed.
 pub(crate) fn latencies(workload: &Workload) -> Option<String> {
-    const RAREST: f64 = 5.0;
-    let place = |percent: f64| ((1.0 / (1.0 - percent / 100.0)).log10() / RAREST).min(1.0);
-    let line = |entry: &Entry| {
+    let rarity = |percent: f64| -(1.0 - percent / 100.0).log10();
+    let curve = |entry: &'_ Entry| {
         let curve = &entry.figures.as_ref()?.latency.as_ref()?.curve;
-        Some(Line {
-            name: entry.contender.clone(),
+        Some((entry.contender.clone(), curve.clone()))
+    };
+    let curves: Vec<_> = workload.entries.iter().filter_map(curve).collect();
+    let percents = curves
+        .iter()
+        .flat_map(|(_, curve)| curve.iter().map(|point| point.0));
+    let rarest = rarity(percents.fold(90.0, f64::max));
+    let lines: Vec<Line> = curves
+        .into_iter()
+        .map(|(name, curve)| Line {
+            name,
             points: curve
-                .iter()
-                .map(|&(percent, nanos)| (place(percent), nanos as f64))
+                .into_iter()
+                .map(|(at, nanos)| (rarity(at) / rarest, nanos as f64))
                 .collect(),
         })
-    };
-    let lines: Vec<Line> = workload.entries.iter().filter_map(line).collect();
-    let percents = [0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999];
-    let ticks = percents.map(|percent| {
-        let name = if percent == 0.0 {
-            "min".into()
-        } else {
-            format!("{percent}")
-        };
-        (place(percent), name)
-    });
+        .collect();
+    let ticks: Vec<(f64, String)> = [10.0, 50.0, 75.0, 90.0, 99.0, 99.9, 99.99, 99.999]
+        .into_iter()
+        .filter(|percent| rarity(*percent) <= rarest + 1e-9)
+        .map(|percent| (rarity(percent) / rarest, percent.to_string()))
+        .collect();
     (!lines.is_empty()).then(|| plot(&lines, &ticks, "percentile", "latency"))
 }
 

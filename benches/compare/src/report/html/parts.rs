@@ -90,11 +90,12 @@ pub(super) fn ratio_cell(entry: &Entry) -> String {
         false => (String::new(), " class='unsure'"),
     };
     format!(
-        "<td{class}{style} title='{}; CPU {} ± {}; overhead {}'>{:.3}</td>",
+        "<td{class}{style} title='{}; CPU {} ± {}; overhead {}'>{:.*}</td>",
         attribute(&entry.contender),
         time(figures.cpu.mean),
         time(figures.cpu.margin),
         judgement(&ratio),
+        if ratio.ratio < 10.0 { 3 } else { 1 },
         ratio.ratio
     )
 }
