@@ -19,6 +19,7 @@ mod inner;
 mod pool;
 mod slots;
 mod timer;
+mod zero_copy;
 
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;

@@ -25,7 +25,7 @@ mod unix_stream;
 
 pub use std::net::Shutdown;
 
-pub use crate::op::ProvidedBuf;
+pub use crate::op::{ProvidedBuf, ZcBuf};
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use recv_stream::RecvStream;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};

@@ -60,6 +60,8 @@ mod recv_multi;
 mod renameat;
 mod send;
 mod send_msg;
+mod send_msg_zc;
+mod send_zc;
 mod sock_addr;
 mod socket;
 mod statx;
@@ -67,7 +69,11 @@ mod unlinkat;
 mod wake_event;
 mod write;
 mod writev;
+mod zc_buf;
+mod zc_usage;
+mod zero_copy;
 
+use std::os::fd::{AsRawFd, RawFd};
 use std::task::{Context, Poll};
 
 pub use crate::sys::{Completion, Entry};
@@ -95,6 +101,8 @@ pub(crate) use recv_multi::{Received, RecvMulti};
 pub use renameat::RenameAt;
 pub use send::Send;
 pub use send_msg::SendMsg;
+pub(crate) use send_msg_zc::SendMsgZc;
+pub(crate) use send_zc::SendZc;
 pub use socket::Socket;
 pub use statx::{Statx, StatxBuf};
 pub(crate) use store::submit_detached;
@@ -103,6 +111,8 @@ pub use unlinkat::UnlinkAt;
 pub(crate) use wake_event::WakeEvent;
 pub use write::Write;
 pub use writev::Writev;
+pub use zc_buf::ZcBuf;
+pub(crate) use zc_usage::Usage;
 
 /// What the kernel is asked, what it borrows meanwhile, and how its answer reads.
 ///
@@ -154,6 +164,11 @@ pub unsafe trait Operation: 'static {
         None
     }
 
+    /// The number of the descriptor that it is on now, or -1.
+    fn raw_fd(&self) -> RawFd {
+        self.file().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
     /// Called once for every operation that was admitted to the kernel, when its final completion is there, before
     /// `complete` or `abandon`.
     fn leave(&mut self, _cqe: Completion) {}
@@ -168,6 +183,9 @@ pub unsafe trait Operation: 'static {
 pub unsafe trait Multishot: Operation {
     /// A stream that lets this many completions pile up is cancelled in the kernel until it has caught up.
     const QUEUED_MAX: u16;
+
+    /// Whether the first completion is the answer, and another only tells that the kernel has let go of the memory.
+    const NOTIFIES: bool = false;
 
     /// What each completion stands for.
     type Item;

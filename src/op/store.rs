@@ -1,6 +1,6 @@
 //! How an operation of a known type is kept in a cell of the driver, which knows only bytes.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -145,7 +145,7 @@ unsafe fn abandon_multi<T: Multishot>(payload: NonNull<Payload>, cqe: Completion
 unsafe fn fd<T: Operation>(payload: NonNull<Payload>) -> RawFd {
     // SAFETY: the operation is in its place, and the kernel writes to nothing inside it: it is not in flight, or is a
     // multishot operation, to which nobody has a `&mut` before it is taken out.
-    unsafe { (*place::<T>(payload)).file() }.map_or(-1, AsRawFd::as_raw_fd)
+    unsafe { (*place::<T>(payload)).raw_fd() }
 }
 
 /// [`MultishotVTable::group`].
@@ -178,6 +178,7 @@ impl<T: Multishot> Table<T> {
         multishot: Some(MultishotVTable {
             queued_max: T::QUEUED_MAX,
             group: multishot_group::<T>,
+            notifies: T::NOTIFIES,
         }),
     };
 }

@@ -31,6 +31,10 @@ pub struct Metrics {
     pub provided_buffers: u32,
     /// How often a stream found no provided buffer and had to wait or to ask for more.
     pub provided_dry: u64,
+    /// Zero-copy sends that the kernel has carried out.
+    pub zero_copy_sends: u64,
+    /// Those of them of which it told that it copied the bytes all the same, as on loopback.
+    pub zero_copy_copied: u64,
 }
 
 impl Core {
@@ -51,6 +55,8 @@ impl Core {
             tasks: self.executor.task_count(),
             provided_buffers,
             provided_dry,
+            zero_copy_sends: counters.zero_copy_sends,
+            zero_copy_copied: counters.zero_copy_copied,
         }
     }
 }
