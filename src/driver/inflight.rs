@@ -7,7 +7,7 @@ use std::time::Duration;
 use io_uring::opcode;
 
 use super::slots::State;
-use super::{Inner, Key};
+use super::{Driver, Inner, Key};
 use crate::sys;
 
 /// One operation that the kernel has and has not finished.
@@ -42,6 +42,13 @@ impl fmt::Display for InFlightOp {
             write!(f, ", orphan")?;
         }
         Ok(())
+    }
+}
+
+impl<W> Driver<W> {
+    /// Corrects which of the descriptors in its entry a single-shot operation, just submitted, works on.
+    pub(crate) fn set_fd(&self, key: Key<W>, fd: RawFd) {
+        self.with(|inner| inner.slots.head(key).b = fd as u32);
     }
 }
 

@@ -34,6 +34,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod at;
 mod convert;
 mod copy;
 mod cursor;
@@ -49,6 +50,7 @@ mod seek;
 mod tests;
 mod whole;
 
+pub use at::FileAt;
 pub use copy::copy;
 pub use file::File;
 pub use metadata::{FileType, Metadata};

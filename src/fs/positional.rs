@@ -8,7 +8,7 @@ use crate::op::{CURRENT, Op, Read, Readv, Write, Writev};
 
 /// What the kernel is told for `offset`: the one value that it would take for the descriptor's own position becomes
 /// its neighbour, which is refused as every offset is that does not fit a signed number.
-fn place(offset: u64) -> u64 {
+pub(super) fn place(offset: u64) -> u64 {
     offset.min(CURRENT - 1)
 }
 

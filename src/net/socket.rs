@@ -77,6 +77,10 @@ impl Socket {
         RecvStream::new(&self.0)
     }
 
+    pub(super) fn shared(&self) -> &SharedFd {
+        &self.0
+    }
+
     pub(super) fn zero_copy(&self) -> &Rc<Usage> {
         self.1.get_or_init(Usage::new)
     }

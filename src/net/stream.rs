@@ -316,6 +316,18 @@ macro_rules! stream_methods {
             }
         }
 
+        impl SpliceEnd for &$stream {
+            fn fd(&self) -> &SharedFd {
+                self.socket.shared()
+            }
+
+            fn place(&mut self) -> io::Result<u64> {
+                Ok(CURRENT)
+            }
+
+            fn advance(&mut self, _moved: u64) {}
+        }
+
         impl SplitStream for $stream {
             fn shutdown_write(&self) {
                 // A peer that is gone already is no news to a half that goes, too.

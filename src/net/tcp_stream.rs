@@ -15,7 +15,7 @@ use super::split::{OwnedReadHalf, OwnedWriteHalf, SplitStream, split};
 use super::stream::{descriptor, stream_methods};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use crate::op::{self, Op, ZcBuf};
+use crate::op::{self, CURRENT, Op, SharedFd, SpliceEnd, ZcBuf};
 
 /// A TCP connection; see tcp(7).
 ///

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::spare::{self, Block};
 use super::{Driver, Multishot, Operation};
 use crate::driver::{Key, MultishotVTable, OpVTable, Owner, Payload};
-use crate::sys::Completion;
+use crate::sys::{Completion, opcode};
 use crate::task::WakeRef;
 
 /// Where an operation of some type is kept.
@@ -212,10 +212,15 @@ impl Stored {
         if let Some(file) = op.file() {
             file.enter_kernel();
         }
+        let on = op.raw_fd();
         // SAFETY: the payload holds the operation that made the entry. What the entry points to is the operation's own
         // (contract of `Operation`), and that is not moved or touched before `take`, which waits for the final
         // completion.
         unsafe { driver.submit(key, entry, owner) };
+        // Its entry names two descriptors.
+        if const { T::CODE == opcode::Splice::CODE } {
+            driver.set_fd(key, on);
+        }
         Ok(Stored { driver, key })
     }
 
