@@ -264,12 +264,14 @@ mod tests {
         use super::super::*;
         assert_eq!(home::<Recv<Vec<u8>>>(), Home::Cell);
         assert_eq!(home::<Send<Vec<u8>>>(), Home::Cell);
+        assert_eq!(home::<SendZc<Vec<u8>>>(), Home::Cell);
         assert_eq!(home::<Read<Vec<u8>>>(), Home::Cell);
         assert_eq!(home::<Write<Vec<u8>>>(), Home::Cell);
         assert_eq!(home::<Accept>(), Home::Cell);
         assert_eq!(home::<Connect>(), Home::Cell);
         assert_eq!(home::<RecvMsg<[Vec<u8>; 1]>>(), Home::Block);
         assert_eq!(home::<SendMsg<[Vec<u8>; 1]>>(), Home::Block);
+        assert_eq!(home::<SendMsgZc<[Vec<u8>; 1]>>(), Home::Block);
         assert_eq!(home::<Statx>(), Home::Block);
         assert_eq!(home::<Recv<[u8; 4096]>>(), Home::Box);
     }
