@@ -14,8 +14,8 @@ use crate::op::{Pipe, SpliceEnd};
 ///
 /// For large files to a socket. While a socket that is written to is full, a thread of the kernel waits with it: for many
 /// slow peers at once, read and write instead. The bytes pass through a pipe of its own, of 1 MiB where that is allowed, made and closed
-/// for each call; each step is carried out by a thread of the kernel. For less than some 100 KB, reading and writing is
-/// faster. What a file is written with meanwhile may be sent or not, even after this has ended: a socket holds the pages
+/// for each call, and each step is carried out by a thread of the kernel, so that it takes some length to pay. What a file
+/// is written with meanwhile may be sent or not, even after this has ended: a socket holds the pages
 /// of the file until the peer has them.
 ///
 /// # Errors
