@@ -70,10 +70,19 @@ impl<W> Inner<W> {
 
     /// How many operations on `fd` have completed, and wait to be taken.
     pub(super) fn complete_on(&mut self, fd: RawFd) -> u32 {
-        let keys = self.slots.keys(|state| state == State::Complete);
+        let keys = self
+            .slots
+            .keys(|state| matches!(state, State::Complete | State::InFlight));
         keys.into_iter()
-            .filter(|&key| self.fd_of(key) == fd)
+            .filter(|&key| self.is_answered(key) && self.fd_of(key) == fd)
             .count() as u32
+    }
+
+    /// Whether the answer is there; a notification that the memory is free may still be to come.
+    fn is_answered(&mut self, key: Key<W>) -> bool {
+        let head = self.slots.head(key);
+        let notifies = head.multishot().is_some_and(|multi| multi.notifies);
+        head.state == State::Complete || (notifies && head.queued > 0)
     }
 
     /// The descriptor that an operation in flight or complete works on, or -1.
@@ -116,6 +125,9 @@ pub(crate) fn code_name(code: u8) -> &'static str {
         opcode::MkDirAt::CODE => "mkdirat",
         opcode::Socket::CODE => "socket",
         opcode::Ftruncate::CODE => "ftruncate",
+        opcode::SendZc::CODE => "send_zc",
+        opcode::SendMsgZc::CODE => "sendmsg_zc",
+        opcode::Splice::CODE => "splice",
         _ => "operation",
     }
 }

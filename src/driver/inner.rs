@@ -25,6 +25,10 @@ pub(crate) struct Counters {
     pub(crate) stale: u64,
     /// Entries that had to wait because the submission queue was full.
     pub(crate) backlogged: u64,
+    /// Zero-copy sends that the kernel has carried out.
+    pub(crate) zero_copy_sends: u64,
+    /// Those of them whose bytes it copied all the same.
+    pub(crate) zero_copy_copied: u64,
 }
 
 /// One completion of a multishot operation that its stream has not taken yet.
@@ -160,8 +164,9 @@ impl<W> Inner<W> {
             return Some(Event::Handled);
         };
         let last = !cqe.has_more();
-        self.notify = last && !self.watchers.is_empty();
         let multishot = head.multishot();
+        let ends = last || multishot.is_some_and(|multi| multi.notifies);
+        self.notify = ends && !self.watchers.is_empty();
         if let (Some(_), Some(multishot)) = (cqe.buffer(), multishot) {
             // SAFETY: the operation is in its place until it was taken out with its last completion, which is this one
             // at the earliest.

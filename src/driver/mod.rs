@@ -22,10 +22,12 @@ mod registered;
 mod returns;
 mod slots;
 mod timer;
+mod zero_copy;
 
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::io;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -83,8 +85,8 @@ impl<W> Driver<W> {
         })
     }
 
-    /// Puts the operation into flight, for a future, or as an orphan from the start. Its file is the one in `slot` of
-    /// the ring's table, if that is given; the descriptor in the entry then only names it among the others.
+    /// Puts the operation into flight, for a future, or as an orphan from the start. A close finds it by `fd`, or if that
+    /// is -1 by the descriptor in its entry. Its file is the one in `slot` of the ring's table, if that is given.
     ///
     /// # Safety
     ///
@@ -95,10 +97,11 @@ impl<W> Driver<W> {
         &self,
         key: Key<W>,
         mut entry: Entry,
+        fd: RawFd,
         slot: Option<u32>,
         owner: Owner<W>,
     ) {
-        let fd = entry.fd();
+        let fd = if fd == -1 { entry.fd() } else { fd };
         if let Some(slot) = slot {
             entry.use_file_slot(slot);
         }
@@ -194,7 +197,7 @@ impl<W> Driver<W> {
     }
 
     /// Asks the kernel to cancel all that is in flight on `fd`, or everything.
-    pub(crate) fn cancel_all(&self, fd: Option<std::os::fd::RawFd>) {
+    pub(crate) fn cancel_all(&self, fd: Option<RawFd>) {
         self.with(|inner| {
             let keys = inner
                 .slots
@@ -208,7 +211,7 @@ impl<W> Driver<W> {
     }
 
     /// How many operations on `fd` have completed, and wait to be taken.
-    pub(crate) fn complete_on(&self, fd: std::os::fd::RawFd) -> u32 {
+    pub(crate) fn complete_on(&self, fd: RawFd) -> u32 {
         self.with(|inner| inner.complete_on(fd))
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct MultishotVTable {
     pub(crate) queued_max: u16,
     /// The group of provided buffers that the operation in this payload takes from.
     pub(crate) group: unsafe fn(payload: NonNull<Payload>) -> Option<u16>,
+    /// Whether the first completion is the answer, and another only tells that the kernel has let go of the memory.
+    pub(crate) notifies: bool,
 }
 
 /// Names one operation, and where it is, from `reserve` to `release`. Whoever holds a key keeps the table alive.

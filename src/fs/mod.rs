@@ -34,6 +34,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod at;
 mod convert;
 mod copy;
 mod cursor;
@@ -51,6 +52,7 @@ mod tests;
 mod whole;
 
 pub use crate::op::{FixedBuf, FixedBufPool};
+pub use at::FileAt;
 pub use copy::copy;
 pub use file::File;
 pub use metadata::{FileType, Metadata};

@@ -3,7 +3,8 @@
 //!
 //! [`AsyncRead`] and [`AsyncWrite`] are what streams and files have in common; what can be built upon that is in
 //! [`AsyncReadExt`] and [`AsyncWriteExt`]. [`BufReader`] and [`AsyncBufReadExt`] cut a stream into lines,
-//! [`BufWriter`] makes one write out of many, [`copy()`] moves everything from one to the other.
+//! [`BufWriter`] makes one write out of many, [`copy()`] moves everything from one to the other, and [`splice()`] does so
+//! inside the kernel.
 //!
 //! Names and results are those of [`std::io`]; only the buffer parameter differs: it is passed by value and comes back
 //! beside the result, as told in [`buf`](crate::buf). Errors are [`std::io::Error`].
@@ -47,6 +48,7 @@ mod copy;
 mod lines;
 mod memory;
 mod read_ext;
+mod splice;
 mod take;
 #[cfg(test)]
 mod test_util;
@@ -57,6 +59,7 @@ mod write_ext;
 
 use std::io::{Error, ErrorKind};
 
+pub use crate::op::SpliceEnd;
 pub use buf_read_ext::AsyncBufReadExt;
 pub use buf_reader::BufReader;
 pub use buf_writer::BufWriter;
@@ -64,6 +67,7 @@ pub use chain::Chain;
 pub use copy::{copy, copy_bidirectional, copy_with};
 pub use lines::{Lines, Split};
 pub use read_ext::AsyncReadExt;
+pub use splice::splice;
 pub use take::Take;
 pub use traits::{AsyncBufRead, AsyncRead, AsyncWrite};
 pub use trivial::{Empty, Repeat, Sink, empty, repeat, sink};

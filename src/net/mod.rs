@@ -26,7 +26,7 @@ mod unix_stream;
 
 pub use std::net::Shutdown;
 
-pub use crate::op::{Batch, ProvidedBuf};
+pub use crate::op::{Batch, ProvidedBuf, ZcBuf};
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use recv_stream::{RecvFromStream, RecvStream};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};

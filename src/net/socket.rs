@@ -1,10 +1,12 @@
 //! What all sockets can do: the operations of [`op`](crate::op), with their answers mapped.
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
@@ -14,14 +16,18 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use super::recv_stream::{RecvFromStream, RecvStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
 use crate::op::{
-    Accept, AcceptMulti, Connect, Multi, Op, Recv, RecvMsg, Send, SendMsg, SendTo, SharedFd,
-    Submitted,
+    Accept, AcceptMulti, Connect, Multi, Op, Recv, RecvMsg, Send, SendMsg, SendMsgZc, SendTo,
+    SendZc, SharedFd, Submitted, Usage, ZcBuf,
 };
 use crate::sys::features;
 
 /// A socket of any kind.
 #[derive(Debug)]
-pub(super) struct Socket(SharedFd);
+pub(super) struct Socket(
+    SharedFd,
+    /// What it has learned about zero-copy sends, if it has been asked for one.
+    OnceCell<Rc<Usage>>,
+);
 
 impl Socket {
     /// Makes a socket by a direct call, which never blocks and is cheaper than a round trip through the ring.
@@ -30,7 +36,7 @@ impl Socket {
     }
 
     pub(super) fn from_owned(fd: OwnedFd) -> Self {
-        Socket(SharedFd::new(fd))
+        Socket(SharedFd::new(fd), OnceCell::new())
     }
 
     /// Takes over a descriptor that was made elsewhere. It may be in non-blocking mode, in which the kernel would
@@ -70,6 +76,43 @@ impl Socket {
 
     pub(super) fn recv_stream(&self) -> RecvStream {
         RecvStream::new(&self.0)
+    }
+
+    pub(super) fn shared(&self) -> &SharedFd {
+        &self.0
+    }
+
+    pub(super) fn zero_copy(&self) -> &Rc<Usage> {
+        self.1.get_or_init(Usage::new)
+    }
+
+    pub(super) fn send_zc<B: IoBuf>(
+        &self,
+        buf: B,
+    ) -> impl Future<Output = BufResult<usize, ZcBuf<B>>> + use<B> {
+        SendZc::future(&self.0, self.zero_copy(), buf)
+    }
+
+    pub(super) async fn send_all_zc<B: IoBuf>(&self, buf: B) -> BufResult<(), ZcBuf<B>> {
+        let len = buf.buf_len();
+        let (sent, buf) = SendZc::all(&self.0, self.zero_copy(), buf).await;
+        match sent {
+            Ok(n) if n == len => (Ok(()), buf),
+            Ok(0) => (Err(write_zero()), buf),
+            // Ended by an error that the next send tells, or longer than one send can be.
+            Ok(n) => {
+                let (sent, buf) = self.send_rest(buf.await, n, len).await;
+                (sent, ZcBuf::free(buf))
+            }
+            Err(error) => (Err(error), buf),
+        }
+    }
+
+    pub(super) fn send_vectored_zc<V: IoVectoredBuf>(
+        &self,
+        bufs: V,
+    ) -> impl Future<Output = BufResult<usize, ZcBuf<V>>> + use<V> {
+        SendMsgZc::future(&self.0, self.zero_copy(), bufs)
     }
 
     pub(super) fn recv_from_stream(&self) -> RecvFromStream {

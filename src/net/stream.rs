@@ -136,6 +136,96 @@ macro_rules! stream_methods {
                 self.socket.send_all_vectored(bufs).await
             }
 
+            /// Sends what the socket takes of `buf` out of the buffer itself, without a copy.
+            ///
+            /// Returns the number of bytes, and a [`ZcBuf`] that gives the buffer back when the kernel has let go of it,
+            /// which is when the peer has acknowledged the bytes. The next write need not wait for that.
+            ///
+            /// The way for large writes to other machines. What is smaller than the
+            /// [threshold](Self::set_zero_copy_threshold) is sent as [`write`](Self::write) does, and so is everything
+            /// where the kernel cannot do it (Unix sockets), may not lock as much memory, or has copied several times in a
+            /// row, as it does on loopback; that is then tried again now and then.
+            ///
+            /// # Errors
+            ///
+            /// Those of [`write`](Self::write).
+            ///
+            /// # Cancel safety
+            ///
+            /// As for [`write`](Self::write). The buffer is freed when the kernel has let go of it, whatever was dropped.
+            /// A [`close`](Self::close) does not wait for that, the end of the runtime does, for its grace period.
+            ///
+            /// # Kernel
+            ///
+            /// `SEND_ZC` since 6.0, whose memory counts against `RLIMIT_MEMLOCK` meanwhile; before that `SEND`.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// # fn main() -> std::io::Result<()> {
+            /// # saferring::runtime::Runtime::new()?.block_on(async {
+            /// use saferring::net::{TcpListener, TcpStream};
+            ///
+            /// let listener = TcpListener::bind("127.0.0.1:0")?;
+            /// let client = TcpStream::connect(listener.local_addr()?).await?;
+            /// let (server, _peer) = listener.accept().await?;
+            ///
+            /// let (sent, page) = client.write_all_zc(vec![7; 100_000]).await;
+            /// sent?; // the next write may go out now
+            /// let (received, _) = server.read_exact(Vec::with_capacity(100_000)).await;
+            /// received?;
+            /// let page = page.await; // all is acknowledged: the buffer can be changed
+            /// assert_eq!(page.len(), 100_000);
+            /// # Ok(())
+            /// # })
+            /// # }
+            /// ```
+            pub fn send_zc<B: IoBuf>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = BufResult<usize, ZcBuf<B>>> + use<B> {
+                self.socket.send_zc(buf)
+            }
+
+            /// Sends all of `buf` as [`send_zc`](Self::send_zc) does.
+            ///
+            /// # Errors
+            ///
+            /// Those of [`write_all`](Self::write_all).
+            ///
+            /// # Cancel safety
+            ///
+            /// As for [`send_zc`](Self::send_zc).
+            pub async fn write_all_zc<B: IoBuf>(&self, buf: B) -> BufResult<(), ZcBuf<B>> {
+                self.socket.send_all_zc(buf).await
+            }
+
+            /// Sends what the socket takes of several buffers as [`send_zc`](Self::send_zc) does; the kernel's sendmsg_zc.
+            ///
+            /// # Errors
+            ///
+            /// Those of [`write`](Self::write).
+            ///
+            /// # Cancel safety
+            ///
+            /// As for [`send_zc`](Self::send_zc).
+            ///
+            /// # Kernel
+            ///
+            /// `SENDMSG_ZC` since 6.1; before that `SENDMSG`.
+            pub fn send_vectored_zc<V: IoVectoredBuf>(
+                &self,
+                bufs: V,
+            ) -> impl Future<Output = BufResult<usize, ZcBuf<V>>> + use<V> {
+                self.socket.send_vectored_zc(bufs)
+            }
+
+            /// Sets how many bytes a send needs for [`send_zc`](Self::send_zc) to try to do without the copy: 10 KiB
+            /// unless told otherwise, `usize::MAX` for never. What was learned from sends that were copied is forgotten.
+            pub fn set_zero_copy_threshold(&self, bytes: usize) {
+                self.socket.zero_copy().set_threshold(bytes);
+            }
+
             /// Ends one direction of the stream, or both; see shutdown(2).
             ///
             /// # Errors
@@ -227,6 +317,18 @@ macro_rules! stream_methods {
             async fn shutdown(&mut self) -> io::Result<()> {
                 self.socket.shutdown(Shutdown::Write)
             }
+        }
+
+        impl SpliceEnd for &$stream {
+            fn fd(&self) -> &SharedFd {
+                self.socket.shared()
+            }
+
+            fn place(&mut self) -> io::Result<u64> {
+                Ok(CURRENT)
+            }
+
+            fn advance(&mut self, _moved: u64) {}
         }
 
         impl SplitStream for $stream {

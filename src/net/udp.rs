@@ -1,5 +1,6 @@
 //! A UDP socket.
 
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -11,7 +12,7 @@ use super::recv_stream::{RecvFromStream, RecvStream};
 use super::socket::Socket;
 use super::stream::descriptor;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
-use crate::op::{self, Op};
+use crate::op::{self, Op, ZcBuf};
 
 /// A UDP socket; see udp(7).
 ///
@@ -77,6 +78,33 @@ impl UdpSocket {
     /// A dropped send may have been sent.
     pub fn send<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
         self.socket.send(buf)
+    }
+
+    /// Sends one datagram to the connected peer out of the buffer itself, without a copy; see
+    /// [`TcpStream::send_zc`](super::TcpStream::send_zc). The kernel has let go of the buffer when the device has sent it.
+    ///
+    /// # Errors
+    ///
+    /// Those of send(2).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped send may have been sent. The buffer is freed when the kernel has let go of it, whatever was dropped.
+    ///
+    /// # Kernel
+    ///
+    /// `SEND_ZC` since 6.0; before that `SEND`.
+    pub fn send_zc<B: IoBuf>(
+        &self,
+        buf: B,
+    ) -> impl Future<Output = BufResult<usize, ZcBuf<B>>> + use<B> {
+        self.socket.send_zc(buf)
+    }
+
+    /// Sets how many bytes a datagram needs for [`send_zc`](UdpSocket::send_zc) to try to do without the copy; see
+    /// [`TcpStream::set_zero_copy_threshold`](super::TcpStream::set_zero_copy_threshold).
+    pub fn set_zero_copy_threshold(&self, bytes: usize) {
+        self.socket.zero_copy().set_threshold(bytes);
     }
 
     /// Receives one datagram from the connected peer; returns the number of bytes. What does not fit into the buffer

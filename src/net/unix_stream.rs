@@ -1,5 +1,6 @@
 //! A Unix stream connection.
 
+use std::future::Future;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -14,7 +15,7 @@ use super::split::{OwnedReadHalf, OwnedWriteHalf, SplitStream, split};
 use super::stream::{descriptor, stream_methods};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use crate::op::{self, Op};
+use crate::op::{self, CURRENT, Op, SharedFd, SpliceEnd, ZcBuf};
 
 /// A connection between processes of one machine; see unix(7).
 ///

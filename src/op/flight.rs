@@ -102,9 +102,13 @@ impl<T: Operation> Flight<T> {
         }
     }
 
-    /// Moves the operation into flight.
+    /// Moves the operation into flight; it was admitted.
     #[inline]
-    fn submit(&mut self, driver: Rc<Driver>, waiter: Option<WakeRef>) -> Poll<T::Output> {
+    pub(super) fn submit(
+        &mut self,
+        driver: Rc<Driver>,
+        waiter: Option<WakeRef>,
+    ) -> Poll<T::Output> {
         let State::Idle(op) = &mut self.state else {
             return Poll::Pending;
         };

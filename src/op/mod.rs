@@ -57,10 +57,12 @@ mod nop;
 mod open_direct;
 mod openat;
 mod path;
+mod pipe;
 mod poll;
 mod provided;
 mod read;
 mod readv;
+mod ready;
 mod recv;
 mod recv_from_multi;
 mod recv_msg;
@@ -69,16 +71,23 @@ mod registered_fd;
 mod renameat;
 mod send;
 mod send_msg;
+mod send_msg_zc;
 mod send_to;
+mod send_zc;
 mod sock_addr;
 mod socket;
 mod socket_direct;
+mod splice;
 mod statx;
 mod unlinkat;
 mod wake_event;
 mod write;
 mod writev;
+mod zc_buf;
+mod zc_usage;
+mod zero_copy;
 
+use std::os::fd::{AsRawFd, RawFd};
 use std::task::{Context, Poll};
 
 pub(crate) use crate::driver::{Place, Pool};
@@ -100,6 +109,8 @@ pub(crate) use multi::Multi;
 pub use nop::{Nop, nop};
 pub use open_direct::OpenDirect;
 pub use openat::OpenAt;
+pub(crate) use pipe::Pipe;
+pub use pipe::SpliceEnd;
 pub use poll::{PollAdd, Readiness};
 pub use provided::ProvidedBuf;
 pub(crate) use read::CURRENT;
@@ -113,7 +124,9 @@ pub use registered_fd::{RegisteredFd, Registry};
 pub use renameat::RenameAt;
 pub use send::Send;
 pub use send_msg::SendMsg;
+pub(crate) use send_msg_zc::SendMsgZc;
 pub(crate) use send_to::SendTo;
+pub(crate) use send_zc::SendZc;
 pub use socket::Socket;
 pub use socket_direct::SocketDirect;
 pub use statx::{Statx, StatxBuf};
@@ -123,6 +136,8 @@ pub use unlinkat::UnlinkAt;
 pub(crate) use wake_event::WakeEvent;
 pub use write::Write;
 pub use writev::Writev;
+pub use zc_buf::ZcBuf;
+pub(crate) use zc_usage::Usage;
 
 /// What the kernel is asked, what it borrows meanwhile, and how its answer reads.
 ///
@@ -177,6 +192,11 @@ pub unsafe trait Operation: 'static {
         None
     }
 
+    /// The number of the descriptor that it is on now, or -1.
+    fn raw_fd(&self) -> RawFd {
+        self.file().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
     /// Called once for every operation that was admitted to the kernel, when its final completion is there, before
     /// `complete` or `abandon`.
     fn leave(&mut self, _cqe: Completion) {}
@@ -191,6 +211,9 @@ pub unsafe trait Operation: 'static {
 pub unsafe trait Multishot: Operation {
     /// A stream that lets this many completions pile up is cancelled in the kernel until it has caught up.
     const QUEUED_MAX: u16;
+
+    /// Whether the first completion is the answer, and another only tells that the kernel has let go of the memory.
+    const NOTIFIES: bool = false;
 
     /// What each completion stands for.
     type Item;

@@ -30,8 +30,11 @@ impl<B: IoBuf> Send<B> {
     }
 
     fn op(fd: &SharedFd, buf: B, flags: i32) -> Op<Self> {
-        let fd = fd.clone();
-        Op::new(Send { fd, buf, flags })
+        Op::new(Self::with(fd.clone(), buf, flags))
+    }
+
+    pub(super) fn with(fd: SharedFd, buf: B, flags: i32) -> Self {
+        Send { fd, buf, flags }
     }
 }
 

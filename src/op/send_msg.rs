@@ -25,13 +25,17 @@ pub struct SendMsg<V> {
 
 impl<V: IoVectoredBuf> SendMsg<V> {
     pub(crate) fn new(fd: &SharedFd, bufs: V, to: Option<SockAddr>) -> Op<Self> {
-        Op::new(SendMsg {
-            fd: fd.clone(),
+        Op::new(Self::with(fd.clone(), bufs, to))
+    }
+
+    pub(super) fn with(fd: SharedFd, bufs: V, to: Option<SockAddr>) -> Self {
+        SendMsg {
+            fd,
             bufs,
             vecs: IoVecs::new(),
             header: MaybeUninit::zeroed(),
             to,
-        })
+        }
     }
 }
 

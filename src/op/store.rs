@@ -1,6 +1,6 @@
 //! How an operation of a known type is kept in a cell of the driver, which knows only bytes.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -145,7 +145,7 @@ unsafe fn abandon_multi<T: Multishot>(payload: NonNull<Payload>, cqe: Completion
 unsafe fn fd<T: Operation>(payload: NonNull<Payload>) -> RawFd {
     // SAFETY: the operation is in its place, and the kernel writes to nothing inside it: it is not in flight, or is a
     // multishot operation, to which nobody has a `&mut` before it is taken out.
-    unsafe { (*place::<T>(payload)).file() }.map_or(-1, AsRawFd::as_raw_fd)
+    unsafe { (*place::<T>(payload)).raw_fd() }
 }
 
 /// [`MultishotVTable::group`].
@@ -178,6 +178,7 @@ impl<T: Multishot> Table<T> {
         multishot: Some(MultishotVTable {
             queued_max: T::QUEUED_MAX,
             group: multishot_group::<T>,
+            notifies: T::NOTIFIES,
         }),
     };
 }
@@ -213,10 +214,11 @@ impl Stored {
             file.enter_kernel();
             slot = if T::BY_SLOT { file.slot(&driver) } else { None };
         }
+        let on = op.raw_fd();
         // SAFETY: the payload holds the operation that made the entry. What the entry points to is the operation's own
         // (contract of `Operation`), and that is not moved or touched before `take`, which waits for the final
         // completion.
-        unsafe { driver.submit(key, entry, slot, owner) };
+        unsafe { driver.submit(key, entry, on, slot, owner) };
         Ok(Stored { driver, key })
     }
 
@@ -260,12 +262,14 @@ mod tests {
         use super::super::*;
         assert_eq!(home::<Recv<Vec<u8>>>(), Home::Cell);
         assert_eq!(home::<Send<Vec<u8>>>(), Home::Cell);
+        assert_eq!(home::<SendZc<Vec<u8>>>(), Home::Cell);
         assert_eq!(home::<Read<Vec<u8>>>(), Home::Cell);
         assert_eq!(home::<Write<Vec<u8>>>(), Home::Cell);
         assert_eq!(home::<Accept>(), Home::Cell);
         assert_eq!(home::<Connect>(), Home::Cell);
         assert_eq!(home::<RecvMsg<[Vec<u8>; 1]>>(), Home::Block);
         assert_eq!(home::<SendMsg<[Vec<u8>; 1]>>(), Home::Block);
+        assert_eq!(home::<SendMsgZc<[Vec<u8>; 1]>>(), Home::Block);
         assert_eq!(home::<Statx>(), Home::Block);
         assert_eq!(home::<Recv<[u8; 4096]>>(), Home::Box);
     }

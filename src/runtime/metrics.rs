@@ -33,6 +33,10 @@ pub struct Metrics {
     pub provided_free: u32,
     /// How often a stream found no provided buffer and had to wait or to ask for more.
     pub provided_dry: u64,
+    /// Zero-copy sends that the kernel has carried out.
+    pub zero_copy_sends: u64,
+    /// Those of them of which it told that it copied the bytes all the same, as on loopback.
+    pub zero_copy_copied: u64,
 }
 
 impl Core {
@@ -54,6 +58,8 @@ impl Core {
             provided_buffers: provided.buffers,
             provided_free: provided.available,
             provided_dry: provided.dry,
+            zero_copy_sends: counters.zero_copy_sends,
+            zero_copy_copied: counters.zero_copy_copied,
         }
     }
 }

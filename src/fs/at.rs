@@ -1,0 +1,65 @@
+//! A place in a file.
+
+use std::io;
+
+use super::File;
+use crate::op::{SharedFd, SpliceEnd};
+
+/// A place in a file, to [`splice`](crate::io::splice) from or to; see [`File::at`].
+#[derive(Debug)]
+pub struct FileAt<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl File {
+    /// The file from `offset` on, for [`io::splice`](crate::io::splice). The cursor stays where it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-at-{}", std::process::id()));
+    /// use saferring::fs::File;
+    ///
+    /// let (from, to) = (File::open("Cargo.toml").await?, File::create(&path).await?);
+    /// let moved = saferring::io::splice(from.at(10), to.at(0), 100).await?;
+    /// assert_eq!(to.metadata().await?.len(), moved);
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
+    pub fn at(&self, offset: u64) -> FileAt<'_> {
+        FileAt { file: self, offset }
+    }
+}
+
+impl SpliceEnd for FileAt<'_> {
+    fn fd(&self) -> &SharedFd {
+        &self.file.fd
+    }
+
+    fn place(&mut self) -> io::Result<u64> {
+        Ok(super::positional::place(self.offset))
+    }
+
+    fn advance(&mut self, moved: u64) {
+        self.offset = self.offset.saturating_add(moved);
+    }
+}
+
+/// By the cursor; or a file without positions, such as a pipe.
+impl SpliceEnd for &mut File {
+    fn fd(&self) -> &SharedFd {
+        &self.fd
+    }
+
+    fn place(&mut self) -> io::Result<u64> {
+        File::place(self)
+    }
+
+    fn advance(&mut self, moved: u64) {
+        let _ = File::advance(self, Ok(moved as usize));
+    }
+}

@@ -1,0 +1,47 @@
+//! `IORING_OP_POLL_ADD` on a descriptor of ours: it ends when that is closed.
+
+use std::io;
+
+use super::{Completion, Entry, Op, Operation, SharedFd};
+use crate::sys::opcode;
+
+/// Waits until a descriptor is ready.
+#[derive(Debug)]
+pub(super) struct Ready {
+    fd: SharedFd,
+    wanted: i16,
+}
+
+impl Ready {
+    pub(super) fn read(fd: &SharedFd) -> Op<Self> {
+        let fd = fd.clone();
+        let wanted = libc::POLLIN;
+        Op::new(Ready { fd, wanted })
+    }
+
+    pub(super) fn write(fd: &SharedFd) -> Op<Self> {
+        let fd = fd.clone();
+        let wanted = libc::POLLOUT;
+        Op::new(Ready { fd, wanted })
+    }
+}
+
+// SAFETY: the entry points to nothing; the descriptor is counted.
+unsafe impl Operation for Ready {
+    const CODE: u8 = opcode::PollAdd::CODE;
+    type Output = io::Result<()>;
+
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.fd)
+    }
+
+    fn prepare(&mut self) -> Entry {
+        opcode::PollAdd::new(self.fd.target(), self.wanted as u32)
+            .build()
+            .into()
+    }
+
+    fn complete(self, cqe: Completion) -> Self::Output {
+        cqe.result().map(drop)
+    }
+}

@@ -1,0 +1,124 @@
+//! `IORING_OP_SPLICE`: splice(2), always carried out by a thread of the kernel.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::task::{Context, Poll};
+
+use super::fd::Side;
+use super::read::CURRENT;
+use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use crate::sys::opcode;
+
+/// A full pipe is waited for by a poll of ours, which occupies no thread. (Sockets do not heed it: what they wait for is
+/// up to their own `O_NONBLOCK`, which is off.)
+const FLAGS: u32 = libc::SPLICE_F_NONBLOCK;
+
+/// Moves bytes between a pipe and something else.
+#[derive(Debug)]
+pub(crate) struct Splice {
+    pipe: SharedFd,
+    other: SharedFd,
+    /// In `other`; [`CURRENT`] if that is a stream, which is read and written in turn.
+    offset: u64,
+    len: u32,
+    side: Side,
+}
+
+impl Splice {
+    /// From `other` into the writing end of a pipe, which has room for `len` bytes. What has arrived late for a read of
+    /// `other` goes first.
+    pub(super) fn read(other: &SharedFd, offset: u64, pipe: &SharedFd, len: u32) -> Op<Self> {
+        Self::op(other, offset, pipe, len, Side::Read)
+    }
+
+    /// From the reading end of a pipe to `other`.
+    pub(super) fn write(pipe: &SharedFd, other: &SharedFd, offset: u64, len: u32) -> Op<Self> {
+        Self::op(other, offset, pipe, len, Side::Write)
+    }
+
+    fn op(other: &SharedFd, offset: u64, pipe: &SharedFd, len: u32, side: Side) -> Op<Self> {
+        Op::new(Splice {
+            pipe: pipe.clone(),
+            other: other.clone(),
+            offset,
+            len,
+            side,
+        })
+    }
+
+    /// Puts late bytes into the pipe.
+    fn take_late(&self) -> Option<i32> {
+        let most = self.len as usize;
+        let pipe = self.pipe.as_raw_fd();
+        let mut result = 0;
+        self.other.late_bytes(false, |late, _| {
+            let len = late.len().min(most);
+            // SAFETY: the pointer is to `len` bytes that are borrowed; the pipe is open, as `self` counts it. There is
+            // room, so this does not block.
+            let written = unsafe { libc::write(pipe, late.as_ptr().cast(), len) };
+            result = match written {
+                0.. => written as i32,
+                _ => -io::Error::last_os_error()
+                    .raw_os_error()
+                    .unwrap_or(libc::EIO),
+            };
+            written.max(0) as usize
+        })?;
+        Some(result)
+    }
+}
+
+// SAFETY: the entry points to nothing; both descriptors are counted.
+unsafe impl Operation for Splice {
+    const CODE: u8 = opcode::Splice::CODE;
+    type Output = io::Result<u32>;
+
+    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
+        if self.offset != CURRENT {
+            return Poll::Ready(Admission::Submit);
+        }
+        std::task::ready!(self.other.take_turn(self.side, cx));
+        let late = match self.side {
+            Side::Read => self.take_late(),
+            Side::Write => None,
+        };
+        Poll::Ready(match late {
+            Some(result) => {
+                self.other.end_turn(self.side);
+                Admission::Answered(result)
+            }
+            None => Admission::Submit,
+        })
+    }
+
+    fn has_late(&self) -> bool {
+        self.offset == CURRENT && self.side == Side::Read && self.other.has_late()
+    }
+
+    /// The pipe is nobody's but the splice's.
+    fn file(&self) -> Option<&SharedFd> {
+        Some(&self.other)
+    }
+
+    fn prepare(&mut self) -> Entry {
+        let (pipe, other) = (self.pipe.target(), self.other.target());
+        let offset = self.offset as i64;
+        match self.side {
+            Side::Read => opcode::Splice::new(other, offset, pipe, -1, self.len),
+            Side::Write => opcode::Splice::new(pipe, -1, other, offset, self.len),
+        }
+        .flags(FLAGS)
+        .build()
+        .into()
+    }
+
+    fn complete(self, cqe: Completion) -> Self::Output {
+        cqe.result()
+    }
+
+    fn leave(&mut self, _cqe: Completion) {
+        if self.offset == CURRENT {
+            self.other.end_turn(self.side);
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! Zero-copy sends: what they have in common.
+//!
+//! The kernel answers twice: with the number of bytes, and when it has let go of the memory, which is when the peer has
+//! acknowledged them, or the connection is gone. So there are two futures. [`ZcSend`] ends with the first answer, and the
+//! turn on the descriptor and the hold on it end there, too: the next write does not wait for the peer, nor does a
+//! close. The operation, with the buffer, stays in its cell until the second; [`ZcBuf`] waits for that.
+//!
+//! What the kernel refuses to send this way (not this socket, not so much memory) is sent the plain way, in the same
+//! turn.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use super::fd::Side;
+use super::flight::{Flight, current_or_panic};
+use super::store::{Stored, Table};
+use super::zc_buf::ZcBuf;
+use super::zc_usage::Usage;
+use super::{Completion, Driver, Multishot, Operation, SharedFd, current};
+use crate::buf::BufResult;
+use crate::driver::{Orphaned, Owner};
+use crate::sys::{Target, features, types};
+use crate::task::WakeRef;
+
+/// `IORING_SEND_ZC_REPORT_USAGE`, an `ioprio` flag.
+const REPORT_USAGE: u16 = 1 << 3;
+/// `IORING_NOTIF_USAGE_ZC_COPIED`, in the result of a notification.
+const COPIED: u32 = 1 << 31;
+
+/// Whether the kernel tells if it copied: before 6.2 it refuses to, with `EINVAL`.
+static REPORTS: AtomicBool = AtomicBool::new(true);
+
+/// The flags of an entry.
+pub(super) fn zc_flags() -> u16 {
+    if REPORTS.load(Ordering::Relaxed) {
+        REPORT_USAGE
+    } else {
+        0
+    }
+}
+
+/// What a zero-copy send holds of its socket: the descriptor and the turn up to the first answer, then no more than
+/// what was learned.
+#[allow(unreachable_pub)] // As `SharedFd`.
+pub struct Hold {
+    fd: RefCell<Option<SharedFd>>,
+    usage: Rc<Usage>,
+}
+
+impl Hold {
+    pub(super) fn new(fd: &SharedFd, usage: &Rc<Usage>) -> Self {
+        Hold {
+            fd: RefCell::new(Some(fd.clone())),
+            usage: Rc::clone(usage),
+        }
+    }
+
+    fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
+        match &*self.fd.borrow() {
+            Some(fd) => fd.take_turn(Side::Write, cx),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// The descriptor for an entry. The operation is on its way to the kernel, and a close counts it from here on.
+    pub(super) fn enter_kernel(&self) -> Target {
+        match &*self.fd.borrow() {
+            Some(fd) => {
+                fd.enter_kernel();
+                fd.target()
+            }
+            None => types::Fd(-1),
+        }
+    }
+
+    /// The descriptor's number, for as long as it is held.
+    pub(super) fn raw_fd(&self) -> RawFd {
+        self.fd.borrow().as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// Reads a completion: the answer, or the notification.
+    pub(super) fn next(&self, cqe: Completion) {
+        if let Some(fd) = self.fd.take() {
+            settle(fd, cqe);
+        } else {
+            let copied = cqe.raw_result() as u32 & COPIED != 0;
+            self.usage.learn(copied);
+            count(false, copied);
+        }
+    }
+}
+
+/// Lets go of the descriptor, as the answer is there.
+fn settle(fd: SharedFd, cqe: Completion) {
+    count(cqe.raw_result() >= 0, false);
+    fd.left_kernel();
+    // Wakes others, which is foreign code.
+    fd.end_turn(Side::Write);
+}
+
+fn count(sent: bool, copied: bool) {
+    if let Some(driver) = current() {
+        driver.count_zero_copy(sent, copied);
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fd {}", self.raw_fd())
+    }
+}
+
+/// A zero-copy send: a [`Multishot`] of an answer and a notification, whose output is the buffer.
+#[allow(unreachable_pub)] // As `SharedFd`.
+pub trait ZeroCopy: Multishot<Item = ()> {
+    /// What sends the same with a copy.
+    type Plain: Operation<Output = BufResult<usize, Self::Output>>;
+
+    /// What it holds of its socket.
+    fn hold(&self) -> &Hold;
+
+    /// How many bytes it is to send.
+    fn total_len(&self) -> usize;
+
+    /// The same as a plain send.
+    fn into_plain(self, fd: SharedFd) -> Self::Plain;
+}
+
+/// Why the kernel did not send this way what it may send the plain way.
+#[derive(Clone, Copy)]
+enum Refusal {
+    /// The socket cannot do it: not of the Internet families, say.
+    Socket,
+    /// No memory that may be locked; or a datagram in too many pieces.
+    Memory,
+    /// The flags, perhaps, before 6.2.
+    Flags,
+}
+
+impl Refusal {
+    fn of(cqe: Completion) -> Option<Self> {
+        match -cqe.raw_result() {
+            libc::EOPNOTSUPP => Some(Refusal::Socket),
+            libc::ENOMEM | libc::EMSGSIZE => Some(Refusal::Memory),
+            libc::EINVAL if zc_flags() != 0 => Some(Refusal::Flags),
+            _ => None,
+        }
+    }
+}
+
+/// The first future of a zero-copy send: how many bytes were sent, and the second future, for the buffer.
+pub(crate) struct ZcSend<T: ZeroCopy> {
+    state: State<T>,
+}
+
+enum State<T: ZeroCopy> {
+    /// Not submitted.
+    Idle(T),
+    /// The driver has it.
+    Sending(Stored),
+    /// It was refused, and lets go of the memory.
+    Refused(Stored, Refusal),
+    /// The plain way; after that refusal.
+    Plain(Flight<T::Plain>, Option<Refusal>),
+    Done,
+}
+
+/// The operation itself lies still in the driver; the future is a handle.
+impl<T: ZeroCopy> Unpin for ZcSend<T> {}
+
+impl<T: ZeroCopy> ZcSend<T> {
+    pub(super) fn new(op: T) -> Self {
+        let hold = op.hold();
+        let wanted = features().has_opcode(T::CODE) && hold.usage.wants(op.total_len());
+        let state = match hold.fd.take() {
+            Some(fd) if !wanted => State::Plain(Flight::new(op.into_plain(fd)), None),
+            fd => {
+                *hold.fd.borrow_mut() = fd;
+                State::Idle(op)
+            }
+        };
+        ZcSend { state }
+    }
+
+    /// Submits the operation, whose turn it is.
+    fn submit(&mut self, driver: Rc<Driver>, cx: &Context<'_>) -> Poll<Sent<T>> {
+        let State::Idle(op) = std::mem::replace(&mut self.state, State::Done) else {
+            return Poll::Pending;
+        };
+        let owner = Owner::Future(Some(WakeRef::new(cx.waker())));
+        match Stored::submit(driver, op, Table::<T>::MULTI, owner) {
+            Ok(stored) => {
+                self.state = State::Sending(stored);
+                Poll::Pending
+            }
+            Err(op) => {
+                if let Some(fd) = op.hold().fd.take() {
+                    fd.end_turn(Side::Write);
+                }
+                let cqe = Completion::new(0, -libc::ENOMEM, 0);
+                let error = io::Error::from_raw_os_error(libc::ENOMEM);
+                Poll::Ready((Err(error), ZcBuf::free(op.complete(cqe))))
+            }
+        }
+    }
+
+    /// Reads the answer.
+    fn answer(&mut self, cqe: Completion) -> Option<Sent<T>> {
+        let State::Sending(stored) = std::mem::replace(&mut self.state, State::Done) else {
+            return None;
+        };
+        if let Some(refusal) = Refusal::of(cqe) {
+            self.state = State::Refused(stored, refusal);
+            return None;
+        }
+        // SAFETY: `submit` made this value for a `T`, which was not taken: the state was `Sending` until now.
+        unsafe { stored.get::<T>() }.next(cqe);
+        let buf = if cqe.has_more() {
+            // SAFETY: `submit` made this value for a `T`, which is left to the buffer; one of two completions was taken.
+            unsafe { ZcBuf::pending::<T>(stored) }
+        } else {
+            // SAFETY: as above; this was the final completion, and the state was left.
+            ZcBuf::free(unsafe { stored.take::<T>() }.complete(cqe))
+        };
+        Some((cqe.result().map(|n| n as usize), buf))
+    }
+
+    /// Sends the plain way what was refused, in the same turn.
+    ///
+    /// # Safety
+    ///
+    /// The final completion was seen.
+    unsafe fn resend(&mut self, cx: &Context<'_>) -> Option<Sent<T>> {
+        let State::Refused(stored, refusal) = std::mem::replace(&mut self.state, State::Done)
+        else {
+            return None;
+        };
+        // SAFETY: `submit` made this value for a `T`; the caller's promise; and the state was left.
+        let op = unsafe { stored.take::<T>() };
+        match refusal {
+            Refusal::Socket => op.hold().usage.refuse(),
+            Refusal::Memory => op.hold().usage.learn(true),
+            Refusal::Flags => {}
+        }
+        let fd = op.hold().fd.take()?;
+        fd.left_kernel();
+        let mut flight = Flight::new(op.into_plain(fd));
+        let waiter = WakeRef::new(cx.waker());
+        match flight.submit(stored.driver, Some(waiter)) {
+            Poll::Ready((sent, buf)) => Some((sent, ZcBuf::free(buf))),
+            Poll::Pending => {
+                self.state = State::Plain(flight, Some(refusal));
+                None
+            }
+        }
+    }
+}
+
+/// What a zero-copy send ends with.
+type Sent<T> = BufResult<usize, ZcBuf<<T as Operation>::Output>>;
+
+impl<T: ZeroCopy> Future for ZcSend<T> {
+    type Output = Sent<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.state {
+                State::Idle(op) => {
+                    // Before the turn is taken: this may panic.
+                    let driver = current_or_panic();
+                    ready!(op.hold().poll_turn(cx));
+                    return this.submit(driver, cx);
+                }
+                State::Sending(stored) => {
+                    let cqe = ready!(poll_queued(stored, cx));
+                    let last = !cqe.has_more();
+                    if let Some(sent) = this.answer(cqe) {
+                        return Poll::Ready(sent);
+                    }
+                    // SAFETY: this was the final completion.
+                    if last && let Some(sent) = unsafe { this.resend(cx) } {
+                        return Poll::Ready(sent);
+                    }
+                }
+                State::Refused(stored, _) => {
+                    let cqe = ready!(poll_queued(stored, cx));
+                    let last = !cqe.has_more();
+                    // SAFETY: this was the final completion.
+                    if last && let Some(sent) = unsafe { this.resend(cx) } {
+                        return Poll::Ready(sent);
+                    }
+                }
+                State::Plain(flight, refusal) => {
+                    let (sent, buf) = ready!(flight.poll(cx));
+                    if matches!(refusal, Some(Refusal::Flags)) && sent.is_ok() {
+                        REPORTS.store(false, Ordering::Relaxed);
+                    }
+                    this.state = State::Done;
+                    return Poll::Ready((sent, ZcBuf::free(buf)));
+                }
+                State::Done => panic!("a send was polled after it had completed"),
+            }
+        }
+    }
+}
+
+/// The next completion of an operation in flight; leaves a waker if there is none.
+pub(super) fn poll_queued(stored: &Stored, cx: &Context<'_>) -> Poll<Completion> {
+    if let Some(cqe) = stored.driver.pop_queued(stored.key) {
+        return Poll::Ready(cqe);
+    }
+    // Cloned, and the one before dropped, with no borrow of the driver held: both are foreign code.
+    let waker = WakeRef::new(cx.waker());
+    drop(stored.driver.set_waiter(stored.key, waker));
+    Poll::Pending
+}
+
+impl<T: ZeroCopy> Drop for ZcSend<T> {
+    fn drop(&mut self) {
+        if let State::Sending(stored) | State::Refused(stored, _) =
+            std::mem::replace(&mut self.state, State::Done)
+        {
+            // SAFETY: `submit` made this value for a `T`, which was not taken, and now the state was left.
+            unsafe { abandon::<T>(&stored) };
+        }
+    }
+}
+
+/// Leaves the operation to the driver: completions go to [`Hold::next`] as they come; first those that came before.
+///
+/// # Safety
+///
+/// `submit::<T>` made `stored`, and the operation was not taken, nor is it after this.
+unsafe fn abandon<T: ZeroCopy>(stored: &Stored) {
+    let waiter = match stored.driver.orphan(stored.key) {
+        Some(Orphaned::InFlight(waiter)) => waiter,
+        _ => None,
+    };
+    let mut came = [None; 2];
+    for place in &mut came {
+        *place = stored.driver.pop_queued(stored.key);
+    }
+    let mut came = came.into_iter().flatten();
+    if came.clone().any(|cqe| !cqe.has_more()) {
+        // SAFETY: the caller's promise; the final completion is among these.
+        let op = unsafe { stored.take::<T>() };
+        came.for_each(|cqe| op.hold().next(cqe));
+    } else if let Some(cqe) = came.next() {
+        // SAFETY: the caller's promise; the final completion was not reaped, so that the operation was not taken. The
+        // reference ends before foreign code runs, in which a runtime may end and take it.
+        if let Some(fd) = unsafe { stored.get::<T>() }.hold().fd.take() {
+            settle(fd, cqe);
+        }
+    }
+    drop(waiter);
+}
