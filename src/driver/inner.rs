@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use super::cancel::{OURS, Stubborn};
 use super::pool::{Pool, PoolConfig};
 use super::registered::Registered;
 use super::slots::{Key, NONE, Slots, State};
 use super::timer::Timers;
 use super::{Abandoned, Event};
 use crate::Error;
-use crate::sys::{self, Completion, Entry, IGNORED, Ring, RingConfig, Wait, opcode};
+use crate::sys::{self, Completion, Entry, Ring, RingConfig, Wait};
 
 /// What the driver has counted since it was made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +54,7 @@ pub(super) struct Inner<W> {
     pub(super) now: u32,
     pub(super) pool: Rc<Pool>,
     pub(super) registered: Registered,
+    pub(super) stubborn: Stubborn,
     /// Who wants to look again after each completion: closes that wait for others to end.
     pub(super) watchers: Vec<W>,
     /// Whether they are to be woken now.
@@ -71,6 +73,7 @@ impl<W> Inner<W> {
             now: sys::coarse_millis(),
             pool: Rc::new(Pool::new(pool)),
             registered: Registered::default(),
+            stubborn: Stubborn::default(),
             watchers: Vec::new(),
             notify: false,
         })
@@ -90,14 +93,6 @@ impl<W> Inner<W> {
         }
     }
 
-    /// Queues a cancel behind everything pushed so far, so that it cannot overtake its target.
-    pub(super) fn push_cancel(&mut self, key: Key<W>) {
-        let mut entry = Entry::from(opcode::AsyncCancel::new(key.user_data()).build());
-        entry.set_user_data(IGNORED);
-        // SAFETY: a cancel points to nothing.
-        unsafe { self.push(entry) };
-    }
-
     /// Moves entries from the backlog to the queue while there is room.
     fn drain_backlog(&mut self) {
         let Some(ring) = &mut self.ring else { return };
@@ -113,6 +108,9 @@ impl<W> Inner<W> {
     #[inline(always)] // Returns right after a system call are mispredicted: inlined, a nop costs 4 % less.
     pub(super) fn turn(&mut self, park: bool, limit: Duration) -> io::Result<()> {
         self.now = sys::coarse_millis();
+        if self.stubborn.is_due() {
+            self.cancel_again();
+        }
         loop {
             self.drain_backlog();
             let wait = self.wait(park, limit);
@@ -132,7 +130,8 @@ impl<W> Inner<W> {
         if !park || ready || !self.backlog.is_empty() {
             return Wait::No;
         }
-        let timer = match self.timers.next_deadline() {
+        let deadlines = [self.timers.next_deadline(), self.stubborn.deadline()];
+        let timer = match deadlines.into_iter().flatten().min() {
             Some(deadline) => deadline.saturating_duration_since(Instant::now()),
             None => Duration::MAX,
         };
@@ -152,7 +151,8 @@ impl<W> Inner<W> {
         }
         let cqe = self.ring.as_mut()?.reap()?;
         self.counters.completions += 1;
-        if cqe.user_data() == IGNORED {
+        if cqe.user_data() & OURS != 0 {
+            self.note_cancel(cqe);
             return Some(Event::Handled);
         }
         let Some(key) = self.slots.find(cqe.user_data()) else {

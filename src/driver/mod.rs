@@ -14,6 +14,7 @@
 //!
 //! `W` is whatever wakes the waiting future. The driver only keeps it and gives it back.
 
+mod cancel;
 mod event;
 mod inflight;
 mod inner;

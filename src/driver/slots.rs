@@ -128,8 +128,8 @@ pub(super) const NONE: u32 = u32::MAX;
 
 const FIRST_CHUNK: u32 = 64;
 const CHUNKS: usize = 20;
-/// Never given to an operation, so that no key equals the user data reserved for the driver itself.
-const GENERATION_RESERVED: u32 = u32::MAX;
+/// Generations have 31 bits: the highest of the user data is for completions that are no operation's.
+const GENERATION_MAX: u32 = u32::MAX >> 1;
 
 pub(super) struct Slots<W> {
     chunks: [*mut Slot<W>; CHUNKS],
@@ -238,10 +238,7 @@ impl<W> Slots<W> {
         let head = self.head(key);
         debug_assert!(head.waiter.is_none());
         head.state = State::Free;
-        head.generation = head.generation.wrapping_add(1);
-        if head.generation == GENERATION_RESERVED {
-            head.generation = 0;
-        }
+        head.generation = (head.generation + 1) & GENERATION_MAX;
         head.a = free;
         self.free = key.index;
     }
@@ -398,10 +395,11 @@ mod tests {
     }
 
     #[test]
-    fn generations_wrap_past_the_reserved_value() {
+    fn generations_leave_the_highest_bit_alone() {
         let mut slots = Slots::<u64>::new();
         let key = slots.reserve(&VTABLE).unwrap();
-        let key = slots.set_generation(key, u32::MAX - 1);
+        let key = slots.set_generation(key, GENERATION_MAX);
+        assert_eq!(key.user_data() >> 63, 0);
         slots.release(key);
         let key = slots.reserve(&VTABLE).unwrap();
         assert_eq!(key.generation, 0);

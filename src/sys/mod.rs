@@ -30,7 +30,7 @@ pub(crate) use memory::Memory;
 pub(crate) use setup::memlock;
 pub use setup::{RingInfo, Setup};
 
-/// The user data of completions that say nothing: of cancels, and of messages that only end a wait.
+/// The user data of messages that only end a wait.
 pub(crate) const IGNORED: u64 = u64::MAX;
 
 /// How long [`Ring::enter`] may wait for a completion.

@@ -150,6 +150,7 @@ fn run(options: Options) -> io::Result<Report> {
     );
     report::json::write(&report, &json)?;
     report::html::write(&report, &html)?;
+    report::markdown::write(&report, &options.out)?;
     println!("\nwritten: {} and {}", json.display(), html.display());
     Ok(report)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod html;
 pub(crate) mod json;
 mod lines;
+pub(crate) mod markdown;
 mod plots;
 pub(crate) mod terminal;
 

@@ -13,6 +13,8 @@ pub(crate) fn colour(name: &str) -> &'static str {
         "raw-fixed" => "#3f8296",
         "saferring" => "#e8590c",
         "saferring (fs::copy)" => "#f59f5b",
+        "saferring (plain)" => "#c2410c",
+        "saferring (spin)" => "#fb923c",
         "tokio" => "#3b82f6",
         "monoio-t" => "#0ea573",
         "monoio" => "#74cfab",
