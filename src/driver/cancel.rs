@@ -14,8 +14,9 @@ pub(super) const OURS: u64 = 1 << 63;
 const PATIENCE: Duration = Duration::from_millis(1);
 const PATIENCE_MAX: Duration = Duration::from_millis(256);
 
-/// Operations whose cancel was answered with `EALREADY`: a thread of the kernel was at work on them. It may just have been
-/// about to sleep, as in a read of a pipe, and then it does not know of the cancel.
+/// Operations that are in flight although a cancel was answered with `EALREADY` or `ENOENT`: a thread of the kernel was at
+/// work on them, or on its way there. It may just have been about to sleep, as in a read of a pipe, and then it does not
+/// know of the cancel (seen on 6.1). What the disk has cannot be cancelled, and ends by itself.
 #[derive(Debug, Default)]
 pub(super) struct Stubborn {
     /// By their user data.
@@ -49,19 +50,28 @@ impl<W> Inner<W> {
     /// Reads the answer to a cancel.
     #[inline]
     pub(super) fn note_cancel(&mut self, cqe: Completion) {
-        if cqe.raw_result() == -libc::EALREADY {
+        if matches!(-cqe.raw_result(), libc::EALREADY | libc::ENOENT) {
             self.keep_stubborn(cqe.user_data() & !OURS);
         }
     }
 
     #[cold]
     fn keep_stubborn(&mut self, target: u64) {
+        // As a rule it has ended meanwhile, and that is what the answer says.
+        let key = self.slots.find(target);
+        if !key.is_some_and(|key| self.is_in_flight(key)) {
+            return;
+        }
         let stubborn = &mut self.stubborn;
         if stubborn.keys.is_empty() {
             stubborn.patience = stubborn.patience.clamp(PATIENCE, PATIENCE_MAX);
             stubborn.at = Some(Instant::now() + stubborn.patience);
         }
         stubborn.keys.push(target);
+    }
+
+    fn is_in_flight(&mut self, key: Key<W>) -> bool {
+        matches!(self.slots.head(key).state, State::InFlight | State::Orphan)
     }
 
     /// Cancels those again that are still in flight.
@@ -74,7 +84,7 @@ impl<W> Inner<W> {
         let mut any = false;
         for target in keys {
             if let Some(key) = self.slots.find(target)
-                && matches!(self.slots.head(key).state, State::InFlight | State::Orphan)
+                && self.is_in_flight(key)
             {
                 any = true;
                 self.push_cancel(key);
