@@ -289,6 +289,9 @@ fn datagrams_come_with_their_senders() {
                     assert!(back == sent);
                 }
             }
+            if !features().multishot_recv() {
+                return; // It takes one at a time.
+            }
             // What a dropped stream had taken is the next reader's, with its sender.
             for client in &clients {
                 client.send_to("late", address).await.0.unwrap();

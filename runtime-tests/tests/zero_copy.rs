@@ -499,6 +499,9 @@ fn a_refused_send_keeps_its_turn() {
                 let (received, data) = b.read_exact(Vec::with_capacity(2000)).await;
                 received.unwrap();
                 assert!(data == [vec![1; 1000], vec![2; 1000]].concat());
+                if !supported() {
+                    continue; // Nothing is refused: it is sent the plain way at once.
+                }
                 // Dropped before the refusal is seen.
                 let (a, b) = UnixStream::pair().unwrap();
                 a.set_zero_copy_threshold(0);
