@@ -32,7 +32,12 @@ pub(super) struct Socket(
 impl Socket {
     /// Makes a socket by a direct call, which never blocks and is cheaper than a round trip through the ring.
     pub(super) fn new(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io::Result<Self> {
-        socket2::Socket::new(domain, kind, protocol).map(|socket| Self::from_owned(socket.into()))
+        let socket = socket2::Socket::new(domain, kind, protocol)?;
+        let socket = Self::from_owned(socket.into());
+        if kind == Type::DGRAM {
+            socket.0.mark_datagram();
+        }
+        Ok(socket)
     }
 
     pub(super) fn from_owned(fd: OwnedFd) -> Self {
@@ -44,7 +49,11 @@ impl Socket {
     pub(super) fn adopt(fd: OwnedFd) -> Self {
         // What is no socket says so at its first use.
         let _ = SockRef::from(&fd).set_nonblocking(false);
-        Self::from_owned(fd)
+        let socket = Self::from_owned(fd);
+        if socket.options().r#type().is_ok_and(|kind| kind == Type::DGRAM) {
+            socket.0.mark_datagram();
+        }
+        socket
     }
 
     /// The descriptor, if no operation is in flight on it.

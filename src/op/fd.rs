@@ -36,6 +36,8 @@ pub(super) struct Inner {
     pub(super) closing: Cell<bool>,
     /// How many operations on it are in flight, or complete and not yet taken.
     in_kernel: Cell<u32>,
+    /// Whether it is a socket of datagrams.
+    datagram: Cell<bool>,
     /// Whether writes are done at once, by the calling thread.
     pub(super) inline_writes: Cell<bool>,
     /// How often a file was read or written, as far as that is counted.
@@ -88,6 +90,7 @@ impl SharedFd {
             writing: Cell::new(false),
             closing: Cell::new(false),
             in_kernel: Cell::new(0),
+            datagram: Cell::new(false),
             inline_writes: Cell::new(false),
             uses: Cell::new(0),
             slot: Cell::new(NO_SLOT),
@@ -180,12 +183,13 @@ impl SharedFd {
 
     /// Whether even an empty message is one.
     pub(crate) fn is_datagram(&self) -> bool {
-        // What outlives a close must not ask whoever has the number now; a direct descriptor has none.
-        !self.0.closing.get()
-            && self.0.raw >= 0
-            && socket2::SockRef::from(self)
-                .r#type()
-                .is_ok_and(|kind| kind == socket2::Type::DGRAM)
+        self.0.datagram.get()
+    }
+
+    /// It is a socket of datagrams. Told once by whoever makes it, because to ask the kernel at each end of a stream is a
+    /// system call a connection.
+    pub(crate) fn mark_datagram(&self) {
+        self.0.datagram.set(true);
     }
 
     /// Moves the position that the kernel keeps, and returns it.
@@ -318,7 +322,7 @@ impl AsFd for SharedFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the descriptor is open while `Inner` holds it, and it is taken out only by `into_owned`, of the last
         // `SharedFd`, and by `close`, which consumes the one of the user's type. Those of operations and streams, which
-        // may outlive a close, are lent only by `is_datagram`, and not once it has begun.
+        // may outlive a close, and direct descriptors are never lent.
         unsafe { BorrowedFd::borrow_raw(self.0.raw) }
     }
 }

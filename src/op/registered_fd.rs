@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
-use socket2::{Domain, Protocol, SockAddr, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use super::accept_direct::AcceptDirect;
 use super::install::Install;
@@ -93,7 +93,12 @@ impl Registry {
     /// `QuotaExceeded` if the table is full: it has 4096 places, or as many as the limit on descriptors allows.
     pub fn register(&self, fd: impl AsFd) -> io::Result<RegisteredFd> {
         let slot = Slot::of(&self.0, fd.as_fd().as_raw_fd()).ok_or_else(full)?;
-        Ok(RegisteredFd::new(slot))
+        let registered = RegisteredFd::new(slot);
+        // What is no socket is none of datagrams.
+        if SockRef::from(&fd).r#type().is_ok_and(|kind| kind == Type::DGRAM) {
+            registered.mark_datagram();
+        }
+        Ok(registered)
     }
 
     /// Opens a file; `flags` and `mode` are those of openat(2).
@@ -157,6 +162,11 @@ impl RegisteredFd {
         RegisteredFd {
             fd: SharedFd::direct(slot),
         }
+    }
+
+    /// It is a socket of datagrams.
+    pub(super) fn mark_datagram(&self) {
+        self.fd.mark_datagram();
     }
 
     /// Reads a file at `offset`; see [`File::read_at`](crate::fs::File::read_at).

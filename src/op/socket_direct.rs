@@ -48,6 +48,10 @@ unsafe impl Operation for SocketDirect {
 
     fn complete(self, cqe: Completion) -> Self::Output {
         cqe.result()?;
-        Ok(RegisteredFd::new(self.slot.fill()))
+        let socket = RegisteredFd::new(self.slot.fill());
+        if self.kind == Type::DGRAM {
+            socket.mark_datagram();
+        }
+        Ok(socket)
     }
 }

@@ -8,6 +8,7 @@ use lexopt::prelude::*;
 
 use crate::cells;
 use crate::contender::Contender;
+use crate::saferring::DIAL;
 
 const USAGE: &str = "\
 usage: cargo bench --bench compare -- [OPTIONS]
@@ -15,7 +16,7 @@ usage: cargo bench --bench compare -- [OPTIONS]
   --rounds N       rounds of slices (50)
   --slice MS       how long a slice is, in milliseconds (50)
   --workload W     only the workload W, or all of a kind: echo, echo-50, read; may be repeated
-  --contender C    only this contender, beside raw; may be repeated
+  --contender C    only this contender, beside raw; may be repeated; those named "dial" run only if asked for
   --check FILE     compare with an earlier report.json; exit with 1 if saferring has become worse
   --out DIR        where report.json and report.html go (compare in the target directory)
   --dir DIR        where the files are made that are read and copied (tmp in the target directory)
@@ -148,7 +149,7 @@ fn choose(all: &[Contender], chosen: &[String]) -> Result<Vec<Contender>, lexopt
     let always = ["raw", "raw (again)"];
     let mut contenders = all.to_vec();
     contenders.retain(|contender| {
-        chosen.is_empty()
+        (chosen.is_empty() && !contender.name.starts_with(DIAL))
             || always.contains(&contender.name)
             || chosen.iter().any(|name| name == contender.name)
     });

@@ -1,5 +1,6 @@
 //! saferring, used as its documentation says.
 
+mod dials;
 mod files;
 
 use std::cell::Cell;
@@ -18,9 +19,10 @@ use saferring_benches::measure::Random;
 
 use crate::contender::{Contender, Control, Done, EchoSpec, Work};
 use crate::wake::Doorbell;
+pub(crate) use dials::DIAL;
 
 pub(crate) fn all() -> Vec<Contender> {
-    vec![
+    let mut all = vec![
         Contender {
             name: "saferring",
             what: "defaults; echo by incoming() and recv_stream(), UDP by recv_from_stream(); files in registered \
@@ -45,7 +47,9 @@ pub(crate) fn all() -> Vec<Contender> {
             work: |_, _| Ok(Done::Unsupported),
         },
         files::whole(),
-    ]
+    ];
+    all.extend(dials::all());
+    all
 }
 
 fn echo(listener: std::net::TcpListener, _: EchoSpec) -> io::Result<()> {
