@@ -16,7 +16,7 @@ usage: cargo bench --bench compare -- [OPTIONS]
   --rounds N       rounds of slices (50)
   --slice MS       how long a slice is, in milliseconds (50)
   --workload W     only the workload W, or all of a kind: echo, echo-50, read; may be repeated
-  --contender C    only this contender, beside raw; may be repeated; those named "dial" run only if asked for
+  --contender C    only this contender, beside raw; may be repeated; a dial runs only so
   --check FILE     compare with an earlier report.json; exit with 1 if saferring has become worse
   --out DIR        where report.json and report.html go (compare in the target directory)
   --dir DIR        where the files are made that are read and copied (tmp in the target directory)
