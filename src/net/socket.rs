@@ -50,7 +50,11 @@ impl Socket {
         // What is no socket says so at its first use.
         let _ = SockRef::from(&fd).set_nonblocking(false);
         let socket = Self::from_owned(fd);
-        if socket.options().r#type().is_ok_and(|kind| kind == Type::DGRAM) {
+        if socket
+            .options()
+            .r#type()
+            .is_ok_and(|kind| kind == Type::DGRAM)
+        {
             socket.0.mark_datagram();
         }
         socket

@@ -95,7 +95,10 @@ impl Registry {
         let slot = Slot::of(&self.0, fd.as_fd().as_raw_fd()).ok_or_else(full)?;
         let registered = RegisteredFd::new(slot);
         // What is no socket is none of datagrams.
-        if SockRef::from(&fd).r#type().is_ok_and(|kind| kind == Type::DGRAM) {
+        if SockRef::from(&fd)
+            .r#type()
+            .is_ok_and(|kind| kind == Type::DGRAM)
+        {
             registered.mark_datagram();
         }
         Ok(registered)

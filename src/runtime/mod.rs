@@ -175,7 +175,9 @@ impl Core {
             self.driver.turn(false)
         } else if self.executor.prepare_park() {
             self.arm_event();
-            let entered = self.spin.sleep(|| self.driver.turn(true));
+            let began = self.spin.sleep_begins();
+            let entered = self.driver.turn(true);
+            self.spin.sleep_ends(began);
             self.executor.unparked();
             entered
         } else {
