@@ -1,6 +1,5 @@
 //! `IORING_OP_RECVMSG` with multishot and provided buffers: one entry, all datagrams and who sent them, since kernel 6.0.
 
-use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -10,7 +9,7 @@ use io_uring::types::RecvMsgOut;
 use socket2::SockAddr;
 
 use super::fd::Side;
-use super::recv_multi::{Received, lease};
+use super::recv_multi::{Received, Source};
 use super::{
     Admission, Completion, Entry, Multishot, Operation, Pool, ProvidedBuf, SharedFd, sock_addr,
 };
@@ -23,13 +22,9 @@ const HEAD: usize = 16;
 
 /// Receives datagrams until the kernel or the user ends it.
 pub(crate) struct RecvFromMulti {
-    fd: SharedFd,
-    pool: Rc<Pool>,
-    group: u16,
+    source: Source,
     /// How much room a datagram is to leave for its sender's address; the rest is zero.
     header: libc::msghdr,
-    /// Arrived for a read before this one, which was dropped.
-    late: Cell<Option<(Vec<u8>, Option<SockAddr>)>>,
 }
 
 impl RecvFromMulti {
@@ -38,11 +33,8 @@ impl RecvFromMulti {
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
         header.msg_namelen = NAME as libc::socklen_t;
         RecvFromMulti {
-            fd: fd.clone(),
-            pool,
-            group,
+            source: Source::new(fd, pool, group),
             header,
-            late: Cell::new(None),
         }
     }
 
@@ -65,27 +57,16 @@ unsafe impl Operation for RecvFromMulti {
     type Output = ();
 
     fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
-        std::task::ready!(self.fd.take_turn(Side::Read, cx));
-        let late = &self.late;
-        let kept = self.fd.late_bytes(false, |bytes, from| {
-            late.set(Some((bytes.to_vec(), from.cloned())));
-            bytes.len()
-        });
-        match kept {
-            Some(n) => {
-                self.fd.end_turn(Side::Read);
-                Poll::Ready(Admission::Answered(n as i32))
-            }
-            None => Poll::Ready(Admission::Submit),
-        }
+        self.source.admit(cx)
     }
 
     fn file(&self) -> Option<&SharedFd> {
-        Some(&self.fd)
+        Some(&self.source.fd)
     }
 
     fn prepare(&mut self) -> Entry {
-        opcode::RecvMsgMulti::new(self.fd.target(), &raw const self.header, self.group)
+        let (fd, group) = (self.source.fd.target(), self.source.group);
+        opcode::RecvMsgMulti::new(fd, &raw const self.header, group)
             .build()
             .into()
     }
@@ -93,7 +74,7 @@ unsafe impl Operation for RecvFromMulti {
     fn complete(self, _cqe: Completion) {}
 
     fn leave(&mut self, _cqe: Completion) {
-        self.fd.end_turn(Side::Read);
+        self.source.fd.end_turn(Side::Read);
     }
 }
 
@@ -104,41 +85,29 @@ unsafe impl Multishot for RecvFromMulti {
     type Item = io::Result<Received<(ProvidedBuf, Option<SockAddr>)>>;
 
     fn next(&self, cqe: Completion) -> Self::Item {
-        if let Some((bytes, from)) = self.late.take() {
-            return Ok(Received::Chunk((bytes.into(), from)));
+        if let Some(late) = self.source.take_late() {
+            return Ok(Received::Chunk(late));
         }
-        // Some kernels name a buffer even with an error: it is given back by its drop.
-        let buffer = lease(&self.pool, self.group, cqe);
-        match -cqe.raw_result() {
-            libc::ENOBUFS => {
-                self.pool.ran_dry();
-                Ok(Received::Dry)
-            }
-            libc::ECANCELED => Ok(Received::Stopped),
-            _ => {
-                cqe.result()?;
-                match buffer {
-                    Some(chunk) => Ok(Received::Chunk(self.split(chunk)?)),
-                    // The socket was shut down.
-                    None => Ok(Received::End),
-                }
-            }
-        }
+        self.source.next(cqe, |buffer| match buffer {
+            Some(chunk) => Ok(Received::Chunk(self.split(chunk)?)),
+            // The socket was shut down.
+            None => Ok(Received::End),
+        })
     }
 
     fn abandon_next(&self, cqe: Completion) {
         if let Ok(Received::Chunk((chunk, from))) = self.next(cqe) {
-            self.fd.keep_bytes(&chunk, from);
+            self.source.fd.keep_bytes(&chunk, from);
         }
     }
 
     fn group(&self) -> Option<u16> {
-        Some(self.group)
+        Some(self.source.group)
     }
 }
 
 impl fmt::Debug for RecvFromMulti {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RecvFromMulti({:?}, group {})", self.fd, self.group)
+        write!(f, "RecvFromMulti({:?})", self.source)
     }
 }

@@ -6,6 +6,8 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use socket2::SockAddr;
+
 use super::fd::Side;
 use super::{Admission, Completion, Entry, Multishot, Operation, Pool, ProvidedBuf, SharedFd};
 use crate::driver::Lease;
@@ -24,33 +26,84 @@ pub(crate) enum Received<C> {
     Stopped,
 }
 
-/// Receives from a connected socket until the kernel or the user ends it.
-pub(crate) struct RecvMulti {
-    fd: SharedFd,
+/// What multishot receives take from: a socket, and a group of provided buffers.
+pub(super) struct Source {
+    pub(super) fd: SharedFd,
     pool: Rc<Pool>,
-    group: u16,
+    pub(super) group: u16,
     /// Arrived for a read before this one, which was dropped.
-    late: Cell<Option<Vec<u8>>>,
+    late: Cell<Option<(Vec<u8>, Option<SockAddr>)>>,
 }
 
-impl RecvMulti {
-    pub(crate) fn new(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
-        RecvMulti {
+impl Source {
+    pub(super) fn new(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
+        Source {
             fd: fd.clone(),
             pool,
             group,
             late: Cell::new(None),
         }
     }
+
+    /// Takes the turn of reading, or what has arrived late instead.
+    pub(super) fn admit(&self, cx: &Context<'_>) -> Poll<Admission> {
+        std::task::ready!(self.fd.take_turn(Side::Read, cx));
+        let kept = self.fd.late_bytes(false, |bytes, from| {
+            self.late.set(Some((bytes.to_vec(), from.cloned())));
+            bytes.len()
+        });
+        Poll::Ready(match kept {
+            Some(n) => {
+                self.fd.end_turn(Side::Read);
+                Admission::Answered(n as i32)
+            }
+            None => Admission::Submit,
+        })
+    }
+
+    /// What has arrived late, once, after it was taken.
+    pub(super) fn take_late(&self) -> Option<(ProvidedBuf, Option<SockAddr>)> {
+        let (bytes, from) = self.late.take()?;
+        Some((bytes.into(), from))
+    }
+
+    /// Reads a completion, once: what the kernel wrote, whole, to be made a chunk of by `chunk`.
+    pub(super) fn next<C>(
+        &self,
+        cqe: Completion,
+        chunk: impl FnOnce(Option<ProvidedBuf>) -> io::Result<Received<C>>,
+    ) -> io::Result<Received<C>> {
+        // Some kernels name a buffer even with an error: it is given back by its drop.
+        let buffer = self.lease(cqe);
+        match -cqe.raw_result() {
+            libc::ENOBUFS => {
+                self.pool.ran_dry();
+                Ok(Received::Dry)
+            }
+            libc::ECANCELED => Ok(Received::Stopped),
+            _ => {
+                cqe.result()?;
+                chunk(buffer)
+            }
+        }
+    }
+
+    /// Takes over the buffer that a completion names, with the bytes in it.
+    fn lease(&self, cqe: Completion) -> Option<ProvidedBuf> {
+        let (group, id) = (self.group, cqe.buffer()?);
+        let len = cqe.raw_result().max(0) as usize;
+        // SAFETY: the completion is one of the operation's that this belongs to, on its own group, and is read once.
+        Some(unsafe { ProvidedBuf::lease(Rc::clone(&self.pool), Lease { group, id }, len) })
+    }
 }
 
-/// Takes over the buffer that a completion of an operation on `group` names, with the bytes in it. Called once for it.
-pub(super) fn lease(pool: &Rc<Pool>, group: u16, cqe: Completion) -> Option<ProvidedBuf> {
-    let id = cqe.buffer()?;
-    let len = cqe.raw_result().max(0) as usize;
-    // SAFETY: the callers are the operations on provided buffers, with their own pool, group and completions, each of
-    // which they read once.
-    Some(unsafe { ProvidedBuf::lease(Rc::clone(pool), Lease { group, id }, len) })
+/// Receives from a connected socket until the kernel or the user ends it.
+pub(crate) struct RecvMulti(Source);
+
+impl RecvMulti {
+    pub(crate) fn new(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
+        RecvMulti(Source::new(fd, pool, group))
+    }
 }
 
 // SAFETY: the entry points to nothing: the kernel writes into buffers of the group, which the pool keeps for as long as
@@ -61,27 +114,15 @@ unsafe impl Operation for RecvMulti {
     type Output = ();
 
     fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
-        std::task::ready!(self.fd.take_turn(Side::Read, cx));
-        let late = &self.late;
-        let kept = self.fd.late_bytes(false, |bytes, _| {
-            late.set(Some(bytes.to_vec()));
-            bytes.len()
-        });
-        match kept {
-            Some(n) => {
-                self.fd.end_turn(Side::Read);
-                Poll::Ready(Admission::Answered(n as i32))
-            }
-            None => Poll::Ready(Admission::Submit),
-        }
+        self.0.admit(cx)
     }
 
     fn file(&self) -> Option<&SharedFd> {
-        Some(&self.fd)
+        Some(&self.0.fd)
     }
 
     fn prepare(&mut self) -> Entry {
-        opcode::RecvMulti::new(self.fd.target(), self.group)
+        opcode::RecvMulti::new(self.0.fd.target(), self.0.group)
             .build()
             .into()
     }
@@ -89,7 +130,7 @@ unsafe impl Operation for RecvMulti {
     fn complete(self, _cqe: Completion) {}
 
     fn leave(&mut self, _cqe: Completion) {
-        self.fd.end_turn(Side::Read);
+        self.0.fd.end_turn(Side::Read);
     }
 }
 
@@ -100,42 +141,38 @@ unsafe impl Multishot for RecvMulti {
     type Item = io::Result<Received<ProvidedBuf>>;
 
     fn next(&self, cqe: Completion) -> Self::Item {
-        if let Some(late) = self.late.take() {
-            return Ok(Received::Chunk(late.into()));
+        if let Some((late, _)) = self.0.take_late() {
+            return Ok(Received::Chunk(late));
         }
-        // Some kernels name a buffer even with an error: it is given back by its drop.
-        let buffer = lease(&self.pool, self.group, cqe);
-        match -cqe.raw_result() {
-            libc::ENOBUFS => {
-                self.pool.ran_dry();
-                Ok(Received::Dry)
-            }
-            libc::ECANCELED => Ok(Received::Stopped),
-            _ => {
-                let n = cqe.result()?;
-                Ok(match buffer {
-                    Some(chunk) if n > 0 => Received::Chunk(chunk),
-                    // Of an empty datagram there is no buffer either.
-                    _ if self.fd.is_datagram() => Received::Chunk(Vec::new().into()),
-                    _ => Received::End,
-                })
-            }
-        }
+        self.0.next(cqe, |buffer| {
+            Ok(match buffer {
+                Some(chunk) if !chunk.is_empty() => Received::Chunk(chunk),
+                // Of an empty datagram there is no buffer either.
+                _ if self.0.fd.is_datagram() => Received::Chunk(Vec::new().into()),
+                _ => Received::End,
+            })
+        })
     }
 
     fn abandon_next(&self, cqe: Completion) {
         if let Ok(Received::Chunk(chunk)) = self.next(cqe) {
-            self.fd.keep_bytes(&chunk, None);
+            self.0.fd.keep_bytes(&chunk, None);
         }
     }
 
     fn group(&self) -> Option<u16> {
-        Some(self.group)
+        Some(self.0.group)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, group {}", self.fd, self.group)
     }
 }
 
 impl fmt::Debug for RecvMulti {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RecvMulti({:?}, group {})", self.fd, self.group)
+        write!(f, "RecvMulti({:?})", self.0)
     }
 }
