@@ -1,5 +1,6 @@
 //! What passes between the driver and those who use it: events of the loop, and how operations change hands.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Driver, Key, OpVTable};
@@ -36,11 +37,8 @@ impl<W> Abandoned<W> {
         if last {
             driver.release(self.key);
         }
-        if let Err(payload) = ended
-            && let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
-        {
-            // A payload whose own drop panics, without end perhaps. The hook has printed it.
-            std::mem::forget(again);
+        if let Err(payload) = ended {
+            drop_payload(payload);
         }
     }
 }
@@ -59,4 +57,12 @@ pub(crate) enum Orphaned<W> {
     InFlight(Option<W>),
     /// It was complete; the caller takes the operation out. For a multishot operation the result says nothing.
     Complete(Completion),
+}
+
+/// Drops what a panic carried, which may panic in its turn.
+pub(super) fn drop_payload(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // A payload whose own drop panics, without end perhaps. The hook has printed it.
+        std::mem::forget(again);
+    }
 }

@@ -17,6 +17,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use super::event::drop_payload;
 use super::pool::Lease;
 use crate::sys::Memory;
 
@@ -141,8 +142,7 @@ impl State {
 pub(super) fn wake_all(waiters: Vec<Waker>) {
     for waiter in waiters {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waiter.wake())) {
-            // The hook has printed it; its drop might panic again.
-            mem::forget(payload);
+            drop_payload(payload);
         }
     }
 }
