@@ -10,8 +10,9 @@ use std::sync::{Arc, mpsc};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use saferring::fs::OpenOptions;
-use saferring::net::{TcpListener, TcpStream};
+use futures_util::StreamExt;
+use saferring::fs::{FixedBufPool, OpenOptions};
+use saferring::net::{TcpListener, TcpStream, UdpSocket};
 use saferring::runtime::{Builder, Runtime};
 use saferring_tests::bounded;
 
@@ -283,6 +284,49 @@ fn a_spawned_and_joined_task_allocates_once() {
             Ok(())
         });
         assert_eq!(count.await?, STEADY);
+        Ok(())
+    });
+}
+
+#[test]
+fn reads_into_registered_buffers() {
+    in_task(|| async {
+        let pool = FixedBufPool::new(4, 4096)?;
+        let file = OpenOptions::new().read(true).open("Cargo.toml").await?;
+        let count = steady(async |ops| {
+            for _ in 0..ops {
+                let (read, _buf) = file.read_at(pool.take().await, 0).await;
+                read?;
+            }
+            Ok(())
+        })
+        .await?;
+        assert_eq!(count, 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn datagrams_to_and_fro() {
+    in_task(|| async {
+        let server = UdpSocket::bind("127.0.0.1:0")?;
+        let client = UdpSocket::bind("127.0.0.1:0")?;
+        let address = server.local_addr()?;
+        let mut datagrams = server.recv_from_stream();
+        let mut buf = vec![7; 64];
+        let count = steady(async |ops| {
+            for _ in 0..ops {
+                let (sent, kept) = client.send_to(std::mem::take(&mut buf), address).await;
+                buf = kept;
+                sent?;
+                let (datagram, _) = datagrams.next().await.unwrap()?;
+                drop(datagram);
+            }
+            Ok(())
+        })
+        .await?;
+        // Completions that wait for their stream are kept in nodes that are used again.
+        assert_eq!(count, 0);
         Ok(())
     });
 }

@@ -130,7 +130,7 @@ fn a_pool_without_a_free_buffer_makes_its_takers_wait() {
 
 /// The kernel writes to a buffer whose read was dropped: it does not return to the pool before.
 #[test]
-fn a_buffer_in_flight_is_not_free() {
+fn hazard_28_a_buffer_in_flight_is_not_free() {
     bounded(|| {
         Runtime::new().unwrap().block_on(async {
             let (reader, writer) = std::io::pipe().unwrap();
@@ -147,7 +147,7 @@ fn a_buffer_in_flight_is_not_free() {
 }
 
 #[test]
-fn buffers_outlive_their_runtime_and_work_in_another() {
+fn hazard_28_buffers_outlive_their_runtime_and_work_in_another() {
     bounded(|| {
         let source = Scratch::new("outlive", b"contents");
         let runtime = Runtime::new().unwrap();
@@ -167,27 +167,30 @@ fn buffers_outlive_their_runtime_and_work_in_another() {
 }
 
 #[test]
-fn a_pool_is_registered_while_it_or_a_buffer_lives() {
-    in_child("a_pool_is_registered_while_it_or_a_buffer_lives", || {
-        Runtime::new().unwrap().block_on(async {
-            let pool = FixedBufPool::new(2, 4096).unwrap();
-            if !pool.is_registered() {
-                return; // Before 5.19.
-            }
-            assert_eq!(registered().1, 1);
-            let buf = pool.take().await;
-            drop(pool);
-            assert_eq!(registered().1, 1);
-            drop(buf);
-            assert_eq!(registered().1, 0);
-            // Slots are used again: more pools than there are, one after the other, and those beyond are ordinary.
-            for _ in 0..100 {
-                assert!(FixedBufPool::new(1, 1).unwrap().is_registered());
-            }
-            let pools: Vec<_> = (0..65).map(|_| FixedBufPool::new(1, 1).unwrap()).collect();
-            assert_eq!(pools.iter().filter(|pool| pool.is_registered()).count(), 64);
-        });
-    });
+fn hazard_28_a_pool_is_registered_while_it_or_a_buffer_lives() {
+    in_child(
+        "hazard_28_a_pool_is_registered_while_it_or_a_buffer_lives",
+        || {
+            Runtime::new().unwrap().block_on(async {
+                let pool = FixedBufPool::new(2, 4096).unwrap();
+                if !pool.is_registered() {
+                    return; // Before 5.19.
+                }
+                assert_eq!(registered().1, 1);
+                let buf = pool.take().await;
+                drop(pool);
+                assert_eq!(registered().1, 1);
+                drop(buf);
+                assert_eq!(registered().1, 0);
+                // Slots are used again: more pools than there are, one after the other, and those beyond are ordinary.
+                for _ in 0..100 {
+                    assert!(FixedBufPool::new(1, 1).unwrap().is_registered());
+                }
+                let pools: Vec<_> = (0..65).map(|_| FixedBufPool::new(1, 1).unwrap()).collect();
+                assert_eq!(pools.iter().filter(|pool| pool.is_registered()).count(), 64);
+            });
+        },
+    );
 }
 
 #[test]

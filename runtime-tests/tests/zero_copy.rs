@@ -160,7 +160,7 @@ fn datagrams() {
 }
 
 #[test]
-fn a_dropped_second_future_keeps_the_buffer() {
+fn hazard_24_a_dropped_second_future_keeps_the_buffer() {
     bounded(|| {
         runtime().block_on(async {
             let (stream, peer) = pair();
@@ -199,7 +199,7 @@ fn a_forgotten_second_future_keeps_the_buffer_for_good() {
 }
 
 #[test]
-fn a_dropped_first_future_keeps_the_buffer_and_its_turn() {
+fn hazard_24_a_dropped_first_future_keeps_the_buffer_and_its_turn() {
     bounded(|| {
         runtime().block_on(async {
             let (stream, peer) = pair();
@@ -301,7 +301,7 @@ fn writes_in_a_row_keep_their_order() {
 }
 
 #[test]
-fn close_and_drop_do_not_wait_for_notifications() {
+fn hazard_24_close_and_drop_do_not_wait_for_notifications() {
     bounded(|| {
         runtime().block_on(async {
             for dropped in [false, true] {

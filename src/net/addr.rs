@@ -15,6 +15,11 @@ mod sealed {
     pub trait Sealed {
         /// The addresses, or the name to look up.
         fn target(&self) -> super::Target;
+
+        /// The address, if it is one as it stands: no list need be made for it.
+        fn literal(&self) -> Option<super::SocketAddr> {
+            None
+        }
     }
 }
 
@@ -36,6 +41,10 @@ macro_rules! addresses {
             fn target(&self) -> Target {
                 Target::Addrs(vec![SocketAddr::from(*self)])
             }
+
+            fn literal(&self) -> Option<SocketAddr> {
+                Some(SocketAddr::from(*self))
+            }
         }
     )*};
 }
@@ -47,6 +56,10 @@ macro_rules! address_and_port {
         impl sealed::Sealed for ($kind, u16) {
             fn target(&self) -> Target {
                 Target::Addrs(vec![SocketAddr::from(*self)])
+            }
+
+            fn literal(&self) -> Option<SocketAddr> {
+                Some(SocketAddr::from(*self))
             }
         }
     )*};
@@ -97,6 +110,10 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {}
 impl<T: ToSocketAddrs + ?Sized> sealed::Sealed for &T {
     fn target(&self) -> Target {
         (**self).target()
+    }
+
+    fn literal(&self) -> Option<SocketAddr> {
+        (**self).literal()
     }
 }
 

@@ -147,7 +147,11 @@ impl UdpSocket {
     ///
     /// A dropped send may have been sent.
     pub async fn send_to<B: IoBuf>(&self, buf: B, addr: impl ToSocketAddrs) -> BufResult<usize, B> {
-        match lookup_host(addr).await.map(|mut addrs| addrs.next()) {
+        let found = match addr.literal() {
+            Some(addr) => Ok(Some(addr)),
+            None => lookup_host(addr).await.map(|mut addrs| addrs.next()),
+        };
+        match found {
             Ok(Some(addr)) => self.socket.send_to(buf, addr.into()).await,
             Ok(None) => (
                 Err(io::Error::new(
