@@ -12,8 +12,14 @@
 //! Reads of what the page cache holds are done at once, in the call that submits them, and reads and writes with
 //! [`O_DIRECT`](OpenOptions::direct) by the device; neither needs a thread. The kernel hands to threads of its own what
 //! could block: buffered writes, syncs, metadata, opening with creation, renaming, removing. So nothing here holds up
-//! the core, at the price of a hop between threads. What the running kernel cannot do through io_uring is done on the
-//! runtime's own [blocking threads](crate::spawn_blocking).
+//! the core, at the price of a hop between threads; [`File::set_inline_writes`] is for those who would rather write at
+//! once. [`copy()`] lets the kernel copy, on a blocking thread. What the running kernel cannot do through io_uring is done
+//! on the runtime's own [blocking threads](crate::spawn_blocking).
+//!
+//! # Registered buffers
+//!
+//! The kernel has the pages of a [`FixedBufPool`]'s buffers pinned. With 4 KiB that saves 12 % of the CPU time of reads
+//! with `O_DIRECT`, many at once, and 1 to 7 % of reads from the page cache. [`File::read_stream`] reads ahead into such.
 //!
 //! # Examples
 //!

@@ -22,7 +22,7 @@ const ALIGN: usize = 4096;
 ///
 /// For each ordinary read or write the kernel pins the pages of the buffer and lets them go again; these it has pinned
 /// once. [`File::read_at`](crate::fs::File::read_at) and `write_at` see by themselves that a buffer is registered. With
-/// 4 KiB reads that saves a tenth to a fifth of their CPU time.
+/// 4 KiB that saves 12 % of the CPU time of reads with `O_DIRECT`, 32 and more at once, and 1 to 7 % of cached ones.
 ///
 /// The memory is page-aligned, so that it suits `O_DIRECT`; in huge pages where a pool has at least 2 MiB and the system
 /// allows them; and first touched by the runtime's own thread, so that it lies on that thread's NUMA node.

@@ -16,7 +16,7 @@ use crate::sys::Completion;
 use crate::task::WakeRef;
 
 /// A multishot operation: submitted at its first poll, it yields an item for each completion until the kernel ends it.
-/// Ending is normal (KERNEL: a full completion queue, an error, a cancel); whoever wants more makes a new one.
+/// Ending is normal (a full completion queue, an error, a cancel); whoever wants more makes a new one.
 pub(crate) struct Multi<T: Multishot> {
     state: State<T>,
     _local: PhantomData<*const ()>,
