@@ -117,7 +117,8 @@ impl File {
     }
 
     /// Whether buffered writes are done at once, by the calling thread (`true`), or by a thread of the kernel (`false`,
-    /// the default). It concerns this file's writes that are first polled afterwards, vectored ones excepted.
+    /// the default). It concerns this file's writes that are first polled afterwards, but vectored ones, and those to
+    /// what has no positions, such as a pipe, which might never end.
     ///
     /// A buffered write through io_uring always goes to a thread of the kernel, whatever the page cache holds. Done at
     /// once it costs less CPU time, but stops all tasks of the core for as long as the copy takes, and for longer when

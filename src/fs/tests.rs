@@ -610,3 +610,30 @@ fn what_another_writes_meanwhile_is_read() {
         assert_eq!(file.read_to_end(Vec::new()).await.1, b"two");
     });
 }
+
+#[test]
+fn writes_at_once_have_positions_errors_and_never_wait() {
+    let dir = Dir::new();
+    run(async {
+        let path = dir.join("f");
+        let mut file = File::create(&path).await.unwrap();
+        file.set_inline_writes(true);
+        assert_eq!(file.write_at("middle", 6).await.0.unwrap(), 6);
+        file.write_all("start,").await.0.unwrap();
+        file.write_all("MID").await.0.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"start,MIDdle");
+        let reader = File::open(&path).await.unwrap();
+        reader.set_inline_writes(true);
+        let (written, kept) = reader.write_at("no", 0).await;
+        assert_eq!(written.unwrap_err().raw_os_error(), Some(libc::EBADF));
+        assert_eq!(kept, "no");
+        // A pipe that is full makes the write wait, and not the thread.
+        let (end, pipe) = io::pipe().unwrap();
+        let mut pipe = File::from_std(OwnedFd::from(pipe).into());
+        pipe.set_inline_writes(true);
+        let mut full = Box::pin(pipe.write_all(vec![0; 1 << 20]));
+        assert!((&mut full).now_or_never().is_none());
+        drop(end);
+        assert_eq!(full.await.0.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    });
+}

@@ -46,14 +46,9 @@ impl<B: IoBuf> Write<B> {
     fn write_now(&self) -> i32 {
         let (fd, start) = (self.fd.target().0, self.buf.buf_ptr().cast());
         let len = len_u32(self.buf.buf_len()) as usize;
-        // SAFETY: by the contract of `IoBuf` so many bytes are there and stay while `self` is borrowed; the calls only
-        // read them. The descriptor is open, or -1.
-        let written = unsafe {
-            match self.offset {
-                CURRENT => libc::write(fd, start, len),
-                offset => libc::pwrite64(fd, start, len, offset as i64),
-            }
-        };
+        // SAFETY: by the contract of `IoBuf` so many bytes are there and stay while `self` is borrowed; the call only reads
+        // them. The descriptor is open, or -1.
+        let written = unsafe { libc::pwrite64(fd, start, len, self.offset as i64) };
         match written {
             -1 => -io::Error::last_os_error()
                 .raw_os_error()
@@ -75,7 +70,8 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
         if self.ordered {
             std::task::ready!(self.fd.take_turn(Side::Write, cx));
         }
-        if self.fd.0.inline_writes.get() {
+        // What has no positions may make a writer wait for ever: it never holds up the core.
+        if self.fd.0.inline_writes.get() && self.offset != CURRENT {
             let result = self.write_now();
             self.leave(Completion::new(0, result, 0));
             return Poll::Ready(Admission::Answered(result));

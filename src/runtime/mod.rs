@@ -4,8 +4,8 @@
 //!
 //! 1. Run ready tasks, at most [`Builder::event_interval`] polls, so that a busy task cannot keep completions out.
 //! 2. Enter the kernel once: submit all that the tasks asked for; if no task is ready, wait for a completion, the next
-//!    timer, or a wake from another thread. While tasks are ready and there is nothing to submit or to collect, the
-//!    kernel is not entered.
+//!    timer, or a wake from another thread, perhaps after watching for one ([`Builder::spin`]). While tasks are ready and
+//!    there is nothing to submit or to collect, the kernel is not entered.
 //! 3. Hand each completion to whom it concerns, one by one, with no borrow held.
 //! 4. Fire the timers that are over.
 
