@@ -48,6 +48,7 @@
 compile_error!("saferring drives io_uring, which only Linux has");
 
 mod error;
+mod foreign;
 mod sys;
 
 pub mod buf;

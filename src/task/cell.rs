@@ -8,10 +8,11 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::error::{JoinError, Payload, swallow_panic};
+use super::error::{JoinError, Payload};
 use super::header::{ABORTED, DONE, Header, JOIN, NO_INDEX, PANIC, TAKEN, TaskPtr, VALUE, Vtable};
 use super::shared::Shared;
 use super::waker;
+use crate::foreign;
 
 /// `repr(C)`: a pointer to the cell is a pointer to its header.
 #[repr(C)]
@@ -113,10 +114,10 @@ impl<F: Future> TaskCell<F> {
         }));
         if let Err(payload) = dropped {
             if let Answer::Panic(_) = answer {
-                swallow_panic(|| drop(payload)); // The first panic is the one to tell of.
+                foreign::guarded(|| drop(payload)); // The first panic is the one to tell of.
             } else {
                 let hidden = mem::replace(&mut answer, Answer::Panic(payload));
-                swallow_panic(|| drop(hidden));
+                foreign::guarded(|| drop(hidden));
             }
         }
         // SAFETY: the list of all tasks holds the task until `leave`; this is the owner thread.
@@ -124,7 +125,7 @@ impl<F: Future> TaskCell<F> {
         let flags = header.flags.get();
         if flags & JOIN == 0 {
             header.flags.set(flags | DONE);
-            swallow_panic(|| drop(answer));
+            foreign::guarded(|| drop(answer));
         } else {
             // SAFETY: the future is gone, so the stage is free for the answer, and nothing else refers to it.
             let stage = unsafe { Self::stage(task) };
@@ -183,7 +184,7 @@ impl<F: Future> TaskCell<F> {
         header.flags.set(flags & !(VALUE | PANIC));
         // SAFETY: the caller has a reference.
         let stage = unsafe { Self::stage(task) };
-        swallow_panic(|| {
+        foreign::guarded(|| {
             if flags & VALUE != 0 {
                 // SAFETY: VALUE says that the value is there; the flag is cleared, so it is dropped once.
                 unsafe { ManuallyDrop::drop(&mut (*stage).value) }
@@ -216,8 +217,7 @@ unsafe fn leave(task: TaskPtr) {
     // SAFETY: the list's reference lives until the last line; this is the owner thread.
     let header = unsafe { task.header() };
     if let Some(waiter) = header.join.take() {
-        // A foreign waker is code of a user. All is as it should be by now, so it may do what it likes.
-        swallow_panic(|| waiter.wake());
+        waiter.wake();
     }
     debug_assert_ne!(header.index.get(), NO_INDEX);
     // SAFETY: the task lives, so `shared` does; we are the owner thread.

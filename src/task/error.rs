@@ -2,25 +2,10 @@
 
 use std::any::Any;
 use std::error::Error;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::{fmt, io, mem};
+use std::{fmt, io};
 
 /// What a panic carries.
 pub(super) type Payload = Box<dyn Any + Send>;
-
-/// Runs code of a user whose panic has nowhere to go, such as the `Drop` of a value that nobody asked for.
-pub(super) fn swallow_panic(action: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(action)) {
-        // The payload's own Drop may panic as well. What that throws is mostly a message; anything else may throw again,
-        // without end, so it is leaked.
-        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
-            && !again.is::<&'static str>()
-            && !again.is::<String>()
-        {
-            mem::forget(again);
-        }
-    }
-}
 
 /// Why a task gave no value: it was cancelled, or it panicked.
 ///

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::error::{JoinError, swallow_panic};
+use super::error::JoinError;
 use super::header::{ABORTED, DONE, Header, JOIN, PANIC, TAKEN, TaskPtr, VALUE};
 use super::id::Id;
 use super::wake_ref::WakeRef;
@@ -119,9 +119,15 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let header = self.header();
+        if header.flags.get() & DONE == 0 && !WakeRef::will_wake_in(&header.join, cx.waker()) {
+            // Foreign code, in which the task may end: so the flags are looked at again.
+            let waiter = WakeRef::new(cx.waker());
+            if header.flags.get() & DONE == 0 {
+                drop(header.join.replace(Some(waiter)));
+            }
+        }
         let flags = header.flags.get();
         if flags & DONE == 0 {
-            WakeRef::register(&header.join, cx.waker());
             return Poll::Pending;
         }
         assert!(
@@ -138,9 +144,7 @@ impl<T> Drop for JoinHandle<T> {
         let header = self.header();
         let flags = header.flags.get();
         header.flags.set(flags & !JOIN);
-        if let Some(waiter) = header.join.take() {
-            swallow_panic(|| drop(waiter)); // A foreign waker's Drop is code of a user.
-        }
+        drop(header.join.take());
         if flags & (VALUE | PANIC) != 0 {
             // SAFETY: our plain reference lives, and this is the owner thread.
             unsafe { (header.vtable.drop_answer)(self.task) };

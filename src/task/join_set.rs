@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use slab::Slab;
 
-use super::error::{JoinError, swallow_panic};
+use super::error::JoinError;
 use super::executor::{entered, spawn_on};
 use super::id::Id;
 use super::join::JoinHandle;
@@ -148,14 +148,11 @@ impl<T> JoinSet<T> {
         if self.handles.is_empty() {
             return Poll::Ready(None);
         }
-        let joiner = match self.ended.joiner.take() {
-            Some(mut joiner) => {
-                joiner.update(cx.waker());
-                joiner
-            }
-            None => WakeRef::new(cx.waker()),
-        };
-        self.ended.joiner.set(Some(joiner));
+        if !WakeRef::will_wake_in(&self.ended.joiner, cx.waker()) {
+            // Foreign code, in which tasks may end: the queue is looked at below.
+            let joiner = WakeRef::new(cx.waker());
+            drop(self.ended.joiner.replace(Some(joiner)));
+        }
         // A task gives notice just before it ends. Who is polled from within that notice's wake finds the task not yet
         // finished, and asks it directly. Otherwise the queue is empty here.
         for at in 0.. {
@@ -298,8 +295,7 @@ impl Drop for Notice {
     fn drop(&mut self) {
         self.ended.keys.borrow_mut().push_back(self.key);
         if let Some(joiner) = self.ended.joiner.take() {
-            // A foreign waker is code of a user, and a panic of the future may be on its way through here.
-            swallow_panic(|| joiner.wake());
+            joiner.wake();
         }
     }
 }

@@ -1,27 +1,31 @@
 //! A wake reference of one word, for the owner thread: what an operation or a timer keeps of the task that waits.
+//!
+//! Waking and dropping one runs no foreign code, whatever it wakes: a task of ours goes to its queue, and any other waker
+//! goes to the list of [`foreign`]. Only making one does, by the waker's `clone`.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::task::Waker;
 
-use super::error::swallow_panic;
 use super::header::{ROOT, TaskPtr};
 use super::id::Id;
 use super::sync::{Cell, is_home};
 use super::waker;
+use crate::foreign::{self, Call};
 
-/// Set in the address of a boxed waker. Tasks and wakers are both aligned to more than one byte.
+/// Set in the address of a foreign waker. Tasks and wakers are both aligned to more than one byte.
 const FOREIGN: usize = 1;
 
 /// Wakes a task: one of the executor that this thread has entered, by a plain count and without atomics, or any
-/// other through its boxed [`Waker`]. Dropping it wakes nobody.
+/// other through its [`Waker`]. Dropping it wakes nobody.
 ///
 /// It belongs to the thread that made it (it is not `Send`).
 #[repr(transparent)]
 pub(crate) struct WakeRef {
-    /// A task, with one plain reference; or a `Box<Waker>`, with FOREIGN in its address.
+    /// A task, with one plain reference; or an `Rc<Waker>`, with FOREIGN in its address.
     raw: NonNull<()>,
     _not_send: PhantomData<*const ()>,
 }
@@ -32,11 +36,12 @@ const _: () = assert!(align_of::<Waker>() > FOREIGN);
 /// A `WakeRef`, looked into.
 enum Target {
     Task(TaskPtr),
-    Foreign(NonNull<Waker>),
+    Foreign(*const Waker),
 }
 
 impl WakeRef {
-    /// A reference to what `waker` wakes. Allocates if that is not a task of this thread's executor.
+    /// A reference to what `waker` wakes. If that is not a task of this thread's executor it allocates, and runs foreign
+    /// code: call it before you look at anything, or look again.
     #[inline]
     pub(crate) fn new(waker: &Waker) -> Self {
         let raw = match own_task(waker) {
@@ -45,7 +50,7 @@ impl WakeRef {
                 unsafe { task.add_local() };
                 task.as_non_null().cast()
             }
-            None => box_waker(waker.clone()),
+            None => share_waker(waker.clone()),
         };
         Self {
             raw,
@@ -53,36 +58,7 @@ impl WakeRef {
         }
     }
 
-    /// Makes this a reference to what `waker` wakes, and reuses the allocation if both are foreign.
-    #[inline]
-    pub(crate) fn update(&mut self, waker: &Waker) {
-        if self.will_wake(waker) {
-            return;
-        }
-        match self.target() {
-            Target::Foreign(boxed) if own_task(waker).is_none() => {
-                // SAFETY: the box is ours alone, and `&mut self` keeps it so while code of a user runs.
-                unsafe { (*boxed.as_ptr()).clone_from(waker) }
-            }
-            _ => *self = Self::new(waker),
-        }
-    }
-
-    /// Puts a reference to what `waker` wakes into `slot`, reusing the one that is there.
-    #[inline]
-    pub(crate) fn register(slot: &Cell<Option<WakeRef>>, waker: &Waker) {
-        // Out of the cell first: a foreign waker's `clone` and `drop` are code of a user.
-        let reference = match slot.take() {
-            Some(mut reference) => {
-                reference.update(waker);
-                reference
-            }
-            None => Self::new(waker),
-        };
-        slot.set(Some(reference));
-    }
-
-    /// Wakes, and uses the reference up. Own tasks go to the run queue; a foreign waker may run code of a user.
+    /// Wakes, and uses the reference up.
     #[inline]
     pub(crate) fn wake(self) {
         match self.target() {
@@ -91,12 +67,16 @@ impl WakeRef {
                 // SAFETY: our plain reference lives until `self` is dropped below; this is the owner thread.
                 unsafe { task.wake_by_ref() }
             }
-            Target::Foreign(boxed) => {
+            Target::Foreign(waker) => {
                 mem::forget(self);
-                // SAFETY: the box is ours, and `self` will not drop it a second time.
-                let waker = unsafe { Box::from_raw(boxed.as_ptr()) };
-                // Its panic belongs to no task; the loop that wakes must go on.
-                swallow_panic(|| waker.wake());
+                // SAFETY: the count is ours, and `self` will not give it up a second time.
+                let waker = unsafe { Rc::from_raw(waker) };
+                if waker::task_of(&waker).is_some() {
+                    // Of another executor, or over: nobody's code but ours.
+                    waker.wake_by_ref();
+                } else {
+                    foreign::defer(Call::Wake(waker));
+                }
             }
         }
     }
@@ -106,9 +86,21 @@ impl WakeRef {
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
         match self.target() {
             Target::Task(task) => waker::task_of(waker) == Some(task),
-            // SAFETY: the box lives as long as `self`.
-            Target::Foreign(boxed) => unsafe { boxed.as_ref() }.will_wake(waker),
+            // A comparison of two pointers: no foreign code.
+            // SAFETY: our count keeps the waker as long as `self`.
+            Target::Foreign(foreign) => unsafe { &*foreign }.will_wake(waker),
         }
+    }
+
+    /// Whether `slot` holds a reference that wakes the same as `waker`.
+    #[inline]
+    pub(super) fn will_wake_in(slot: &Cell<Option<WakeRef>>, waker: &Waker) -> bool {
+        let reference = slot.take();
+        let same = reference
+            .as_ref()
+            .is_some_and(|reference| reference.will_wake(waker));
+        slot.set(reference);
+        same
     }
 
     /// The task that this wakes, if it is one of this thread's executor.
@@ -127,8 +119,23 @@ impl WakeRef {
             Target::Task(TaskPtr::new(self.raw.cast()))
         } else {
             let raw = self.raw.as_ptr().map_addr(|addr| addr & !FOREIGN);
-            // SAFETY: without the tag it is the address of a box, which is not null.
-            Target::Foreign(unsafe { NonNull::new_unchecked(raw.cast()) })
+            Target::Foreign(raw.cast_const().cast())
+        }
+    }
+}
+
+impl Clone for WakeRef {
+    /// Runs no foreign code: a foreign waker is shared.
+    fn clone(&self) -> Self {
+        match self.target() {
+            // SAFETY: our own reference says that the plain count is not zero; this is the owner thread.
+            Target::Task(task) => unsafe { task.add_local() },
+            // SAFETY: our count keeps the waker; the new one is the clone's.
+            Target::Foreign(waker) => unsafe { Rc::increment_strong_count(waker) },
+        }
+        WakeRef {
+            raw: self.raw,
+            _not_send: PhantomData,
         }
     }
 }
@@ -139,8 +146,8 @@ impl Drop for WakeRef {
         match self.target() {
             // SAFETY: the plain reference is ours, and this is the owner thread.
             Target::Task(task) => unsafe { task.release_local() },
-            // SAFETY: the box is ours, and `self` ends here.
-            Target::Foreign(boxed) => drop(unsafe { Box::from_raw(boxed.as_ptr()) }),
+            // SAFETY: the count is ours, and `self` ends here.
+            Target::Foreign(waker) => foreign::defer(Call::Release(unsafe { Rc::from_raw(waker) })),
         }
     }
 }
@@ -167,8 +174,8 @@ fn own_task(waker: &Waker) -> Option<TaskPtr> {
     (unsafe { task.header() }.local.get() != 0).then_some(task)
 }
 
-fn box_waker(waker: Waker) -> NonNull<()> {
-    let raw = Box::into_raw(Box::new(waker)).cast::<()>();
-    // SAFETY: a box is not null, and the tag does not make it so.
+fn share_waker(waker: Waker) -> NonNull<()> {
+    let raw = Rc::into_raw(Rc::new(waker)).cast_mut().cast::<()>();
+    // SAFETY: a shared value's address is not null, and the tag does not make it so.
     unsafe { NonNull::new_unchecked(raw.map_addr(|addr| addr | FOREIGN)) }
 }

@@ -1,0 +1,201 @@
+//! Layer 0: foreign code, which is what a user's wakers and drops do in the middle of our work.
+//!
+//! A waker that is not one of this crate's tasks may do anything when it is woken or dropped: panic, poll or drop any
+//! future, run a runtime, end it. So such a call is not made where it comes up. It is put into a list of the thread, and
+//! made at one of two points, each call guarded so that its panic goes nowhere else:
+//!
+//! - a runtime's loop makes the calls once a turn, between two tasks' polls and with nothing half done;
+//! - where no loop runs, the outermost [`Scope`] makes them when it ends; with no scope at all, [`defer`] makes the call at
+//!   once, so its caller calls it last.
+//!
+//! Wakers get here through `task::WakeRef` alone, by its type: it can be woken and dropped anywhere. What is left are
+//! *clones* of wakers, which only a poll makes: before it looks at anything, or it looks again afterwards.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::Waker;
+
+/// A call that waits to be made.
+pub(crate) enum Call {
+    /// Wakes, and drops the waker.
+    Wake(Rc<Waker>),
+    /// Drops the waker.
+    Release(Rc<Waker>),
+}
+
+impl Call {
+    fn make(self) {
+        match self {
+            Call::Wake(waker) => match Rc::try_unwrap(waker) {
+                Ok(waker) => waker.wake(),
+                Err(shared) => shared.wake_by_ref(),
+            },
+            Call::Release(waker) => drop(waker),
+        }
+    }
+}
+
+struct List {
+    calls: RefCell<VecDeque<Call>>,
+    /// How many loops and scopes there are around the present call: one of them makes the calls.
+    scopes: Cell<u32>,
+}
+
+thread_local! {
+    static LIST: List = const {
+        List {
+            calls: RefCell::new(VecDeque::new()),
+            scopes: Cell::new(0),
+        }
+    };
+}
+
+/// Runs foreign code whose panic has nowhere to go. The panic hook has told of it.
+pub(crate) fn guarded(code: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
+        drop_payload(payload);
+    }
+}
+
+/// Drops what a panic carried, which may panic in its turn.
+pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
+    // What that throws is mostly a message; anything else may throw again, without end, so it is leaked.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+        && !again.is::<&'static str>()
+        && !again.is::<String>()
+    {
+        std::mem::forget(again);
+    }
+}
+
+/// Makes the call at the next point where nothing is half done; at once if there is no loop and no scope around.
+#[cold]
+pub(crate) fn defer(call: Call) {
+    let mut call = Some(call);
+    // At the thread's end the list may be gone already.
+    let _ = LIST.try_with(|list| {
+        if list.scopes.get() > 0 {
+            list.calls.borrow_mut().extend(call.take());
+        }
+    });
+    if let Some(call) = call {
+        guarded(|| call.make());
+    }
+}
+
+/// Whether calls wait.
+#[inline]
+pub(crate) fn is_pending() -> bool {
+    LIST.try_with(|list| !list.calls.borrow().is_empty())
+        .unwrap_or(false)
+}
+
+/// Makes the calls that wait, and those that they add. For the loop, and for scopes: nothing is borrowed or half done.
+#[inline]
+pub(crate) fn run() {
+    if is_pending() {
+        run_pending();
+    }
+}
+
+#[cold]
+fn run_pending() {
+    // What a call defers is made here, after it: a chain of calls needs no deep stack.
+    let _scope = Scope::enter();
+    while let Ok(Some(call)) = LIST.try_with(|list| list.calls.borrow_mut().pop_front()) {
+        guarded(|| call.make());
+    }
+}
+
+/// Keeps foreign code away until it is dropped. The outermost one makes the calls that have come up meanwhile.
+#[must_use = "foreign code is kept away until it is dropped"]
+#[derive(Debug)]
+pub(crate) struct Scope(());
+
+impl Scope {
+    #[inline]
+    pub(crate) fn enter() -> Self {
+        let _ = LIST.try_with(|list| list.scopes.set(list.scopes.get() + 1));
+        Scope(())
+    }
+}
+
+impl Drop for Scope {
+    #[inline]
+    fn drop(&mut self) {
+        let outermost = LIST.try_with(|list| {
+            let scopes = list.scopes.get() - 1;
+            list.scopes.set(scopes);
+            scopes == 0
+        });
+        if outermost.unwrap_or(false) {
+            run();
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Counts its wakes; panics if told to; and defers others when it is woken.
+    struct Counts(AtomicUsize, bool, Option<Waker>);
+
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            if let Some(next) = &self.2 {
+                defer(Call::Wake(Rc::new(next.clone())));
+            }
+            assert!(!self.1, "told to");
+        }
+    }
+
+    fn counts(panics: bool, next: Option<Waker>) -> (Arc<Counts>, Waker) {
+        let counts = Arc::new(Counts(AtomicUsize::new(0), panics, next));
+        (Arc::clone(&counts), Waker::from(counts))
+    }
+
+    #[test]
+    fn calls_wait_for_the_outermost_scope_and_a_panic_stops_none() {
+        let (last, waker) = counts(false, None);
+        let (first, panics) = counts(true, Some(waker.clone()));
+        let outer = Scope::enter();
+        let inner = Scope::enter();
+        defer(Call::Wake(Rc::new(panics)));
+        defer(Call::Wake(Rc::new(waker)));
+        drop(inner);
+        assert_eq!(first.0.load(Ordering::SeqCst), 0);
+        assert!(is_pending());
+        drop(outer);
+        assert_eq!(first.0.load(Ordering::SeqCst), 1);
+        assert_eq!(last.0.load(Ordering::SeqCst), 2);
+        assert!(!is_pending());
+    }
+
+    #[test]
+    fn without_a_scope_a_call_is_made_at_once() {
+        let (count, waker) = counts(true, None);
+        defer(Call::Wake(Rc::new(waker)));
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        // What its panic left behind keeps no scope open.
+        assert!(LIST.with(|list| list.scopes.get() == 0));
+    }
+
+    #[test]
+    fn a_loop_makes_the_calls_within_its_scope() {
+        let (count, waker) = counts(false, None);
+        let scope = Scope::enter();
+        defer(Call::Wake(Rc::new(waker)));
+        run();
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        drop(scope);
+    }
+}
