@@ -41,6 +41,12 @@ pub enum Error {
         /// The name as given.
         name: String,
     },
+    /// What an operation needs belongs to the ring of another runtime: a direct descriptor, or a place for one.
+    #[error(
+        "the descriptor belongs to another runtime: use a RegisteredFd and a Registry in the runtime that they were made \
+         in, or make an ordinary descriptor there (RegisteredFd::install)"
+    )]
+    OtherRuntime,
     /// A resource besides the ring could not be had.
     #[error("cannot start the runtime: {what}: {source}")]
     #[non_exhaustive]
@@ -57,7 +63,7 @@ impl From<Error> for io::Error {
         let kind = match &error {
             Error::RingUnavailable { source, .. } | Error::Resource { source, .. } => source.kind(),
             Error::KernelTooOld { .. } => io::ErrorKind::Unsupported,
-            Error::UnknownBackend { .. } => io::ErrorKind::InvalidInput,
+            Error::UnknownBackend { .. } | Error::OtherRuntime => io::ErrorKind::InvalidInput,
         };
         io::Error::new(kind, error)
     }

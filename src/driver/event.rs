@@ -1,45 +1,91 @@
 //! What passes between the driver and those who use it: events of the loop, and how operations change hands.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use super::{Driver, Key, OpVTable};
-use crate::sys::Completion;
+use super::{Driver, FileRef, Key, OpVTable};
+use crate::sys::{Completion, Entry};
 
 /// What a completion asks of the loop.
-pub(crate) enum Event<W> {
-    /// Wake whoever waits.
-    Wake(W),
+pub(crate) enum Event<W: 'static> {
+    /// An operation was answered, and its future is there.
+    Answered(Answered<W>),
     /// Give the answer to an operation that nobody waits for.
     Abandoned(Abandoned<W>),
+    /// The kernel has done a part of what has to be done as a whole.
+    Partial(Partial<W>),
     /// Nothing.
     Handled,
 }
 
+/// A completion that was filed for its future.
+pub(crate) struct Answered<W: 'static> {
+    /// Who waits for it.
+    pub(crate) waiter: Option<W>,
+    /// The file that the kernel has let go of.
+    pub(crate) file: Option<FileRef>,
+    /// The turn that ends with it.
+    pub(crate) turn: u8,
+    pub(crate) result: i32,
+    /// Whether it is the first of two completions.
+    pub(crate) notifies: bool,
+}
+
 /// An orphan and its completion.
-pub(crate) struct Abandoned<W> {
-    pub(super) key: Key<W>,
-    pub(super) vtable: &'static OpVTable,
-    pub(super) cqe: Completion,
+pub(crate) struct Abandoned<W: 'static> {
+    pub(crate) key: Key<W>,
+    pub(super) vtable: &'static OpVTable<W>,
+    pub(crate) cqe: Completion,
+    /// As in [`Answered`].
+    pub(crate) file: Option<FileRef>,
+    pub(crate) turn: u8,
 }
 
 impl<W> Abandoned<W> {
-    /// Runs the operation's own ending. It may run user code (the drop of a buffer), so no borrow is held, and a
-    /// panic in there stays in there: it belongs to no task.
+    /// Runs the operation's own ending.
     pub(crate) fn run(self, driver: &Driver<W>) {
-        let last = !self.cqe.has_more();
-        // SAFETY: `next_event` took this from a cell of an orphan, whose payload holds the operation that
-        // `vtable` was made for; nobody else reaches it, for its future is gone, and the kernel is done with it if
-        // `last`. With `last` the operation moves out, and the cell is released right after.
-        let ended = catch_unwind(AssertUnwindSafe(|| unsafe {
-            (self.vtable.abandon)(self.key.payload(), self.cqe, last);
-        }));
-        if last {
-            driver.release(self.key);
+        // SAFETY: `next_event` took this from a cell of an orphan of this driver, whose payload holds the operation that
+        // `vtable` was made for; nobody else reaches it, for its future is gone, and the kernel is done with it if this is
+        // the last completion.
+        unsafe { (self.vtable.abandon)(driver, self) }
+    }
+}
+
+/// An operation of which a part is done.
+pub(crate) struct Partial<W: 'static> {
+    pub(super) key: Key<W>,
+    pub(super) vtable: &'static OpVTable<W>,
+    pub(super) done: usize,
+}
+
+impl<W> Partial<W> {
+    /// Gives the rest to the kernel.
+    pub(crate) fn resume(self, driver: &Driver<W>) {
+        // SAFETY: `next_event` took this from a cell of this driver, whose payload holds the operation that `vtable` was
+        // made for. The kernel is done with it for now, and its future does not reach it before the final completion.
+        unsafe { (self.vtable.resume)(driver, self.key, self.done) }
+    }
+}
+
+/// What goes to the kernel.
+pub(crate) struct Submission {
+    pub(crate) entry: Entry,
+    /// The slot of its file in the ring's table, if it is to be named by that.
+    pub(crate) slot: Option<u32>,
+    /// The file that the entry names, if it is one that is counted.
+    pub(crate) file: Option<FileRef>,
+    /// The turn of the file that it has, 0 for none.
+    pub(crate) turn: u8,
+    /// What ends it: an answer of this number, or an error; 0 if any answer does. Without a file, the number of the
+    /// descriptor that it is shown with.
+    pub(crate) whole: u32,
+}
+
+impl Submission {
+    /// Makes the entry as it goes into the queue.
+    #[inline]
+    pub(super) fn seal<W>(&mut self, key: Key<W>) {
+        if let Some(slot) = self.slot {
+            self.entry.use_file_slot(slot);
         }
-        if let Err(payload) = ended {
-            drop_payload(payload);
-        }
+        self.entry.set_user_data(key.user_data());
     }
 }
 
@@ -49,20 +95,26 @@ pub(crate) enum Owner<W> {
     Nobody,
     /// A future, and what to wake if that has been polled already.
     Future(Option<W>),
+    /// The future that it has waited for its turn for.
+    Same,
+}
+
+/// How far an operation is, for its future.
+pub(crate) enum Progress {
+    /// Its final completion is there.
+    Complete(Completion),
+    /// It is not, and the waiter is known.
+    Waits,
+    /// It is not, and somebody else is woken, or nobody.
+    Unwatched,
 }
 
 /// How a future's wish to be rid of its operation ends.
 pub(crate) enum Orphaned<W> {
     /// The kernel still has it; a cancel is on its way. Holds what would have been woken.
     InFlight(Option<W>),
+    /// It waits at this place of a queue; the caller takes it from there, and out of its cell.
+    Waiting(u32, Option<W>),
     /// It was complete; the caller takes the operation out. For a multishot operation the result says nothing.
     Complete(Completion),
-}
-
-/// Drops what a panic carried, which may panic in its turn.
-pub(super) fn drop_payload(payload: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // A payload whose own drop panics, without end perhaps. The hook has printed it.
-        std::mem::forget(again);
-    }
 }

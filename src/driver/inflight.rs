@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use io_uring::opcode;
 
-use super::slots::State;
-use super::{Inner, Key};
+use super::Inner;
+use super::slots::{FileRef, State};
 use crate::sys;
 
 /// One operation that the kernel has and has not finished.
@@ -46,16 +46,24 @@ impl fmt::Display for InFlightOp {
 }
 
 impl<W> Inner<W> {
-    pub(super) fn operations(&mut self, id: impl Fn(&W) -> Option<u64>) -> Vec<InFlightOp> {
+    pub(super) fn operations(
+        &mut self,
+        id: impl Fn(&W) -> Option<u64>,
+        number: impl Fn(FileRef) -> RawFd,
+    ) -> Vec<InFlightOp> {
         let now = sys::coarse_millis();
         let keys = self
             .slots
             .keys(|state| matches!(state, State::InFlight | State::Orphan));
         keys.into_iter()
             .filter_map(|key| {
-                let fd = self.fd_of(key);
                 let head = self.slots.head(key);
                 let code = head.vtable?.code;
+                let fd = match head.file {
+                    Some(file) => number(file),
+                    None if head.is_multishot() => -1,
+                    None => head.b as RawFd,
+                };
                 Some(InFlightOp {
                     code,
                     name: code_name(code),
@@ -66,36 +74,6 @@ impl<W> Inner<W> {
                 })
             })
             .collect()
-    }
-
-    /// How many operations on `fd` have completed, and wait to be taken.
-    pub(super) fn complete_on(&mut self, fd: RawFd) -> u32 {
-        let keys = self
-            .slots
-            .keys(|state| matches!(state, State::Complete | State::InFlight));
-        keys.into_iter()
-            .filter(|&key| self.is_answered(key) && self.fd_of(key) == fd)
-            .count() as u32
-    }
-
-    /// Whether the answer is there; a notification that the memory is free may still be to come.
-    fn is_answered(&mut self, key: Key<W>) -> bool {
-        let head = self.slots.head(key);
-        let notifies = head.multishot().is_some_and(|multi| multi.notifies);
-        head.state == State::Complete || (notifies && head.queued > 0)
-    }
-
-    /// The descriptor that an operation in flight or complete works on, or -1.
-    pub(super) fn fd_of(&mut self, key: Key<W>) -> RawFd {
-        let head = self.slots.head(key);
-        match head.vtable {
-            // SAFETY: the payload holds what the vtable was made for, and it may be asked: it is a multishot operation, or
-            // no more in flight.
-            Some(vtable) if head.is_multishot() || head.state == State::Complete => unsafe {
-                (vtable.fd)(key.payload())
-            },
-            _ => head.b as RawFd,
-        }
     }
 }
 

@@ -10,11 +10,11 @@ use slab::Slab;
 use super::cancel::{OURS, Stubborn};
 use super::pool::{Pool, PoolConfig};
 use super::registered::Registered;
-use super::slots::{Key, NONE, Slots, State};
+use super::slots::{CANCELLED, Head, Key, NONE, Slots, State};
 use super::timer::Timers;
-use super::{Abandoned, Event};
+use super::{Abandoned, Answered, Event, Partial};
 use crate::Error;
-use crate::sys::{self, Completion, Entry, Ring, RingConfig, Wait};
+use crate::sys::{self, Completion, Entry, Ring, RingConfig, RingId, Wait};
 
 /// What the driver has counted since it was made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,7 +41,7 @@ struct Queued {
     next: u32,
 }
 
-pub(super) struct Inner<W> {
+pub(super) struct Inner<W: 'static> {
     /// `None` once the driver is shut down.
     pub(super) ring: Option<Ring>,
     pub(super) slots: Slots<W>,
@@ -55,14 +55,10 @@ pub(super) struct Inner<W> {
     pub(super) pool: Rc<Pool>,
     pub(super) registered: Registered,
     pub(super) stubborn: Stubborn,
-    /// Who wants to look again after each completion: closes that wait for others to end.
-    pub(super) watchers: Vec<W>,
-    /// Whether they are to be woken now.
-    notify: bool,
 }
 
 impl<W> Inner<W> {
-    pub(super) fn new(config: &RingConfig, pool: PoolConfig) -> Result<Self, Error> {
+    pub(super) fn new(config: &RingConfig, pool: PoolConfig, id: RingId) -> Result<Self, Error> {
         Ok(Inner {
             ring: Some(Ring::new(config)?),
             slots: Slots::new(),
@@ -71,11 +67,9 @@ impl<W> Inner<W> {
             timers: Timers::new(Instant::now()),
             counters: Counters::default(),
             now: sys::coarse_millis(),
-            pool: Rc::new(Pool::new(pool)),
+            pool: Rc::new(Pool::new(pool, id)),
             registered: Registered::default(),
             stubborn: Stubborn::default(),
-            watchers: Vec::new(),
-            notify: false,
         })
     }
 
@@ -118,7 +112,7 @@ impl<W> Inner<W> {
                 return Ok(());
             };
             self.counters.enters += u64::from(ring.enter(wait)?);
-            // A queue that the kernel would not empty has to wait until completions were reaped.
+            // A queue that the kernel would not empty has to wait until completions were reaped, or its thread is there.
             if self.backlog.is_empty() || ring.unsubmitted() > 0 {
                 return Ok(());
             }
@@ -143,12 +137,6 @@ impl<W> Inner<W> {
     }
 
     pub(super) fn next_event(&mut self) -> Option<Event<W>> {
-        if self.notify {
-            match self.watchers.pop() {
-                Some(watcher) => return Some(Event::Wake(watcher)),
-                None => self.notify = false,
-            }
-        }
         let cqe = self.ring.as_mut()?.reap()?;
         self.counters.completions += 1;
         if cqe.user_data() & OURS != 0 {
@@ -165,8 +153,7 @@ impl<W> Inner<W> {
         };
         let last = !cqe.has_more();
         let multishot = head.multishot();
-        let ends = last || multishot.is_some_and(|multi| multi.notifies);
-        self.notify = ends && !self.watchers.is_empty();
+        let notifies = multishot.is_some_and(|multi| multi.notifies);
         if let (Some(_), Some(multishot)) = (cqe.buffer(), multishot) {
             // SAFETY: the operation is in its place until it was taken out with its last completion, which is this one
             // at the earliest.
@@ -175,32 +162,57 @@ impl<W> Inner<W> {
             }
         }
         match head.state {
-            State::InFlight if multishot.is_some() => {
-                let waiter = head.waiter.take();
+            State::InFlight => {
+                if multishot.is_none()
+                    && let Some(done) = head.part(cqe)
+                {
+                    return Some(Event::Partial(Partial { key, vtable, done }));
+                }
+                // The kernel uses the file up to the answer: the last completion, or the first of two.
+                let file = match last || notifies {
+                    true => head.file.take(),
+                    false => None,
+                };
+                let answered = Answered {
+                    waiter: head.waiter.take(),
+                    file,
+                    turn: head.turn(),
+                    result: cqe.raw_result(),
+                    notifies,
+                };
                 if last {
                     head.state = State::Complete;
                     self.slots.in_flight -= 1;
                 }
-                self.enqueue(key, cqe);
-                Some(waiter.map_or(Event::Handled, Event::Wake))
-            }
-            State::InFlight => {
-                head.state = State::Complete;
-                head.a = cqe.raw_result() as u32;
-                head.b = cqe.flags();
-                let waiter = head.waiter.take();
-                self.slots.in_flight -= 1;
-                Some(waiter.map_or(Event::Handled, Event::Wake))
+                if multishot.is_some() {
+                    self.enqueue(key, cqe);
+                } else {
+                    let head = self.slots.head(key);
+                    head.a = cqe.raw_result() as u32;
+                    head.b = cqe.flags();
+                }
+                Some(Event::Answered(answered))
             }
             State::Orphan => {
+                let file = match last || notifies {
+                    true => head.file.take(),
+                    false => None,
+                };
+                let turn = head.turn();
                 if last {
                     head.state = State::Ending;
                     self.slots.in_flight -= 1;
                     self.slots.orphans -= 1;
                 }
-                Some(Event::Abandoned(Abandoned { key, vtable, cqe }))
+                Some(Event::Abandoned(Abandoned {
+                    key,
+                    vtable,
+                    cqe,
+                    file,
+                    turn,
+                }))
             }
-            State::Free | State::Reserved | State::Ending | State::Complete => {
+            State::Free | State::Reserved | State::Waiting | State::Ending | State::Complete => {
                 self.counters.stale += 1;
                 Some(Event::Handled)
             }
@@ -208,7 +220,7 @@ impl<W> Inner<W> {
     }
 
     /// Appends a completion to the queue of its multishot operation.
-    fn enqueue(&mut self, key: Key<W>, cqe: Completion) {
+    pub(super) fn enqueue(&mut self, key: Key<W>, cqe: Completion) {
         let node = self.queued.insert(Queued {
             result: cqe.raw_result(),
             flags: cqe.flags(),
@@ -247,5 +259,20 @@ impl<W> Inner<W> {
         }
         let taken = self.queued.remove(first as usize);
         Some(Completion::new(0, taken.result, taken.flags))
+    }
+}
+
+impl<W> Head<W> {
+    /// How much of an operation is done that is to be done as a whole, if the rest is to follow.
+    #[inline]
+    fn part(&self, cqe: Completion) -> Option<usize> {
+        if self.file.is_none() || self.b == 0 || self.tag & CANCELLED != 0 {
+            return None;
+        }
+        match cqe.raw_result() {
+            result if result == -libc::EINTR => Some(0),
+            result @ 1.. if (result as u32) < self.b => Some(result as usize),
+            _ => None,
+        }
     }
 }

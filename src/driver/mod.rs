@@ -23,6 +23,7 @@ mod registered;
 mod returns;
 mod slots;
 mod timer;
+mod waiting;
 mod zero_copy;
 
 use std::cell::{Cell, UnsafeCell};
@@ -32,22 +33,25 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-pub(crate) use event::{Abandoned, Event, Orphaned, Owner};
+pub(crate) use event::{
+    Abandoned, Answered, Event, Orphaned, Owner, Partial, Progress, Submission,
+};
 pub use inflight::InFlightOp;
 pub(crate) use inflight::code_name;
 pub(crate) use inner::Counters;
 use inner::Inner;
 pub(crate) use pool::{Lease, Pool, PoolConfig};
-pub(crate) use returns::{Place, RemoteLease};
-use slots::State;
-pub(crate) use slots::{Key, MultishotVTable, OpVTable, Payload};
+pub(crate) use returns::RemoteLease;
+use slots::{CANCELLED, INTERRUPTED, State};
+pub(crate) use slots::{FileRef, Key, MultishotVTable, OpVTable, Payload};
 pub(crate) use timer::TimerKey;
 
 use crate::Error;
-use crate::sys::{Bell, Completion, Entry, Ring, RingConfig, RingInfo};
+use crate::sys::{Bell, Completion, Ring, RingConfig, RingId, RingInfo};
 
 /// The operations in flight on one thread, and the ring they travel through.
-pub(crate) struct Driver<W> {
+pub(crate) struct Driver<W: 'static> {
+    id: RingId,
     inner: UnsafeCell<Inner<W>>,
     /// Guards the one rule of `inner`, in debug builds.
     borrowed: Cell<bool>,
@@ -55,10 +59,18 @@ pub(crate) struct Driver<W> {
 
 impl<W> Driver<W> {
     pub(crate) fn new(config: &RingConfig, pool: PoolConfig) -> Result<Self, Error> {
+        let id = RingId::new();
         Ok(Driver {
-            inner: UnsafeCell::new(Inner::new(config, pool)?),
+            id,
+            inner: UnsafeCell::new(Inner::new(config, pool, id)?),
             borrowed: Cell::new(false),
         })
+    }
+
+    /// What its ring is known by, for all time.
+    #[inline]
+    pub(crate) fn id(&self) -> RingId {
+        self.id
     }
 
     /// The only way to `inner`. A `RefCell` here costs 6 ns an operation, 1 % of a cached read.
@@ -79,56 +91,61 @@ impl<W> Driver<W> {
     /// Hands out a cell for an operation. `None` if the table is full, at 67 million operations, or the driver is shut
     /// down.
     #[inline]
-    pub(crate) fn reserve(&self, vtable: &'static OpVTable) -> Option<Key<W>> {
+    pub(crate) fn reserve(&self, vtable: &'static OpVTable<W>) -> Option<Key<W>> {
         self.with(|inner| {
             inner.ring.as_ref()?;
             inner.slots.reserve(vtable)
         })
     }
 
-    /// Puts the operation into flight, for a future, or as an orphan from the start. A close finds it by `fd`, or if that
-    /// is -1 by the descriptor in its entry. Its file is the one in `slot` of the ring's table, if that is given.
+    /// Puts the operation into flight, for a future, or as an orphan from the start.
     ///
     /// # Safety
     ///
-    /// `key` was reserved and not submitted before. Its payload holds the operation that `entry` was made from, and all
-    /// that the entry points to stays valid and untouched until the operation's final completion.
+    /// `key` was reserved, perhaps has waited, and was not submitted before. Its payload holds the operation that the entry
+    /// was made from, and all that the entry points to stays valid and untouched until the operation's final completion.
     #[inline]
-    pub(crate) unsafe fn submit(
-        &self,
-        key: Key<W>,
-        mut entry: Entry,
-        fd: RawFd,
-        slot: Option<u32>,
-        owner: Owner<W>,
-    ) {
-        let fd = if fd == -1 { entry.fd() } else { fd };
-        if let Some(slot) = slot {
-            entry.use_file_slot(slot);
-        }
-        entry.set_user_data(key.user_data());
+    pub(crate) unsafe fn submit(&self, key: Key<W>, mut what: Submission, owner: Owner<W>) {
+        what.seal(key);
         self.with(|inner| {
             let now = inner.now;
+            let head = inner.slots.head(key);
+            debug_assert!(matches!(head.state, State::Reserved | State::Waiting));
             let (orphan, waiter) = match owner {
                 Owner::Nobody => (true, None),
                 Owner::Future(waiter) => (false, waiter),
+                Owner::Same => (false, head.waiter.take()),
             };
-            let head = inner.slots.head(key);
-            debug_assert_eq!(head.state, State::Reserved);
             head.state = if orphan {
                 State::Orphan
             } else {
                 State::InFlight
             };
+            head.tag = what.turn;
             head.a = now;
             if !head.is_multishot() {
-                head.b = fd as u32;
+                head.b = what.whole;
             }
+            head.file = what.file;
             head.waiter = waiter;
             inner.slots.in_flight += 1;
             inner.slots.orphans += u32::from(orphan);
             // SAFETY: the caller's promise.
-            unsafe { inner.push(entry) };
+            unsafe { inner.push(what.entry) };
+        });
+    }
+
+    /// Gives the rest of an operation to the kernel, of which a part was done.
+    ///
+    /// # Safety
+    ///
+    /// As for [`submit`](Self::submit), but that `key` is in flight, and the kernel does not have it.
+    pub(crate) unsafe fn resubmit(&self, key: Key<W>, mut what: Submission) {
+        what.seal(key);
+        self.with(|inner| {
+            inner.slots.head(key).b = what.whole;
+            // SAFETY: the caller's promise.
+            unsafe { inner.push(what.entry) };
         });
     }
 
@@ -138,24 +155,34 @@ impl<W> Driver<W> {
         self.with(|inner| inner.slots.release(key));
     }
 
-    /// The completion of the single-shot operation `key`, if it has arrived.
+    /// How far the single-shot operation `key` is. `wakes` says whether a waiter is the one that asks, and does no more than
+    /// compare.
     #[inline]
-    pub(crate) fn completion(&self, key: Key<W>) -> Option<Completion> {
+    pub(crate) fn progress(&self, key: Key<W>, wakes: impl FnOnce(&W) -> bool) -> Progress {
         self.with(|inner| {
             let head = inner.slots.head(key);
-            (head.state == State::Complete).then(|| Completion::new(0, head.a as i32, head.b))
+            if head.state != State::Complete {
+                return match &head.waiter {
+                    Some(waiter) if wakes(waiter) => Progress::Waits,
+                    _ => Progress::Unwatched,
+                };
+            }
+            let again = head.tag & (INTERRUPTED | CANCELLED) == INTERRUPTED;
+            let cqe = Completion::new(u64::from(again), head.a as i32, head.b);
+            Progress::Complete(cqe)
         })
     }
 
-    /// Leaves `waiter` to be woken by the next completion of `key`; gives back the one that it replaces.
+    /// Leaves `waiter` to be woken by the next completion of `key`, and gives back the one that it replaces. `Err`: there is
+    /// a completion to take.
     #[inline]
-    pub(crate) fn set_waiter(&self, key: Key<W>, waiter: W) -> Option<W> {
+    pub(crate) fn set_waiter(&self, key: Key<W>, waiter: W) -> Result<Option<W>, W> {
         self.with(|inner| {
             let head = inner.slots.head(key);
-            if head.state == State::InFlight {
-                head.waiter.replace(waiter)
-            } else {
-                Some(waiter)
+            match head.state {
+                State::Waiting => Ok(head.waiter.replace(waiter)),
+                State::InFlight if !head.has_queued() => Ok(head.waiter.replace(waiter)),
+                _ => Err(waiter),
             }
         })
     }
@@ -178,6 +205,7 @@ impl<W> Driver<W> {
                     inner.push_cancel(key);
                     Some(Orphaned::InFlight(waiter))
                 }
+                State::Waiting => Some(Orphaned::Waiting(head.a, head.waiter.take())),
                 State::Complete => Some(Orphaned::Complete(Completion::new(
                     0,
                     head.a as i32,
@@ -191,34 +219,23 @@ impl<W> Driver<W> {
     /// Asks the kernel to cancel `key`; its completion tells how that ended.
     pub(crate) fn cancel(&self, key: Key<W>) {
         self.with(|inner| {
-            if inner.slots.head(key).state == State::InFlight {
+            let head = inner.slots.head(key);
+            if head.state == State::InFlight {
+                head.tag |= CANCELLED;
                 inner.push_cancel(key);
             }
         });
     }
 
-    /// Asks the kernel to cancel all that is in flight on `fd`, or everything.
-    pub(crate) fn cancel_all(&self, fd: Option<RawFd>) {
+    /// Asks the kernel to cancel everything that is in flight.
+    pub(crate) fn cancel_all(&self) {
         self.with(|inner| {
-            let keys = inner
-                .slots
-                .keys(|state| matches!(state, State::InFlight | State::Orphan));
-            for key in keys {
-                if fd.is_none_or(|fd| inner.fd_of(key) == fd) {
-                    inner.push_cancel(key);
-                }
+            let in_flight = |state| matches!(state, State::InFlight | State::Orphan);
+            for key in inner.slots.keys(in_flight) {
+                inner.slots.head(key).tag |= CANCELLED;
+                inner.push_cancel(key);
             }
         });
-    }
-
-    /// How many operations on `fd` have completed, and wait to be taken.
-    pub(crate) fn complete_on(&self, fd: RawFd) -> u32 {
-        self.with(|inner| inner.complete_on(fd))
-    }
-
-    /// Leaves `watcher` to be woken after the next completion of anything.
-    pub(crate) fn watch(&self, watcher: W) {
-        self.with(|inner| inner.watchers.push(watcher));
     }
 
     /// One turn with the kernel: submits everything, and if `park` says so waits for a completion or the next timer.
@@ -241,7 +258,7 @@ impl<W> Driver<W> {
     #[inline]
     pub(crate) fn wants_enter(&self) -> bool {
         self.with(|inner| match &mut inner.ring {
-            Some(ring) => ring.unsubmitted() > 0 || ring.wants_enter(),
+            Some(ring) => ring.unsubmitted() > 0 || !inner.backlog.is_empty() || ring.wants_enter(),
             None => false,
         })
     }
@@ -281,17 +298,16 @@ impl<W> Driver<W> {
 
     /// Drops the ring. What is still in flight stays where it is for good.
     pub(crate) fn close(&self) {
-        let (ring, timers, watchers, pool, lost) = self.with(|inner| {
+        let (ring, timers, pool, lost) = self.with(|inner| {
             inner.backlog.clear();
             let timers = inner.timers.take_waiters();
-            let watchers = std::mem::take(&mut inner.watchers);
             let pool = Rc::clone(&inner.pool);
             let lost = inner.slots.in_flight > 0;
-            (inner.ring.take(), timers, watchers, pool, lost)
+            (inner.ring.take(), timers, pool, lost)
         });
-        // Timers and leases that outlive the runtime would keep its tasks' memory, and its eventfd.
-        drop((timers, watchers, pool.take_waiters()));
         drop(ring);
+        // Timers that outlive the runtime would keep its tasks' memory.
+        drop(timers);
         if lost {
             // What the kernel did not give back may still take a buffer and write to it.
             std::mem::forget(pool);
@@ -308,6 +324,11 @@ impl<W> Driver<W> {
             Some(place) => Ok(place.replace(waiter)),
             None => Err(waiter),
         })
+    }
+
+    /// When a timer that has not fired is due, to the millisecond.
+    pub(crate) fn timer_deadline(&self, key: TimerKey) -> Option<Instant> {
+        self.with(|inner| inner.timers.deadline(key))
     }
 
     pub(crate) fn timer_has_fired(&self, key: TimerKey) -> bool {
@@ -357,9 +378,13 @@ impl<W> Driver<W> {
         self.with(|inner| inner.ring.as_ref().map(Ring::info))
     }
 
-    /// Every operation in flight. `id` names the task that a waiter belongs to.
-    pub(crate) fn operations(&self, id: impl Fn(&W) -> Option<u64>) -> Vec<InFlightOp> {
-        self.with(|inner| inner.operations(id))
+    /// Every operation in flight. `id` names the task that a waiter belongs to, `number` a file's descriptor.
+    pub(crate) fn operations(
+        &self,
+        id: impl Fn(&W) -> Option<u64>,
+        number: impl Fn(FileRef) -> RawFd,
+    ) -> Vec<InFlightOp> {
+        self.with(|inner| inner.operations(id, number))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Provided buffers: the kernel takes one when data arrives, so a connection that waits holds none.
 //!
 //! Buffers come in groups, each a ring of its own. The first is made when it is first asked for, others when the
-//! kernel has run out, up to a limit. Beyond that a stream waits for the next buffer that comes back.
+//! kernel has run out, up to a limit. When all are out, streams receive into memory of their own.
 //!
 //! A lease can be turned into one that any thread may hold. Such a buffer comes back through a queue, which the owner
 //! looks at when the kernel has taken a buffer, and where it looks for a free one.
@@ -10,15 +10,14 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::ptr::NonNull;
-use std::task::Waker;
 
 #[cfg(loom)]
 use loom::sync::Arc;
 #[cfg(not(loom))]
 use std::sync::Arc;
 
-use super::returns::{Place, RemoteLease, Returns, Waiting, wake_all};
-use crate::sys::{BufRing, Ring};
+use super::returns::{RemoteLease, Returns};
+use crate::sys::{BufRing, Ring, RingId};
 
 /// How much memory the pool may take, and in which pieces.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +40,7 @@ pub(crate) struct Lease {
 /// What a pool has counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolCounters {
-    /// How often a stream found no buffer, or waited for one.
+    /// How often a stream found no buffer.
     pub(crate) dry: u64,
     pub(crate) buffers: u32,
     /// Those that the kernel may take.
@@ -50,15 +49,14 @@ pub(crate) struct PoolCounters {
 
 /// The provided buffers of one driver.
 pub(crate) struct Pool {
+    ring: RingId,
     config: PoolConfig,
     groups: RefCell<Vec<Group>>,
-    /// What comes back from elsewhere, and who waits.
+    /// What comes back from elsewhere.
     returns: Arc<Returns>,
-    /// Whether somebody may be waiting.
-    waiting: Cell<bool>,
     /// The memory of a list that `returns` does not have at the moment.
     spare: Cell<Vec<Lease>>,
-    /// How often a stream found no buffer, or waited for one.
+    /// How often a stream found no buffer.
     dry: Cell<u64>,
 }
 
@@ -69,15 +67,20 @@ struct Group {
 }
 
 impl Pool {
-    pub(super) fn new(config: PoolConfig) -> Self {
+    pub(super) fn new(config: PoolConfig, ring: RingId) -> Self {
         Pool {
+            ring,
             config,
             groups: RefCell::new(Vec::new()),
             returns: Arc::new(Returns::new()),
-            waiting: Cell::new(false),
             spare: Cell::new(Vec::new()),
             dry: Cell::new(0),
         }
+    }
+
+    /// The ring that its buffers are for.
+    pub(crate) fn ring(&self) -> RingId {
+        self.ring
     }
 
     /// The group that has most buffers; `None` if all are out.
@@ -125,7 +128,7 @@ impl Pool {
         self.collect();
     }
 
-    /// Gives the kernel what has come back from elsewhere. Whoever brought it has woken those who waited.
+    /// Gives the kernel what has come back from elsewhere.
     #[inline]
     fn collect(&self) {
         if self.returns.has_some() {
@@ -154,23 +157,17 @@ impl Pool {
             .buffer(lease.id)
     }
 
-    /// Gives a buffer back to the kernel, and wakes those who wait for one.
+    /// Gives a buffer back to the kernel.
     ///
     /// # Safety
     ///
     /// A completion has named the buffer, this or [`share`](Self::share) is called once for that, and nobody uses the
     /// buffer any more.
     pub(crate) unsafe fn give_back(&self, lease: Lease) {
-        {
-            let group = &mut self.groups.borrow_mut()[usize::from(lease.group)];
-            // SAFETY: the caller's promise.
-            unsafe { group.ring.give(lease.id) };
-            group.available += 1;
-        }
-        if self.waiting.get() {
-            self.waiting.set(false);
-            wake_all(self.returns.take_waiters());
-        }
+        let group = &mut self.groups.borrow_mut()[usize::from(lease.group)];
+        // SAFETY: the caller's promise.
+        unsafe { group.ring.give(lease.id) };
+        group.available += 1;
     }
 
     /// Makes a lease one that any thread may hold, and that gives the buffer back on drop.
@@ -183,24 +180,6 @@ impl Pool {
         let groups = self.groups.borrow();
         let memory = groups[usize::from(lease.group)].ring.memory();
         RemoteLease::new(lease, &self.returns, memory)
-    }
-
-    /// Leaves `waker` to be woken by the next buffer that comes back. False: one has come back, look again.
-    ///
-    /// `place` is the caller's, and tells whether it is waiting already.
-    pub(crate) fn wait(&self, place: &mut Option<Place>, waker: &Waker) -> bool {
-        let waiting = self.returns.wait(place, waker);
-        if waiting == Waiting::New {
-            self.dry.set(self.dry.get() + 1);
-            self.waiting.set(true);
-        }
-        waiting != Waiting::No
-    }
-
-    /// Takes all that wait, for whom no buffer will come any more.
-    pub(super) fn take_waiters(&self) -> Vec<Waker> {
-        self.waiting.set(false);
-        self.returns.take_waiters()
     }
 
     /// Counts a stream for which the kernel found no buffer.
@@ -229,7 +208,6 @@ impl fmt::Debug for Pool {
         f.debug_struct("Pool")
             .field("config", &self.config)
             .field("groups", &self.groups.borrow().len())
-            .field("waiters", &self.returns.waiter_count())
             .finish()
     }
 }

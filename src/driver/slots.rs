@@ -2,30 +2,35 @@
 //!
 //! Cells come in chunks, each twice the size of the one before, so that the table grows without moving a cell: the
 //! kernel holds pointers into them. (`slab::Slab` keeps its cells in one `Vec`, which moves them when it grows.)
+//!
+//! A cell is two cache lines that memory brings together.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
 use std::ptr::{self, NonNull};
 
-use crate::sys::Completion;
+use super::{Abandoned, Driver};
 
 /// Room for an operation inside its cell, in 8-byte words. A larger operation lives in a box of its own.
-const PAYLOAD_WORDS: usize = 12;
+const PAYLOAD_WORDS: usize = 11;
 pub(crate) type Payload = MaybeUninit<[u64; PAYLOAD_WORDS]>;
 
-/// What can be done to an operation by someone who does not know its type.
+/// What can be done to an operation by someone who does not know its type. What is foreign to the driver is done by
+/// whoever turns it, with nothing borrowed.
 #[derive(Debug)]
-pub(crate) struct OpVTable {
+pub(crate) struct OpVTable<W: 'static> {
     /// `IORING_OP_*`
     pub(crate) code: u8,
-    /// Gives a completion to the operation in this payload when its future is gone; with the final one, takes the
-    /// operation out and drops it.
-    pub(crate) abandon: unsafe fn(payload: NonNull<Payload>, cqe: Completion, last: bool),
-    /// The file that the operation in this payload works on, or -1. Not to be asked while a single-shot operation is in
-    /// flight, when the kernel may be writing to it; the cell remembers it for that time.
-    pub(crate) fd: unsafe fn(payload: NonNull<Payload>) -> RawFd,
+    /// Whether it takes what arrives at its file.
+    pub(crate) reads: bool,
+    /// Gives a completion to the operation when its future is gone; with the final one, takes the operation out, frees
+    /// the cell, and drops it.
+    pub(crate) abandon: unsafe fn(&Driver<W>, Abandoned<W>),
+    /// Gives the operation, which waited, to the kernel. False: it is complete without.
+    pub(crate) admit: unsafe fn(&Driver<W>, Key<W>) -> bool,
+    /// Gives the rest of the operation to the kernel, of which so much was done.
+    pub(crate) resume: unsafe fn(&Driver<W>, Key<W>, usize),
     /// `Some` if one entry is answered by many completions.
     pub(crate) multishot: Option<MultishotVTable>,
 }
@@ -42,7 +47,7 @@ pub(crate) struct MultishotVTable {
 }
 
 /// Names one operation, and where it is, from `reserve` to `release`. Whoever holds a key keeps the table alive.
-pub(crate) struct Key<W> {
+pub(crate) struct Key<W: 'static> {
     slot: NonNull<Slot<W>>,
     index: u32,
     generation: u32,
@@ -60,6 +65,12 @@ impl<W> Key<W> {
     pub(crate) fn payload(self) -> NonNull<Payload> {
         // SAFETY: the cell is allocated while its table lives; only the address of a field is taken.
         unsafe { NonNull::new_unchecked(&raw mut (*self.slot.as_ptr()).payload) }
+    }
+}
+
+impl<W> PartialEq for Key<W> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.slot, self.generation) == (other.slot, other.generation)
     }
 }
 
@@ -84,8 +95,11 @@ pub(super) enum State {
     Free,
     /// Handed out, the entry not yet made.
     Reserved,
-    /// The kernel has it, and a future waits for it. `a` is the time of submission; `b` the file, or for a multishot
-    /// operation its last queued completion.
+    /// It waits for another to end before it goes to the kernel; `a` is its place in the queue.
+    Waiting,
+    /// The kernel has it, and a future waits for it. `a` is the time of submission; `b` is how much it is to do before it
+    /// is over (see [`Submission::whole`](super::Submission::whole)), or for a multishot operation its last queued
+    /// completion.
     InFlight,
     /// The kernel has it, nobody waits. `a` and `b` as above.
     Orphan,
@@ -95,19 +109,41 @@ pub(super) enum State {
     Complete,
 }
 
-/// What the driver knows of an operation: half a cache line in front of the operation itself.
-pub(super) struct Head<W> {
+/// A file as an operation's owner knows it: never looked into here, only compared and given back.
+pub(crate) type FileRef = NonNull<()>;
+
+/// In `Head::tag`: which turn of the file it has, as the owner numbers them; 0 is none.
+const TURN: u8 = 0b11;
+/// In `Head::tag`: it was cancelled so that it begins anew.
+pub(super) const INTERRUPTED: u8 = 1 << 2;
+/// In `Head::tag`: it was cancelled for good.
+pub(super) const CANCELLED: u8 = 1 << 3;
+
+/// What the driver knows of an operation: 40 bytes in front of the operation itself.
+pub(super) struct Head<W: 'static> {
     pub(super) generation: u32,
     pub(super) state: State,
+    pub(super) tag: u8,
     /// How many completions of a multishot operation wait for their stream.
     pub(super) queued: u16,
     pub(super) a: u32,
     pub(super) b: u32,
+    /// The file that the kernel works on for it. It is alive: the operation holds a count of it.
+    pub(super) file: Option<FileRef>,
     pub(super) waiter: Option<W>,
-    pub(super) vtable: Option<&'static OpVTable>,
+    pub(super) vtable: Option<&'static OpVTable<W>>,
 }
 
 impl<W> Head<W> {
+    pub(super) fn turn(&self) -> u8 {
+        self.tag & TURN
+    }
+
+    /// Whether it is a multishot operation of which completions wait to be taken.
+    pub(super) fn has_queued(&self) -> bool {
+        self.is_multishot() && self.b != NONE
+    }
+
     pub(super) fn multishot(&self) -> Option<&'static MultishotVTable> {
         self.vtable?.multishot.as_ref()
     }
@@ -117,8 +153,8 @@ impl<W> Head<W> {
     }
 }
 
-#[repr(C, align(64))]
-pub(super) struct Slot<W> {
+#[repr(C, align(128))]
+pub(super) struct Slot<W: 'static> {
     pub(super) head: Head<W>,
     pub(super) payload: Payload,
 }
@@ -131,7 +167,7 @@ const CHUNKS: usize = 20;
 /// Generations have 31 bits: the highest of the user data is for completions that are no operation's.
 const GENERATION_MAX: u32 = u32::MAX >> 1;
 
-pub(super) struct Slots<W> {
+pub(super) struct Slots<W: 'static> {
     chunks: [*mut Slot<W>; CHUNKS],
     /// How many cells exist.
     capacity: u32,
@@ -210,7 +246,7 @@ impl<W> Slots<W> {
 
     /// Hands out a cell; `None` when the table cannot grow any more.
     #[inline]
-    pub(super) fn reserve(&mut self, vtable: &'static OpVTable) -> Option<Key<W>> {
+    pub(super) fn reserve(&mut self, vtable: &'static OpVTable<W>) -> Option<Key<W>> {
         if self.free == NONE && !self.extend() {
             return None;
         }
@@ -219,6 +255,7 @@ impl<W> Slots<W> {
         let head = self.head_at(index);
         let next = head.a;
         head.state = State::Reserved;
+        head.tag = 0;
         head.queued = 0;
         head.b = NONE;
         head.vtable = Some(vtable);
@@ -236,7 +273,7 @@ impl<W> Slots<W> {
     pub(super) fn release(&mut self, key: Key<W>) {
         let free = self.free;
         let head = self.head(key);
-        debug_assert!(head.waiter.is_none());
+        debug_assert!(head.waiter.is_none() && head.file.is_none());
         head.state = State::Free;
         head.generation = (head.generation + 1) & GENERATION_MAX;
         head.a = free;
@@ -253,9 +290,11 @@ impl<W> Slots<W> {
         let head = Head {
             generation: 0,
             state: State::Free,
+            tag: 0,
             queued: 0,
             a: self.free,
             b: NONE,
+            file: None,
             waiter: None,
             vtable: None,
         };
@@ -347,21 +386,24 @@ impl<W> fmt::Debug for Slots<W> {
 mod tests {
     use super::*;
 
-    unsafe fn abandon(_: NonNull<Payload>, _: Completion, _: bool) {}
-    unsafe fn fd(_: NonNull<Payload>) -> RawFd {
-        -1
+    unsafe fn abandon(_: &Driver<u64>, _: Abandoned<u64>) {}
+    unsafe fn admit(_: &Driver<u64>, _: Key<u64>) -> bool {
+        false
     }
-    static VTABLE: OpVTable = OpVTable {
+    unsafe fn resume(_: &Driver<u64>, _: Key<u64>, _: usize) {}
+    static VTABLE: OpVTable<u64> = OpVTable {
         code: 0,
+        reads: false,
         abandon,
-        fd,
+        admit,
+        resume,
         multishot: None,
     };
 
     #[test]
     fn slot_is_two_cache_lines() {
         assert_eq!(size_of::<Slot<NonNull<u8>>>(), 128);
-        assert_eq!(size_of::<Head<NonNull<u8>>>(), 32);
+        assert_eq!(size_of::<Head<NonNull<u8>>>(), 40);
     }
 
     #[test]

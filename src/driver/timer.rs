@@ -127,6 +127,15 @@ impl<W> Timers<W> {
             .is_some_and(|timer| timer.generation == key.generation && timer.state == State::Fired)
     }
 
+    /// When a pending timer is due, to the millisecond; `None` once it has fired or is removed.
+    pub(crate) fn deadline(&self, key: TimerKey) -> Option<Instant> {
+        let timer = self.timers.get(key.index as usize)?;
+        if timer.generation != key.generation || timer.state != State::Pending {
+            return None;
+        }
+        self.start.checked_add(Duration::from_millis(timer.due_ms))
+    }
+
     /// The place of a pending timer's waiter, to replace it; `None` once it has fired or is removed.
     pub(crate) fn waiter_mut(&mut self, key: TimerKey) -> Option<&mut Option<W>> {
         self.timers

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use socket2::SockAddr;
 
 use crate::op::{
-    Multi, Multishot, Place, Pool, ProvidedBuf, Received, Recv, RecvFromMulti, RecvMsg, RecvMulti,
+    Multi, Multishot, Pool, ProvidedBuf, Received, Recv, RecvFromMulti, RecvMsg, RecvMulti,
     SharedFd,
 };
 use crate::runtime::with_driver;
@@ -26,7 +26,10 @@ pub(super) trait Receive: Multishot<Item = Arrival<Self::Chunk>> + Sized {
 
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self;
 
-    /// One receive of at most `size` bytes, into memory of its own: before kernel 6.0.
+    /// What has arrived late.
+    fn late(bytes: Vec<u8>, from: Option<SockAddr>) -> Self::Chunk;
+
+    /// One receive of at most `size` bytes, into memory of its own: before kernel 6.0, and where all buffers are out.
     fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<Self::Chunk>>>>;
 }
 
@@ -35,6 +38,10 @@ impl Receive for RecvMulti {
 
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
         RecvMulti::new(fd, pool, group)
+    }
+
+    fn late(bytes: Vec<u8>, _from: Option<SockAddr>) -> ProvidedBuf {
+        bytes.into()
     }
 
     fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<ProvidedBuf>>>> {
@@ -55,6 +62,10 @@ impl Receive for RecvFromMulti {
 
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
         RecvFromMulti::new(fd, pool, group)
+    }
+
+    fn late(bytes: Vec<u8>, from: Option<SockAddr>) -> Self::Chunk {
+        (bytes.into(), from)
     }
 
     fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<Self::Chunk>>>> {
@@ -80,8 +91,6 @@ enum State<R: Receive> {
     Many(Multi<R>),
     /// One request for one chunk.
     One(Pin<Box<dyn Future<Output = Arrival<R::Chunk>>>>),
-    /// All buffers are out: waits for the next that comes back, from this place in the queue.
-    Dry(Rc<Pool>, Option<Place>),
     /// To be told, after what came before it.
     Failed(io::Error),
     /// The end was seen, or an error.
@@ -100,8 +109,21 @@ impl<R: Receive> Chunks<R> {
         matches!(self.state, State::Ended)
     }
 
+    /// What arrived for a read before, which was dropped: it comes before all that is armed.
+    #[cold]
+    fn late(&self) -> Option<io::Result<R::Chunk>> {
+        let late = self.fd.late_chunk()?;
+        Some(match late {
+            Ok((bytes, from)) => Ok(R::late(bytes, from)),
+            Err(error) => Err(io::Error::from_raw_os_error(error)),
+        })
+    }
+
     /// The next chunk, if it has arrived already. Leaves no waker.
     pub(super) fn next_queued(&mut self) -> Option<R::Chunk> {
+        if self.fd.has_late() {
+            return None;
+        }
         while let State::Many(many) = &mut self.state {
             match many.next_queued()? {
                 Ok(Received::Chunk(chunk)) => return Some(chunk),
@@ -127,7 +149,10 @@ impl<R: Receive> Chunks<R> {
             };
             Ok::<_, io::Error>(match group {
                 Some(group) => State::Many(Multi::new(R::many(&self.fd, pool, group))),
-                None => State::Dry(pool, None),
+                None => {
+                    pool.ran_dry();
+                    State::One(R::one(&self.fd, pool.buffer_size()))
+                }
             })
         })?;
         Ok(())
@@ -142,17 +167,21 @@ impl<R: Receive> Chunks<R> {
                 self.state = State::Idle;
                 Poll::Ready(Some(received))
             }
-            State::Idle | State::Dry(..) | State::Failed(_) | State::Ended => Poll::Ready(None),
+            State::Idle | State::Failed(_) | State::Ended => Poll::Ready(None),
         }
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {
-        // One that waits looks again first, whatever has woken it.
-        let mut waited = None;
-        if let State::Dry(..) = self.state {
-            waited = Some(mem::replace(&mut self.state, State::Idle));
-        }
         loop {
+            if self.fd.has_late()
+                && matches!(self.state, State::Idle | State::Many(_))
+                && let Some(late) = self.late()
+            {
+                if late.is_err() {
+                    self.state = State::Ended;
+                }
+                return Poll::Ready(Some(late));
+            }
             match &mut self.state {
                 State::Ended => return Poll::Ready(None),
                 State::Failed(_) => {
@@ -166,19 +195,6 @@ impl<R: Receive> Chunks<R> {
                         self.state = State::Ended;
                         return Poll::Ready(Some(Err(error)));
                     }
-                    continue;
-                }
-                State::Dry(pool, place) => {
-                    // The pool is another one if the stream has gone to another runtime.
-                    if let Some(State::Dry(before, kept)) = waited.take()
-                        && Rc::ptr_eq(&before, pool)
-                    {
-                        *place = kept;
-                    }
-                    if pool.wait(place, cx.waker()) {
-                        return Poll::Pending;
-                    }
-                    self.state = State::Idle;
                     continue;
                 }
                 State::Many(_) | State::One(_) => {}
@@ -203,7 +219,6 @@ impl<R: Receive> fmt::Debug for Chunks<R> {
         let state = match &self.state {
             State::Idle => "idle",
             State::Many(_) | State::One(_) => "armed",
-            State::Dry(..) => "waits for a buffer",
             State::Failed(_) | State::Ended => "ended",
         };
         write!(f, "{:?}, {state}", self.fd)

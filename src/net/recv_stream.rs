@@ -15,14 +15,27 @@ use crate::op::{Batch, ProvidedBuf, RecvFromMulti, RecvMulti, SharedFd};
 
 /// The chunks that a socket receives; see [`TcpStream::recv_stream`](super::TcpStream::recv_stream).
 #[must_use = "a stream does nothing until it is polled"]
-pub struct RecvStream {
-    chunks: Chunks<RecvMulti>,
+pub struct RecvStream(Source);
+
+enum Source {
+    Stream(Chunks<RecvMulti>),
+    /// With senders, so that a datagram that is left to the next receive keeps its own.
+    Datagrams(Chunks<RecvFromMulti>),
 }
 
 impl RecvStream {
     pub(super) fn new(fd: &SharedFd) -> Self {
-        RecvStream {
-            chunks: Chunks::new(fd),
+        RecvStream(if fd.is_datagram() {
+            Source::Datagrams(Chunks::new(fd))
+        } else {
+            Source::Stream(Chunks::new(fd))
+        })
+    }
+
+    fn next_queued(&mut self) -> Option<ProvidedBuf> {
+        match &mut self.0 {
+            Source::Stream(chunks) => chunks.next_queued(),
+            Source::Datagrams(chunks) => Some(chunks.next_queued()?.0),
         }
     }
 
@@ -72,7 +85,7 @@ impl RecvStream {
         };
         let mut batch = Batch::new(first);
         while !batch.is_full()
-            && let Some(chunk) = self.chunks.next_queued()
+            && let Some(chunk) = self.next_queued()
         {
             batch.push(chunk);
         }
@@ -84,19 +97,32 @@ impl Stream for RecvStream {
     type Item = io::Result<ProvidedBuf>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.chunks.poll_next(cx)
+        match &mut self.0 {
+            Source::Stream(chunks) => chunks.poll_next(cx),
+            Source::Datagrams(chunks) => {
+                let next = chunks.poll_next(cx);
+                next.map(|item| item.map(|received| received.map(|(chunk, _)| chunk)))
+            }
+        }
     }
 }
 
 impl FusedStream for RecvStream {
     fn is_terminated(&self) -> bool {
-        self.chunks.is_ended()
+        match &self.0 {
+            Source::Stream(chunks) => chunks.is_ended(),
+            Source::Datagrams(chunks) => chunks.is_ended(),
+        }
     }
 }
 
 impl fmt::Debug for RecvStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RecvStream({:?})", self.chunks)
+        let chunks: &dyn fmt::Debug = match &self.0 {
+            Source::Stream(chunks) => chunks,
+            Source::Datagrams(chunks) => chunks,
+        };
+        write!(f, "RecvStream({chunks:?})")
     }
 }
 

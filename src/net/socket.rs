@@ -14,10 +14,10 @@ use pin_project::pin_project;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use super::recv_stream::{RecvFromStream, RecvStream};
-use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
+use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::op::{
-    Accept, AcceptMulti, Connect, Multi, Op, Recv, RecvMsg, Send, SendMsg, SendMsgZc, SendTo,
-    SendZc, SharedFd, Submitted, Usage, ZcBuf,
+    Accept, AcceptMulti, Connect, Multi, Op, Recv, RecvDatagram, RecvMsg, Send, SendMsg, SendMsgZc,
+    SendTo, SendZc, SharedFd, Submitted, Usage, ZcBuf,
 };
 use crate::sys::features;
 
@@ -83,6 +83,10 @@ impl Socket {
         Recv::new(&self.0, buf)
     }
 
+    pub(super) fn recv_datagram<B: IoBufMut>(&self, buf: B) -> Op<RecvDatagram<B>> {
+        RecvDatagram::new(&self.0, buf)
+    }
+
     pub(super) fn send<B: IoBuf>(&self, buf: B) -> Op<Send<B>> {
         Send::new(&self.0, buf)
     }
@@ -114,8 +118,8 @@ impl Socket {
             Ok(0) => (Err(write_zero()), buf),
             // Ended by an error that the next send tells, or longer than one send can be.
             Ok(n) => {
-                let (sent, buf) = self.send_rest(buf.await, n, len).await;
-                (sent, ZcBuf::free(buf))
+                let (sent, rest) = Send::all(&self.0, buf.await.slice(n..)).await;
+                (whole(sent, len - n), ZcBuf::free(rest.into_inner()))
             }
             Err(error) => (Err(error), buf),
         }
@@ -132,31 +136,11 @@ impl Socket {
         RecvFromStream::new(&self.0)
     }
 
-    pub(super) fn send_all<B: IoBuf>(&self, buf: B) -> SendAll<'_, B> {
+    pub(super) fn send_all<B: IoBuf>(&self, buf: B) -> SendAll<B> {
         SendAll {
             len: buf.buf_len(),
-            socket: self,
-            sending: Sending::First(Send::all(&self.0, buf)),
+            op: Send::all(&self.0, buf),
         }
-    }
-
-    async fn send_rest<B: IoBuf>(
-        &self,
-        mut buf: B,
-        mut done: usize,
-        len: usize,
-    ) -> BufResult<(), B> {
-        while done < len {
-            let (sent, rest) = Send::all(&self.0, buf.slice(done..)).await;
-            buf = rest.into_inner();
-            match sent {
-                Ok(0) => return (Err(write_zero()), buf),
-                Ok(n) => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (Err(error), buf),
-            }
-        }
-        (Ok(()), buf)
     }
 
     pub(super) async fn recv_vectored<V: IoVectoredBufMut>(&self, bufs: V) -> BufResult<usize, V> {
@@ -169,18 +153,10 @@ impl Socket {
     }
 
     pub(super) async fn send_all_vectored<V: IoVectoredBuf>(&self, bufs: V) -> BufResult<(), V> {
-        let mut rest = Unwritten::new(bufs);
-        while rest.total_len() > 0 {
-            let (sent, unsent) = SendMsg::new(&self.0, rest, None).await;
-            rest = unsent;
-            match sent {
-                Ok(0) => return (Err(write_zero()), rest.into_inner()),
-                Ok(n) => rest.advance(n),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (Err(error), rest.into_inner()),
-            }
-        }
-        (Ok(()), rest.into_inner())
+        let mut len = 0usize;
+        bufs.for_each_buf(|_, one| len = len.saturating_add(one));
+        let (sent, bufs) = SendMsg::all(&self.0, bufs).await;
+        (whole(sent, len), bufs)
     }
 
     pub(super) async fn peek<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
@@ -246,6 +222,14 @@ fn write_zero() -> io::Error {
     io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
 }
 
+/// What a send of the whole came to. One that ends short has found no room at all, or was cancelled by a close.
+fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
+    match sent? {
+        n if n == len => Ok(()),
+        _ => Err(write_zero()),
+    }
+}
+
 /// Whether an accept failed because of that one connection, or was merely ended.
 fn is_transient(error: &io::Error) -> bool {
     matches!(
@@ -287,13 +271,14 @@ impl Stream for Connections {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
+            // Accepted for someone who did not stay to take it.
+            if this.listener.has_late()
+                && let Some((late, _)) = this.listener.late_connection()
+            {
+                return Poll::Ready(Some(Ok(Socket::from_owned(late))));
+            }
             let accepted = match &mut this.state {
                 Accepting::Idle => {
-                    // Accepted for someone who did not stay to take it.
-                    let late = std::task::ready!(this.listener.poll_late_connection(cx));
-                    if let Some(late) = late {
-                        return Poll::Ready(Some(Ok(Socket::from_owned(late))));
-                    }
                     this.state = if features().multishot_accept() {
                         Accepting::Many(Multi::new(AcceptMulti::new(&this.listener)))
                     } else {
@@ -323,44 +308,21 @@ fn is_cancelled(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ECANCELED)
 }
 
-/// Sends all of a buffer. Written by hand, because the future is in the memory of every connection: as an `async fn` it
-/// takes three times as much, most of it for the rest that there hardly ever is.
+/// Sends all of a buffer. Written by hand, because the future is in the memory of every connection.
 #[pin_project]
-pub(super) struct SendAll<'a, B: IoBuf> {
+pub(super) struct SendAll<B: IoBuf> {
     len: usize,
-    socket: &'a Socket,
     #[pin]
-    sending: Sending<'a, B>,
+    op: Op<Send<B>>,
 }
 
-#[pin_project(project = SendingProjection)]
-enum Sending<'a, B: IoBuf> {
-    First(#[pin] Op<Send<B>>),
-    /// A kernel before 5.19, or one that ran out of memory: the rest, piece by piece.
-    Rest(Pin<Box<dyn Future<Output = BufResult<(), B>> + 'a>>),
-}
-
-impl<B: IoBuf> Future for SendAll<'_, B> {
+impl<B: IoBuf> Future for SendAll<B> {
     type Output = BufResult<(), B>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        loop {
-            let (sent, buf) = match this.sending.as_mut().project() {
-                SendingProjection::First(op) => ready!(op.poll(cx)),
-                SendingProjection::Rest(rest) => return rest.as_mut().poll(cx),
-            };
-            let (len, socket) = (*this.len, *this.socket);
-            match sent {
-                Ok(n) if n == len => return Poll::Ready((Ok(()), buf)),
-                Ok(0) => return Poll::Ready((Err(write_zero()), buf)),
-                Ok(n) => {
-                    let rest = Box::pin(socket.send_rest(buf, n, len));
-                    this.sending.set(Sending::Rest(rest));
-                }
-                Err(error) => return Poll::Ready((Err(error), buf)),
-            }
-        }
+        let this = self.project();
+        let (sent, buf) = ready!(this.op.poll(cx));
+        Poll::Ready((whole(sent, *this.len), buf))
     }
 }

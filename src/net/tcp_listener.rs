@@ -73,13 +73,20 @@ impl TcpListener {
     ///
     /// Dropping it loses no connection: one that is accepted nevertheless is kept for the next call.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (socket, addr) = self.socket.accept().await?;
-        let stream = TcpStream { socket };
-        let addr = match addr {
-            Some(addr) => super::inet(addr)?,
-            None => stream.peer_addr()?,
-        };
-        Ok((stream, addr))
+        loop {
+            let (socket, addr) = self.socket.accept().await?;
+            let stream = TcpStream { socket };
+            let addr = match addr {
+                Some(addr) => super::inet(addr),
+                None => stream.peer_addr(),
+            };
+            match addr {
+                Ok(addr) => return Ok((stream, addr)),
+                // It was reset before anybody accepted it, and nobody knows any more where it came from.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The connections as a stream, by one request to the kernel for all of them. It never ends; after an error it can

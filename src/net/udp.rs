@@ -117,8 +117,8 @@ impl UdpSocket {
     /// # Cancel safety
     ///
     /// Dropping it loses no datagram: one that arrives nevertheless is kept for the next receive.
-    pub fn recv<B: IoBufMut>(&self, buf: B) -> Op<op::Recv<B>> {
-        self.socket.recv(buf)
+    pub fn recv<B: IoBufMut>(&self, buf: B) -> Op<op::RecvDatagram<B>> {
+        self.socket.recv_datagram(buf)
     }
 
     /// The datagrams from the connected peer, one a chunk, in buffers that the kernel takes only when data arrives; see

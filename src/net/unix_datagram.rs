@@ -97,8 +97,8 @@ impl UnixDatagram {
     /// # Cancel safety
     ///
     /// Dropping it loses no datagram: one that arrives nevertheless is kept for the next receive.
-    pub fn recv<B: IoBufMut>(&self, buf: B) -> Op<op::Recv<B>> {
-        self.socket.recv(buf)
+    pub fn recv<B: IoBufMut>(&self, buf: B) -> Op<op::RecvDatagram<B>> {
+        self.socket.recv_datagram(buf)
     }
 
     /// Sends one datagram to the socket at `path`; returns the number of bytes.

@@ -2,13 +2,11 @@
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::task::{Context, Poll};
 
 use socket2::SockAddr;
 
-use super::fd::Side;
-use super::{Admission, Completion, Entry, Op, Operation, SharedFd, sock_addr};
-use crate::sys::opcode;
+use super::{Completion, Entry, Op, Operation, SharedFd, sock_addr};
+use crate::sys::{RingId, opcode};
 
 /// Room for an Internet address. Longer ones (of Unix sockets) are left to getpeername(2).
 const ADDR_SIZE: usize = size_of::<libc::sockaddr_in6>();
@@ -18,7 +16,7 @@ const ADDR_SIZE: usize = size_of::<libc::sockaddr_in6>();
 pub struct Accept {
     fd: SharedFd,
     /// Accepted for an operation before this one, which nobody waited for any more.
-    late: Option<OwnedFd>,
+    late: Option<(OwnedFd, Option<Box<SockAddr>>)>,
     addr_size: libc::socklen_t,
     addr: [u8; ADDR_SIZE],
 }
@@ -33,14 +31,19 @@ impl Accept {
         })
     }
 
-    /// The connection that the completion stands for.
-    fn connection(&mut self, cqe: Completion) -> io::Result<OwnedFd> {
-        if let Some(late) = self.late.take() {
-            return Ok(late);
+    /// The connection that the completion stands for, and its peer's address.
+    fn connection(&mut self, cqe: Completion) -> io::Result<(OwnedFd, Option<SockAddr>)> {
+        if let Some((late, from)) = self.late.take() {
+            return Ok((late, from.map(|from| *from)));
         }
         let fd = cqe.result()?;
         // SAFETY: a successful accept gives us a new descriptor, and this is the only place that hears of it.
-        Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+        let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+        let size = self.addr_size as usize;
+        let addr = (size <= ADDR_SIZE)
+            .then(|| sock_addr::from_bytes(&self.addr, size))
+            .flatten();
+        Ok((fd, addr))
     }
 }
 
@@ -49,18 +52,14 @@ impl Accept {
 unsafe impl Operation for Accept {
     const CODE: u8 = opcode::Accept::CODE;
     const BY_SLOT: bool = true;
+    const READS: bool = true;
     /// The connection, and its peer's address where that is known.
     type Output = io::Result<(OwnedFd, Option<SockAddr>)>;
 
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
-        std::task::ready!(self.fd.take_turn(Side::Read, cx));
-        self.late = self.fd.late_connection();
-        if self.late.is_some() {
-            self.addr_size = 0;
-            self.fd.end_turn(Side::Read);
-            return Poll::Ready(Admission::Answered(0));
-        }
-        Poll::Ready(Admission::Submit)
+    fn early(&mut self) -> Option<i32> {
+        let (late, from) = self.fd.late_connection()?;
+        self.late = Some((late, from.map(Box::new)));
+        Some(0)
     }
 
     fn has_late(&self) -> bool {
@@ -71,7 +70,7 @@ unsafe impl Operation for Accept {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         opcode::Accept::new(
             self.fd.target(),
             (&raw mut self.addr).cast(),
@@ -83,21 +82,12 @@ unsafe impl Operation for Accept {
     }
 
     fn complete(mut self, cqe: Completion) -> Self::Output {
-        let connection = self.connection(cqe)?;
-        let size = self.addr_size as usize;
-        let addr = (size <= ADDR_SIZE)
-            .then(|| sock_addr::from_bytes(&self.addr, size))
-            .flatten();
-        Ok((connection, addr))
+        self.connection(cqe)
     }
 
     fn abandon(mut self, cqe: Completion) {
-        if let Ok(connection) = self.connection(cqe) {
-            self.fd.keep_connection(connection);
+        if let Ok((connection, from)) = self.connection(cqe) {
+            self.fd.keep_connection(connection, from);
         }
-    }
-
-    fn leave(&mut self, _cqe: Completion) {
-        self.fd.end_turn(Side::Read);
     }
 }

@@ -2,12 +2,10 @@
 
 use std::io;
 use std::ptr;
-use std::task::{Context, Poll};
 
-use super::fd::Side;
 use super::slot::Slot;
-use super::{Admission, Completion, Entry, Op, Operation, RegisteredFd, SharedFd};
-use crate::sys::opcode;
+use super::{Completion, Entry, Op, Operation, RegisteredFd, SharedFd};
+use crate::sys::{RingId, opcode};
 
 /// Accepts a connection as a direct descriptor; made by [`RegisteredFd::accept`].
 #[derive(Debug)]
@@ -32,16 +30,12 @@ impl AcceptDirect {
 unsafe impl Operation for AcceptDirect {
     const CODE: u8 = opcode::Accept::CODE;
     const BY_SLOT: bool = true;
+    const READS: bool = true;
     type Output = io::Result<RegisteredFd>;
 
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
-        std::task::ready!(self.fd.take_turn(Side::Read, cx));
-        self.late = self.fd.late_slot();
-        if self.late.is_some() {
-            self.fd.end_turn(Side::Read);
-            return Poll::Ready(Admission::Answered(0));
-        }
-        Poll::Ready(Admission::Submit)
+    fn early(&mut self) -> Option<i32> {
+        self.late = Some(self.fd.late_slot()?);
+        Some(0)
     }
 
     fn has_late(&self) -> bool {
@@ -52,7 +46,7 @@ unsafe impl Operation for AcceptDirect {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         opcode::Accept::new(self.fd.target(), ptr::null_mut(), ptr::null_mut())
             .file_index(self.slot.destination())
             .build()
@@ -76,7 +70,7 @@ unsafe impl Operation for AcceptDirect {
         }
     }
 
-    fn leave(&mut self, _cqe: Completion) {
-        self.fd.end_turn(Side::Read);
+    fn ring(&self) -> Option<RingId> {
+        Some(self.slot.ring())
     }
 }

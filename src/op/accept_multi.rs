@@ -1,27 +1,22 @@
 //! `IORING_OP_ACCEPT` with multishot: one entry, many connections, since kernel 5.19.
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use super::fd::Side;
+use socket2::SockRef;
+
 use super::{Completion, Entry, Multishot, Operation, SharedFd};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Accepts connections until the kernel or the user ends it.
 #[derive(Debug)]
 pub struct AcceptMulti {
     fd: SharedFd,
-    /// Whether the next accept waits for this one's end, which may bring a connection yet.
-    holds_turn: Cell<bool>,
 }
 
 impl AcceptMulti {
     pub(crate) fn new(fd: &SharedFd) -> Self {
-        AcceptMulti {
-            fd: fd.clone(),
-            holds_turn: Cell::new(false),
-        }
+        AcceptMulti { fd: fd.clone() }
     }
 }
 
@@ -30,13 +25,14 @@ impl AcceptMulti {
 unsafe impl Operation for AcceptMulti {
     const CODE: u8 = opcode::AcceptMulti::CODE;
     const BY_SLOT: bool = true;
+    const READS: bool = true;
     type Output = ();
 
     fn file(&self) -> Option<&SharedFd> {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         opcode::AcceptMulti::new(self.fd.target())
             .flags(libc::SOCK_CLOEXEC)
             .build()
@@ -44,12 +40,6 @@ unsafe impl Operation for AcceptMulti {
     }
 
     fn complete(self, _cqe: Completion) {}
-
-    fn leave(&mut self, _cqe: Completion) {
-        if self.holds_turn.get() {
-            self.fd.end_turn(Side::Read);
-        }
-    }
 }
 
 // SAFETY: as above; the kernel writes to no memory of ours.
@@ -63,13 +53,11 @@ unsafe impl Multishot for AcceptMulti {
         Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
     }
 
-    fn orphan(&self) {
-        self.holds_turn.set(self.fd.try_turn(Side::Read));
-    }
-
     fn abandon_next(&self, cqe: Completion) {
         if let Ok(connection) = self.next(cqe) {
-            self.fd.keep_connection(connection);
+            // Asked now, because a peer that is gone later has no address any more.
+            let from = SockRef::from(&connection).peer_addr().ok();
+            self.fd.keep_connection(connection, from);
         }
     }
 }

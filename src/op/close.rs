@@ -1,32 +1,37 @@
 //! `IORING_OP_CLOSE`: close(2).
 
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use super::{Completion, Entry, Operation};
-use crate::sys::{opcode, types};
+use crate::sys::{RingId, opcode, types};
 
 /// Closes a descriptor.
 #[derive(Debug)]
 pub struct Close {
-    fd: RawFd,
-    /// Whether the kernel was asked.
-    prepared: bool,
+    /// Ours until the kernel is asked.
+    fd: Option<OwnedFd>,
+    raw: RawFd,
 }
 
 impl Close {
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Close {
-            fd: fd.into_raw_fd(),
-            prepared: false,
-        }
+        let raw = fd.as_raw_fd();
+        Close { fd: Some(fd), raw }
     }
 
-    /// Takes the descriptor back out of an operation that was never submitted.
-    pub(super) fn into_fd(self) -> OwnedFd {
-        // SAFETY: `new` took the ownership that is given back here, and nothing has closed it: the operation was not
-        // submitted.
-        unsafe { OwnedFd::from_raw_fd(self.fd) }
+    /// Closes it without the ring.
+    ///
+    /// # Errors
+    ///
+    /// What close(2) says. The descriptor is closed all the same.
+    pub(super) fn now(self) -> io::Result<()> {
+        let Some(fd) = self.fd else { return Ok(()) };
+        // SAFETY: the descriptor was ours, and is given up to the call.
+        match unsafe { libc::close(fd.into_raw_fd()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 }
 
@@ -35,16 +40,26 @@ unsafe impl Operation for Close {
     const CODE: u8 = opcode::Close::CODE;
     type Output = io::Result<()>;
 
-    fn prepare(&mut self) -> Entry {
-        self.prepared = true;
-        opcode::Close::new(types::Fd(self.fd)).build().into()
+    fn raw_fd(&self) -> RawFd {
+        self.raw
     }
 
-    fn complete(self, cqe: Completion) -> Self::Output {
-        // Cancelled before it ran, or never submitted: the close did not happen.
-        if !self.prepared || cqe.raw_result() == -libc::ECANCELED {
-            drop(self.into_fd());
-            return Ok(());
+    fn prepare(&mut self, _ring: RingId) -> Entry {
+        // From here on the kernel closes it.
+        let raw = self.fd.take().map_or(-1, IntoRawFd::into_raw_fd);
+        opcode::Close::new(types::Fd(raw)).build().into()
+    }
+
+    fn complete(mut self, cqe: Completion) -> Self::Output {
+        // Never submitted: dropped with the operation.
+        if self.fd.is_some() {
+            return self.now();
+        }
+        if cqe.raw_result() == -libc::ECANCELED {
+            // Cancelled before it ran: the close did not happen.
+            // SAFETY: `prepare` gave the descriptor to the kernel, which says that it did not take it.
+            self.fd = Some(unsafe { OwnedFd::from_raw_fd(self.raw) });
+            return self.now();
         }
         // Whatever else it says, as a file system's flush may, Linux has released the number.
         cqe.result().map(drop)

@@ -5,7 +5,7 @@ use std::io;
 use socket2::SockAddr;
 
 use super::{Completion, Entry, Op, Operation, SharedFd};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Connects a socket.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ unsafe impl Operation for Connect {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         opcode::Connect::new(self.fd.target(), self.addr.as_ptr().cast(), self.addr.len())
             .build()
             .into()

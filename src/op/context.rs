@@ -1,11 +1,10 @@
-//! Which driver the calling thread's operations go to.
+//! Which driver the calling thread's operations go to, and which others the thread has.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
-use crate::buf::IoBuf;
 use crate::task::WakeRef;
 
 /// The driver of this crate's executor.
@@ -13,6 +12,9 @@ pub(crate) type Driver = crate::driver::Driver<WakeRef>;
 
 thread_local! {
     static CURRENT: Cell<*const Driver> = const { Cell::new(ptr::null()) };
+    static ALL: RefCell<Vec<Weak<Driver>>> = const { RefCell::new(Vec::new()) };
+    static GUESTS: RefCell<Vec<Weak<Driver>>> = const { RefCell::new(Vec::new()) };
+    static HAS_GUESTS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Holds a driver as the thread's current one.
@@ -52,9 +54,82 @@ pub(crate) fn current() -> Option<Rc<Driver>> {
     }
 }
 
-/// The slot of the memory that `buf` lies in, if that is registered with the current driver.
+/// The thread's driver.
+///
+/// # Panics
+///
+/// Outside a runtime.
+pub(super) fn current_or_panic() -> Rc<Driver> {
+    match current() {
+        Some(driver) => driver,
+        None => panic!(
+            "an operation was awaited outside a saferring runtime: call it inside Runtime::block_on, a spawned task or \
+             #[saferring::main]"
+        ),
+    }
+}
+
+/// Makes a new driver known to the thread.
+pub(crate) fn register(driver: &Rc<Driver>) {
+    let _ = ALL.try_with(|all| {
+        let mut all = all.borrow_mut();
+        all.retain(|one| one.strong_count() > 0);
+        all.push(Rc::downgrade(driver));
+    });
+}
+
+/// The drivers of this thread's runtimes, those included that have ended and are still held by an operation.
+pub(super) fn all() -> Vec<Rc<Driver>> {
+    // At the thread's end the list may be gone already.
+    ALL.try_with(|all| all.borrow().iter().filter_map(Weak::upgrade).collect())
+        .unwrap_or_default()
+}
+
+/// Whether another driver than this is the current one, so that its loop does not run.
 #[inline]
-pub(super) fn registered_slot(buf: &impl IoBuf) -> Option<u16> {
-    let registration = buf.registration()?;
-    (registration.driver == CURRENT.get().addr()).then_some(registration.index)
+pub(crate) fn is_elsewhere(driver: &Rc<Driver>) -> bool {
+    let current = CURRENT.get();
+    !current.is_null() && current != Rc::as_ptr(driver)
+}
+
+/// Something of `driver` is waited for. If another driver is the current one, its loop turns this one, too: nobody else
+/// does while it runs.
+#[inline]
+pub(super) fn attend(driver: &Rc<Driver>) {
+    if CURRENT.get() != Rc::as_ptr(driver) {
+        add_guest(driver);
+    }
+}
+
+#[cold]
+fn add_guest(driver: &Rc<Driver>) {
+    let _ = GUESTS.try_with(|guests| {
+        let mut guests = guests.borrow_mut();
+        let new = Rc::downgrade(driver);
+        if !guests.iter().any(|one| one.ptr_eq(&new)) {
+            guests.push(new);
+        }
+        HAS_GUESTS.set(true);
+    });
+}
+
+/// Whether there are drivers to be turned besides the current one.
+#[inline]
+pub(crate) fn has_guests() -> bool {
+    HAS_GUESTS.get()
+}
+
+/// Takes out the drivers that are waited for within others. Those of which something is still in flight after they were
+/// turned come back by [`attend_again`].
+pub(crate) fn take_guests() -> Vec<Rc<Driver>> {
+    HAS_GUESTS.set(false);
+    let guests = GUESTS.try_with(RefCell::take).unwrap_or_default();
+    guests.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// A driver that was turned as a guest is so again while anything of it is in flight.
+pub(crate) fn attend_again(guest: &Rc<Driver>) {
+    if guest.in_flight().0 > 0 && guest.ring_info().is_some() {
+        add_guest(guest);
+    }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Completion, Entry, Op, Operation, SharedFd};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Reserves room for a file's bytes.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ unsafe impl Operation for Fallocate {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         opcode::Fallocate::new(self.fd.target(), self.len)
             .offset(self.offset)
             .build()

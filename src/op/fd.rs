@@ -1,25 +1,21 @@
-//! A counted descriptor: closed when its last user is done with it, through the ring.
+//! A counted descriptor: closed when its last user is done with it.
 //!
-//! Every operation in flight holds a count, so a number is never closed, and never reused, under a live operation.
-//!
-//! # Turns
-//!
-//! Reads of a stream take turns, and so do writes: an operation is admitted to the kernel when the one before has had
-//! its final completion, be that one awaited, cancelled or dropped. So two reads cannot swap bytes, and an orphan that
-//! received data after all has put it among the *late* arrivals, where the next read finds it first.
+//! Every operation in flight holds a count, so a number is never closed, and never reused, under a live operation. A
+//! descriptor is known by this record, and never by its number, which can come again.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use super::late::Late;
+use super::late::{Order, Stash};
 use super::slot::Slot;
-use super::{Close, Op, current, submit_detached};
+use super::turn::{Queues, Side};
+use super::{Close, Op, context, current};
+use crate::driver::FileRef;
 use crate::sys::Completion;
 use crate::task::WakeRef;
 
@@ -30,42 +26,42 @@ pub struct SharedFd(pub(super) Rc<Inner>);
 pub(super) struct Inner {
     /// Taken out only by `close`, `into_owned` and `drop`.
     fd: Cell<Option<OwnedFd>>,
+    /// Its number, or -1 for a direct descriptor.
     pub(super) raw: RawFd,
-    pub(super) reading: Cell<bool>,
+    reading: Cell<bool>,
     writing: Cell<bool>,
     pub(super) closing: Cell<bool>,
-    /// How many operations on it are in flight, or complete and not yet taken.
-    in_kernel: Cell<u32>,
     /// Whether it is a socket of datagrams.
     datagram: Cell<bool>,
     /// Whether writes are done at once, by the calling thread.
     pub(super) inline_writes: Cell<bool>,
-    /// How often a file was read or written, as far as that is counted.
-    pub(super) uses: Cell<u8>,
-    /// The index of the slot in `rare`.
-    pub(super) slot: Cell<u32>,
     /// Whether the last receive left the socket empty, so that the next one should wait before it tries.
     drained: Cell<bool>,
+    /// How often a file was read or written, as far as that is counted.
+    pub(super) uses: Cell<u8>,
+    /// How many operations on it the kernel has not answered.
+    pub(super) in_kernel: Cell<u32>,
+    /// The last read that went to the kernel.
+    pub(super) reads: Cell<Order>,
+    /// The index of the slot in `rare`.
+    pub(super) slot: Cell<u32>,
     pub(super) rare: RefCell<Option<Box<Rare>>>,
 }
 
 /// What most descriptors never need.
 #[derive(Default)]
 pub(super) struct Rare {
-    pub(super) late: VecDeque<Late>,
-    waiters: Vec<Waker>,
+    pub(super) late: Stash,
+    /// The error of a write that was dropped; 0 for none.
+    pub(super) write_error: i32,
+    pub(super) queues: Queues,
+    /// The close that waits until the kernel has nothing more.
+    closer: Option<WakeRef>,
     /// Its place in a ring's table of files.
     pub(super) slot: Option<Slot>,
 }
 
 pub(super) const NO_SLOT: u32 = u32::MAX;
-
-/// Which of the two queues of a stream an operation stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    Read,
-    Write,
-}
 
 impl SharedFd {
     pub(crate) fn new(fd: OwnedFd) -> Self {
@@ -73,11 +69,9 @@ impl SharedFd {
         Self::with(Some(fd), raw)
     }
 
-    /// A direct descriptor: it has a slot in the ring's table, and no number. What stands for one is its own among those
-    /// of the ring, and is none that the process can have.
+    /// A direct descriptor: it has a slot in the ring's table, and no number.
     pub(super) fn direct(slot: Slot) -> Self {
-        let raw = -2 - (slot.index() as RawFd);
-        let shared = Self::with(None, raw);
+        let shared = Self::with(None, -1);
         shared.0.set_slot(slot);
         shared
     }
@@ -89,12 +83,13 @@ impl SharedFd {
             reading: Cell::new(false),
             writing: Cell::new(false),
             closing: Cell::new(false),
-            in_kernel: Cell::new(0),
             datagram: Cell::new(false),
             inline_writes: Cell::new(false),
-            uses: Cell::new(0),
-            slot: Cell::new(NO_SLOT),
             drained: Cell::new(false),
+            uses: Cell::new(0),
+            in_kernel: Cell::new(0),
+            reads: Cell::new(Order::default()),
+            slot: Cell::new(NO_SLOT),
             rare: RefCell::new(None),
         }))
     }
@@ -106,64 +101,23 @@ impl SharedFd {
         io_uring::types::Fd(if self.0.closing.get() { -1 } else { self.0.raw })
     }
 
-    fn turn(&self, side: Side) -> &Cell<bool> {
-        match side {
-            Side::Read => &self.0.reading,
-            Side::Write => &self.0.writing,
-        }
-    }
-
-    /// Takes the turn, or leaves a waker until it is free.
+    /// Whether it has a slot in a ring's table, and nothing else.
     #[inline]
-    pub(super) fn take_turn(&self, side: Side, cx: &Context<'_>) -> Poll<()> {
-        if self.turn(side).replace(true) {
-            self.wait(cx);
-            return Poll::Pending;
-        }
-        Poll::Ready(())
+    pub(super) fn is_direct(&self) -> bool {
+        self.0.raw < 0
     }
 
-    /// Takes the turn if it is free, and says whether it was.
-    pub(super) fn try_turn(&self, side: Side) -> bool {
-        !self.turn(side).replace(true)
+    /// Works on what most descriptors do not have.
+    pub(super) fn with_rare<R>(&self, work: impl FnOnce(&mut Rare) -> R) -> R {
+        work(self.0.rare.borrow_mut().get_or_insert_default())
     }
 
-    /// Gives the turn to whoever waits for it.
-    #[inline]
-    pub(super) fn end_turn(&self, side: Side) {
-        self.turn(side).set(false);
-        self.wake_waiters();
-    }
-
-    #[cold]
-    pub(super) fn wait(&self, cx: &Context<'_>) {
-        // Cloning a waker may be foreign code: no borrow is held meanwhile.
-        let waker = cx.waker().clone();
-        let mut rare = self.0.rare.borrow_mut();
-        let waiters = &mut rare.get_or_insert_default().waiters;
-        if !waiters.iter().any(|waiter| waiter.will_wake(&waker)) {
-            waiters.push(waker);
-            return;
-        }
-        drop(rare);
-        drop(waker);
-    }
-
-    #[inline]
-    fn wake_waiters(&self) {
-        if self.0.rare.borrow().is_some() {
-            self.wake_all();
-        }
-    }
-
-    #[cold]
-    fn wake_all(&self) {
-        let waiters = match self.0.rare.borrow_mut().as_mut() {
-            Some(rare) => std::mem::take(&mut rare.waiters),
-            None => return,
-        };
-        for waiter in waiters {
-            waiter.wake();
+    /// Lets what waits in the kernel for something to arrive begin anew, because it has arrived elsewhere.
+    pub(super) fn interrupt_reads(&self) {
+        if self.0.in_kernel.get() > 0 {
+            for driver in context::all() {
+                driver.interrupt(self.file_ref());
+            }
         }
     }
 
@@ -215,43 +169,53 @@ impl SharedFd {
         self.0.inline_writes.set(inline);
     }
 
-    /// An operation on the descriptor goes to the kernel.
-    #[inline]
-    pub(super) fn enter_kernel(&self) {
-        self.0.in_kernel.set(self.0.in_kernel.get() + 1);
-    }
-
-    /// An operation on the descriptor was taken back from the kernel.
-    #[inline]
-    pub(super) fn left_kernel(&self) {
-        self.0.in_kernel.set(self.0.in_kernel.get() - 1);
-    }
-
     /// Cancels what is in flight on the descriptor, waits until the kernel is done with that, and closes it. What was
     /// not submitted by then gets `EBADF`.
     ///
     /// # Errors
     ///
     /// What close(2) says.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime, if there is something to wait for; the descriptor is then closed when that has ended.
     pub(crate) async fn close(self) -> io::Result<()> {
         self.0.closing.set(true);
-        if let Some(driver) = current().filter(|_| self.0.in_kernel.get() > 0) {
-            driver.cancel_all(Some(self.0.raw));
-            poll_fn(|cx| {
-                // Those that are complete may never be taken: their futures are the user's.
-                if self.0.in_kernel.get() == driver.complete_on(self.0.raw) {
-                    return Poll::Ready(());
-                }
-                driver.watch(WakeRef::new(cx.waker()));
-                Poll::Pending
-            })
-            .await;
+        if !self.0.is_idle() {
+            context::current_or_panic();
+            self.cancel_all();
+            poll_fn(|cx| self.poll_idle(cx)).await;
         }
         drop(self.0.take_slot());
         match self.0.fd.take() {
-            Some(fd) => Op::new(Close::new(fd)).await,
+            Some(fd) if current().is_some() => Op::new(Close::new(fd)).await,
+            Some(fd) => Close::new(fd).now(),
             None => Ok(()),
         }
+    }
+
+    /// Cancels all that is in flight on it, in whatever ring.
+    fn cancel_all(&self) {
+        for driver in context::all() {
+            if driver.cancel_file(self.file_ref()) {
+                // The ring of another runtime has to be turned for it.
+                context::attend(&driver);
+            }
+        }
+    }
+
+    /// Waits until the kernel has nothing of it.
+    fn poll_idle(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.0.is_idle() {
+            return Poll::Ready(());
+        }
+        // Foreign code: so it is looked at again.
+        let closer = WakeRef::new(cx.waker());
+        if self.0.is_idle() {
+            return Poll::Ready(());
+        }
+        drop(self.with_rare(|rare| rare.closer.replace(closer)));
+        Poll::Pending
     }
 
     /// The descriptor itself, if nobody else uses it and nothing that has arrived waits here for the next read.
@@ -279,6 +243,39 @@ impl Clone for SharedFd {
 }
 
 impl Inner {
+    #[inline]
+    pub(super) fn turn(&self, side: Side) -> &Cell<bool> {
+        match side {
+            Side::Read => &self.reading,
+            Side::Write => &self.writing,
+        }
+    }
+
+    pub(super) fn file_ref(this: &Rc<Self>) -> FileRef {
+        // SAFETY: an `Rc` does not point to null.
+        unsafe { FileRef::new_unchecked(Rc::as_ptr(this).cast_mut().cast()) }
+    }
+
+    /// Whether the kernel has nothing of it, and nothing waits to go there.
+    fn is_idle(&self) -> bool {
+        let rare = self.rare.borrow();
+        self.in_kernel.get() == 0 && rare.as_ref().is_none_or(|rare| rare.queues.are_empty())
+    }
+
+    #[cold]
+    pub(super) fn wake_closer(&self) {
+        if self.is_idle() {
+            let closer = self
+                .rare
+                .borrow_mut()
+                .as_mut()
+                .and_then(|rare| rare.closer.take());
+            if let Some(closer) = closer {
+                closer.wake();
+            }
+        }
+    }
+
     pub(super) fn set_slot(&self, slot: Slot) {
         self.slot.set(slot.index());
         let mut rare = self.rare.borrow_mut();
@@ -288,27 +285,6 @@ impl Inner {
     fn take_slot(&self) -> Option<Slot> {
         self.slot.set(NO_SLOT);
         self.rare.borrow_mut().as_mut()?.slot.take()
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // Late connections close themselves, and a slot is emptied.
-        self.rare.borrow_mut().take();
-        if let Some(fd) = self.fd.take() {
-            close_detached(fd);
-        }
-    }
-}
-
-/// Closes a descriptor through the ring, so that a slow close does not hold up the core; where there is no ring, now.
-pub(crate) fn close_detached(fd: OwnedFd) {
-    let unsubmitted = match current() {
-        Some(driver) => submit_detached(&driver, Close::new(fd)).err(),
-        None => Some(Close::new(fd)),
-    };
-    if let Some(close) = unsubmitted {
-        drop(close.into_fd());
     }
 }
 
@@ -330,7 +306,7 @@ impl AsFd for SharedFd {
 impl fmt::Debug for SharedFd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.raw {
-            raw if raw < 0 => write!(f, "slot {}", self.0.slot.get()),
+            _ if self.is_direct() => write!(f, "slot {}", self.0.slot.get()),
             raw => write!(f, "fd {raw}"),
         }
     }

@@ -9,9 +9,11 @@ use std::ptr::NonNull;
 use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
+use super::queue::Queue;
 use super::{Driver, current};
 use crate::buf::{IoBuf, IoBufMut, Registration};
-use crate::sys::{Memory, memlock};
+use crate::sys::{Memory, RingId, memlock};
+use crate::task::WakeRef;
 
 /// What the kernel registers in one piece at most.
 const LEN_MAX: usize = 1 << 30;
@@ -58,7 +60,11 @@ struct Arena {
     stride: usize,
     buffers: u32,
     free: RefCell<Vec<u32>>,
-    waiters: RefCell<Vec<Waker>>,
+    /// Who waits for a buffer, each with a number of its own.
+    waiters: RefCell<Queue<(u64, WakeRef)>>,
+    /// The last of these numbers.
+    waits: Cell<u64>,
+    ring: RingId,
     driver: Weak<Driver>,
     /// Its slot in the driver's table; `None` if it is not registered.
     index: Cell<Option<u16>>,
@@ -122,7 +128,9 @@ impl FixedBufPool {
             stride,
             buffers,
             free: RefCell::new((0..buffers).rev().collect()),
-            waiters: RefCell::new(Vec::new()),
+            waiters: RefCell::default(),
+            waits: Cell::new(0),
+            ring: driver.id(),
             driver: Rc::downgrade(&driver),
             index: Cell::new(None),
         })))
@@ -162,19 +170,29 @@ impl FixedBufPool {
         })
     }
 
-    /// A buffer, empty, as soon as one is free.
+    /// A buffer, empty, as soon as one is free. Those that wait get them in the order in which they came.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing.
     pub async fn take(&self) -> FixedBuf {
+        let mut wait = Wait {
+            arena: &self.0,
+            place: None,
+        };
         poll_fn(|cx| match self.try_take() {
             Some(buf) => Poll::Ready(buf),
+            None if wait.will_wake(cx.waker()) => Poll::Pending,
             None => {
-                // Cloning a waker may be foreign code: no borrow is held meanwhile.
-                let waker = cx.waker().clone();
-                self.0.waiters.borrow_mut().push(waker);
-                Poll::Pending
+                // Foreign code, in which a buffer may come back: so it is looked at again.
+                let waiter = WakeRef::new(cx.waker());
+                match self.try_take() {
+                    Some(buf) => Poll::Ready(buf),
+                    None => {
+                        wait.register(waiter);
+                        Poll::Pending
+                    }
+                }
             }
         })
         .await
@@ -301,17 +319,86 @@ impl FixedBuf {
     }
 }
 
+/// One who waits for a buffer, or has just been woken for one.
+struct Wait<'a> {
+    arena: &'a Arena,
+    /// Its place in the queue, and its number: another's may stand there after it was woken.
+    place: Option<(u32, u64)>,
+}
+
+impl Wait<'_> {
+    /// What stands for it in the queue, if it has not been woken yet.
+    fn with_queued<R>(&self, look: impl FnOnce(&WakeRef) -> R) -> Option<R> {
+        let (place, number) = self.place?;
+        let mut waiters = self.arena.waiters.borrow_mut();
+        let (own, waiter) = waiters.get_mut(place)?;
+        (*own == number).then(|| look(waiter))
+    }
+
+    fn will_wake(&self, waker: &Waker) -> bool {
+        self.with_queued(|waiter| waiter.will_wake(waker)) == Some(true)
+    }
+
+    /// Waits, at the place that it had.
+    fn register(&mut self, waiter: WakeRef) {
+        if self.with_queued(|_| ()).is_some() {
+            let (place, _) = self.place.unwrap_or_default();
+            let mut waiters = self.arena.waiters.borrow_mut();
+            let before = waiters
+                .get_mut(place)
+                .map(|(_, one)| std::mem::replace(one, waiter));
+            drop(waiters);
+            drop(before);
+            return;
+        }
+        let number = self.arena.waits.get() + 1;
+        self.arena.waits.set(number);
+        let mut waiters = self.arena.waiters.borrow_mut();
+        let place = match self.place {
+            None => waiters.push((number, waiter)),
+            // It was woken, and somebody was faster.
+            Some(_) => waiters.push_front((number, waiter)),
+        };
+        self.place = Some((place, number));
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if self.with_queued(|_| ()).is_some() {
+            let (place, _) = self.place.unwrap_or_default();
+            let left = self.arena.waiters.borrow_mut().remove(place);
+            drop(left);
+        } else if self.place.is_some() && !self.arena.free.borrow().is_empty() {
+            // It was woken, and leaves a buffer behind: the wake is for the next.
+            self.arena.wake_next();
+        }
+    }
+}
+
+impl Arena {
+    fn wake_next(&self) {
+        let next = self.waiters.borrow_mut().pop();
+        if let Some((_, waiter)) = next {
+            waiter.wake();
+        }
+    }
+}
+
 impl Drop for FixedBuf {
     fn drop(&mut self) {
         let offset = self.start.addr().get() - self.arena.memory.start().addr().get();
         let index = (offset / self.arena.stride) as u32;
         self.arena.free.borrow_mut().push(index);
-        // Woken with no borrow held: wakers may be foreign code.
-        let waiters = std::mem::take(&mut *self.arena.waiters.borrow_mut());
-        for waiter in waiters {
-            waiter.wake();
-        }
+        self.arena.wake_next();
     }
+}
+
+/// The slot of the memory that `buf` lies in, if that is registered with this ring.
+#[inline]
+pub(super) fn registered_slot(buf: &impl IoBuf, ring: RingId) -> Option<u16> {
+    let registration = buf.registration()?;
+    (registration.ring == ring.get()).then_some(registration.index)
 }
 
 impl Deref for FixedBuf {
@@ -344,7 +431,7 @@ unsafe impl IoBuf for FixedBuf {
 
     fn registration(&self) -> Option<Registration> {
         Some(Registration {
-            driver: self.arena.driver.as_ptr().addr(),
+            ring: self.arena.ring.get(),
             index: self.arena.index.get()?,
         })
     }

@@ -7,9 +7,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::store::{Stored, Table, landed};
-use super::{Admission, Driver, Operation, current};
-use crate::driver::{Orphaned, Owner, TimerKey};
+use super::context::{self, current_or_panic};
+use super::store::{Stored, Table};
+use super::{Driver, Operation, current};
+use crate::driver::{Orphaned, Owner, Progress, TimerKey};
+use crate::foreign::Scope;
 use crate::sys::Completion;
 use crate::task::WakeRef;
 
@@ -55,59 +57,86 @@ impl<T: Operation> Flight<T> {
     /// Submits the operation if it is not in flight yet, and asks how far it is.
     #[inline]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T::Output> {
-        if let State::Idle(_) = self.state {
-            return self.start(cx, true);
+        loop {
+            let stored = match &self.state {
+                State::InFlight(stored) => stored,
+                State::Idle(_) => return self.start(cx, true),
+                State::Done => panic!("an operation was polled after it had completed"),
+            };
+            let progress = stored
+                .driver
+                .progress(stored.key, |waiter| waiter.will_wake(cx.waker()));
+            match progress {
+                Progress::Complete(cqe) => {
+                    if let Some(output) = self.land(cqe) {
+                        return Poll::Ready(output);
+                    }
+                }
+                Progress::Waits if matches!(*self.deadline, Deadline::None) => {
+                    context::attend(&stored.driver);
+                    return Poll::Pending;
+                }
+                Progress::Waits | Progress::Unwatched => {
+                    if self.watch(cx) {
+                        return Poll::Pending;
+                    }
+                }
+            }
         }
-        let State::InFlight(stored) = &self.state else {
-            panic!("an operation was polled after it had completed");
-        };
-        if let Some(cqe) = stored.driver.completion(stored.key) {
-            return Poll::Ready(self.land(cqe));
-        }
-        if self.deadline.expire() {
-            stored.driver.cancel(stored.key);
-        }
-        self.deadline.arm(&stored.driver, cx);
-        // The waker is cloned, and the one before dropped, with no borrow of the driver held: both are foreign code.
-        let before = stored
-            .driver
-            .set_waiter(stored.key, WakeRef::new(cx.waker()));
-        drop(before);
-        Poll::Pending
     }
 
-    /// Submits the operation if it is admitted. `waits`: the waker of `cx` is to be woken by its completion.
+    /// Sees to the deadline, and leaves a waker. False: there is something to take.
+    fn watch(&mut self, cx: &Context<'_>) -> bool {
+        let State::InFlight(stored) = &self.state else {
+            return false;
+        };
+        if self.deadline.expire() {
+            // SAFETY: `submit` made this value for a `T`, which is not taken out before the state is left.
+            unsafe { stored.cancel::<T>() };
+        }
+        // Foreign code, in which the operation may end: that is noticed when the waker is left.
+        let waiter = WakeRef::new(cx.waker());
+        if !matches!(*self.deadline, Deadline::None) {
+            let driver = current().unwrap_or_else(|| Rc::clone(&stored.driver));
+            self.deadline.arm(&driver, Some(&waiter));
+        }
+        stored.watch(waiter)
+    }
+
+    /// Submits the operation. `waits`: the waker of `cx` is to be woken by its completion, and what has arrived already may
+    /// be taken.
     #[inline]
     pub(super) fn start(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<T::Output> {
         let State::Idle(op) = &mut self.state else {
             return Poll::Pending;
         };
         let driver = current_or_panic();
-        self.deadline.arm(&driver, cx);
-        if !waits && op.has_late() {
-            return Poll::Pending;
+        // Foreign code, before anything is looked at.
+        let waiter = waits.then(|| WakeRef::new(cx.waker()));
+        if !matches!(*self.deadline, Deadline::None) {
+            self.deadline.arm(&driver, waiter.as_ref());
         }
-        match op.admit(cx) {
-            Poll::Ready(Admission::Submit) => {
-                let early = self.submit(driver, waits.then(|| WakeRef::new(cx.waker())));
-                // The timer may have fired while the operation waited for its turn: it will not tell again.
-                if self.deadline.expire() {
-                    self.cancel();
-                }
-                early
+        let free = op
+            .turn()
+            .is_none_or(|side| op.file().is_none_or(|file| file.is_free(side)));
+        if free {
+            if !waits && op.has_late() {
+                return Poll::Pending;
             }
-            Poll::Ready(Admission::Answered(result)) => self.answer(result),
-            Poll::Pending if self.deadline.has_passed() => self.answer(-libc::ETIMEDOUT),
-            Poll::Pending => Poll::Pending,
+            if let Some(result) = op.early() {
+                return self.answer(result);
+            }
         }
+        self.submit(driver, waiter, false)
     }
 
-    /// Moves the operation into flight; it was admitted.
+    /// Moves the operation into flight, or into the queue for its turn unless it has that.
     #[inline]
     pub(super) fn submit(
         &mut self,
         driver: Rc<Driver>,
         waiter: Option<WakeRef>,
+        has_turn: bool,
     ) -> Poll<T::Output> {
         let State::Idle(op) = &mut self.state else {
             return Poll::Pending;
@@ -121,15 +150,18 @@ impl<T: Operation> Flight<T> {
             ptr::write(&mut self.state, State::Done);
             op
         };
-        match Stored::submit(driver, op, Table::<T>::SINGLE, Owner::Future(waiter)) {
+        let owner = Owner::Future(waiter);
+        match Stored::submit(driver, op, Table::<T>::SINGLE, owner, has_turn) {
             Ok(stored) => {
                 self.state = State::InFlight(stored);
                 Poll::Pending
             }
-            Err(mut op) => {
-                let cqe = Completion::new(0, -libc::ENOMEM, 0);
-                op.leave(cqe);
-                Poll::Ready(op.complete(cqe))
+            Err((op, result)) => {
+                if let (true, Some(side), Some(file)) = (has_turn, op.turn(), op.file()) {
+                    file.end_turn(side);
+                }
+                self.clear_deadline();
+                Poll::Ready(op.complete(Completion::new(0, result, 0)))
             }
         }
     }
@@ -155,39 +187,41 @@ impl<T: Operation> Flight<T> {
         *self.deadline = Deadline::None;
     }
 
-    /// Takes the operation out of the driver and reads its answer.
+    /// Takes the operation out of the driver and reads its answer; `None` if it is to begin anew.
     #[inline]
-    fn land(&mut self, mut cqe: Completion) -> T::Output {
+    fn land(&mut self, mut cqe: Completion) -> Option<T::Output> {
         let State::InFlight(stored) = std::mem::replace(&mut self.state, State::Done) else {
             unreachable!("only an operation in flight lands");
         };
-        if self.deadline.is_expired() && matches!(-cqe.raw_result(), libc::ECANCELED | libc::EINTR)
-        {
+        // SAFETY: `submit` made this value for a `T`; the driver has filed its final completion; and the state has
+        // just been left, so that nobody takes it again.
+        let op = unsafe { stored.take::<T>() };
+        let ended = matches!(-cqe.raw_result(), libc::ECANCELED | libc::EINTR);
+        if ended && cqe.begins_anew() {
+            self.state = State::Idle(op);
+            return None;
+        }
+        if ended && self.deadline.is_expired() {
             cqe = Completion::new(0, -libc::ETIMEDOUT, cqe.flags());
         }
         self.clear_deadline();
-        // SAFETY: `submit` made this value for a `T`; the driver has filed its final completion; and the state has
-        // just been left, so that nobody takes it again.
-        let mut op = unsafe { stored.take::<T>() };
-        landed(&mut op, cqe);
-        op.complete(cqe)
+        Some(op.complete(cqe))
     }
 
-    /// Asks for the end of the operation, which then answers with `ECANCELED` or with the result that won.
-    pub(super) fn cancel(&mut self) {
-        if let State::InFlight(stored) = &self.state {
-            stored.driver.cancel(stored.key);
-        }
-    }
-
-    /// Completes an operation that still waits to be admitted as cancelled.
-    pub(super) fn cancel_idle(&mut self) -> Option<T::Output> {
+    /// Asks for the end of the operation, which then answers with `ECANCELED` or with the result that won. `Some` if it was
+    /// not submitted yet.
+    pub(super) fn cancel(&mut self) -> Option<T::Output> {
         match &self.state {
+            State::InFlight(stored) => {
+                // SAFETY: `submit` made this value for a `T`, which is not taken out before the state is left.
+                unsafe { stored.cancel::<T>() };
+                None
+            }
             State::Idle(_) => match self.answer(-libc::ECANCELED) {
                 Poll::Ready(output) => Some(output),
                 Poll::Pending => None,
             },
-            _ => None,
+            State::Done => None,
         }
     }
 }
@@ -209,47 +243,57 @@ impl<T: Operation> Flight<T> {
         let State::InFlight(stored) = std::mem::replace(&mut self.state, State::Done) else {
             return;
         };
+        let _scope = Scope::enter();
+        self.clear_deadline();
         match stored.driver.orphan(stored.key) {
-            // The completion will find it. Dropping the waiter may run foreign code: no borrow is held here.
+            // The completion will find it.
             Some(Orphaned::InFlight(waiter)) => drop(waiter),
-            Some(Orphaned::Complete(cqe)) => {
-                // SAFETY: as in `land`.
-                let mut op = unsafe { stored.take::<T>() };
-                landed(&mut op, cqe);
-                op.abandon(cqe);
+            Some(Orphaned::Waiting(place, waiter)) => {
+                drop(waiter);
+                // SAFETY: `submit` made this value for a `T`, which waits there, and the state was left.
+                drop(unsafe { stored.withdraw::<T>(place) });
             }
+            // The drop of a buffer is foreign code, and the last act.
+            // SAFETY: as in `land`.
+            Some(Orphaned::Complete(cqe)) => unsafe { stored.take::<T>() }.abandon(cqe),
             None => {}
         }
     }
 }
 
 impl Deadline {
-    /// Starts the timer, or moves it to the task that polls now.
-    #[inline]
-    fn arm(&mut self, driver: &Rc<Driver>, cx: &Context<'_>) {
-        if !matches!(self, Deadline::None) {
-            self.arm_timer(driver, cx);
-        }
-    }
-
-    fn arm_timer(&mut self, driver: &Rc<Driver>, cx: &Context<'_>) {
-        match self {
-            Deadline::None => {}
+    /// Starts the timer for `driver`, which turns now, or moves it there, and to the task that polls.
+    fn arm(&mut self, driver: &Rc<Driver>, waiter: Option<&WakeRef>) {
+        let deadline = match self {
+            Deadline::None => return,
             Deadline::After(timeout) => {
                 let now = Instant::now();
-                let deadline = now.checked_add(*timeout).unwrap_or_else(|| far_future(now));
-                let timer = driver.add_timer(deadline, Some(WakeRef::new(cx.waker())));
-                *self = Deadline::Armed {
-                    driver: Rc::clone(driver),
-                    timer,
-                    expired: false,
+                now.checked_add(*timeout).unwrap_or_else(|| far_future(now))
+            }
+            Deadline::Armed {
+                driver: before,
+                timer,
+                ..
+            } => {
+                let Some(deadline) = before.timer_deadline(*timer) else {
+                    return; // It has fired.
                 };
+                if Rc::ptr_eq(before, driver) {
+                    if let Some(waiter) = waiter {
+                        drop(driver.poll_timer(*timer, waiter.clone()));
+                    }
+                    return;
+                }
+                // The loop of the other runtime does not run.
+                drop(before.remove_timer(*timer));
+                deadline
             }
-            Deadline::Armed { driver, timer, .. } => {
-                let before = driver.poll_timer(*timer, WakeRef::new(cx.waker()));
-                drop(before);
-            }
-        }
+        };
+        *self = Deadline::Armed {
+            driver: Rc::clone(driver),
+            timer: driver.add_timer(deadline, waiter.cloned()),
+            expired: false,
+        };
     }
 
     /// Whether the timer has fired.
@@ -289,21 +333,6 @@ impl Drop for Deadline {
 fn far_future(now: Instant) -> Instant {
     const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
     now.checked_add(THIRTY_YEARS).unwrap_or(now)
-}
-
-/// The thread's driver.
-///
-/// # Panics
-///
-/// Outside a runtime.
-pub(super) fn current_or_panic() -> Rc<Driver> {
-    match current() {
-        Some(driver) => driver,
-        None => panic!(
-            "an operation was awaited outside a saferring runtime: call it inside Runtime::block_on, a spawned task or \
-             #[saferring::main]"
-        ),
-    }
 }
 
 impl<T: Operation> fmt::Debug for Flight<T> {

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Completion, Entry, Op, Operation, SharedFd};
-use crate::sys::{opcode, types};
+use crate::sys::{RingId, opcode, types};
 
 /// Brings a file's data to the disk.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ unsafe impl Operation for Fsync {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         let flags = if self.data_only {
             types::FsyncFlags::DATASYNC
         } else {

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Completion, Entry, Op, Operation, SharedFd};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Sets a file's length.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ unsafe impl Operation for Ftruncate {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         opcode::Ftruncate::new(self.fd.target(), self.len)
             .build()
             .into()

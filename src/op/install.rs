@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use super::{Completion, Entry, Op, Operation, SharedFd};
-use crate::sys::{opcode, types};
+use crate::sys::{RingId, opcode, types};
 
 /// Makes an ordinary descriptor, closed on exec.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ unsafe impl Operation for Install {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         // The slot itself is set when the entry is submitted.
         let fd = types::Fixed(self.fd.target().0 as u32);
         opcode::FixedFdInstall::new(fd, 0).build().into()

@@ -36,10 +36,12 @@ mod fixed_buf;
 mod flight;
 mod late;
 mod multi;
+mod queue;
 mod slot;
 mod spare;
 mod store;
 mod submitted;
+mod turn;
 
 mod accept;
 mod accept_direct;
@@ -64,6 +66,7 @@ mod read;
 mod readv;
 mod ready;
 mod recv;
+mod recv_datagram;
 mod recv_from_multi;
 mod recv_msg;
 mod recv_multi;
@@ -88,17 +91,18 @@ mod zc_usage;
 mod zero_copy;
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::task::{Context, Poll};
 
-pub(crate) use crate::driver::{Place, Pool};
-pub use crate::sys::{Completion, Entry};
+pub(crate) use crate::driver::Pool;
+pub use crate::sys::{Completion, Entry, RingId};
 pub use accept::Accept;
 pub use accept_direct::AcceptDirect;
 pub use accept_multi::AcceptMulti;
 pub use batch::Batch;
 pub use close::Close;
 pub use connect::Connect;
-pub(crate) use context::{Driver, Entered, current, enter};
+pub(crate) use context::{
+    Driver, Entered, attend_again, current, enter, has_guests, is_elsewhere, register, take_guests,
+};
 pub use fallocate::Fallocate;
 pub(crate) use fd::SharedFd;
 pub use fixed_buf::{FixedBuf, FixedBufPool};
@@ -117,6 +121,7 @@ pub(crate) use read::CURRENT;
 pub use read::Read;
 pub use readv::Readv;
 pub use recv::Recv;
+pub use recv_datagram::RecvDatagram;
 pub(crate) use recv_from_multi::RecvFromMulti;
 pub use recv_msg::RecvMsg;
 pub(crate) use recv_multi::{Received, RecvMulti};
@@ -132,6 +137,8 @@ pub use socket_direct::SocketDirect;
 pub use statx::{Statx, StatxBuf};
 pub(crate) use store::submit_detached;
 pub use submitted::{Op, Submitted};
+pub use turn::Side;
+pub(crate) use turn::{handle, lose, operations};
 pub use unlinkat::UnlinkAt;
 pub(crate) use wake_event::WakeEvent;
 pub use write::Write;
@@ -160,8 +167,12 @@ pub unsafe trait Operation: 'static {
     /// What the operation ends with.
     type Output;
 
-    /// Fills the submission entry. Called once, at the operation's final address.
-    fn prepare(&mut self) -> Entry;
+    /// Whether it takes what arrives at its file, so that something that arrived late is an answer, too.
+    const READS: bool = false;
+
+    /// Fills the submission entry, for this ring. Called once, at the operation's final address; again after
+    /// [`advance`](Operation::advance).
+    fn prepare(&mut self, ring: RingId) -> Entry;
 
     /// The kernel is done, and `self` is ours again.
     fn complete(self, cqe: Completion) -> Self::Output;
@@ -175,15 +186,34 @@ pub unsafe trait Operation: 'static {
         drop(self.complete(cqe));
     }
 
-    /// Asked before the operation is submitted: may it go to the kernel now? `Pending` has left a waker.
-    fn admit(&mut self, _cx: &mut Context<'_>) -> Poll<Admission> {
-        Poll::Ready(Admission::Submit)
+    /// Which turn of its file it needs. It then waits until the operation before has been answered.
+    fn turn(&self) -> Option<Side> {
+        None
     }
 
-    /// Whether `admit` would answer with what has arrived late. [`Op::submit`] leaves that to the first poll, because
-    /// an answer that is dropped unseen would be lost.
+    /// Asked when its turn is free: how is it answered without the kernel? It may take what has arrived late.
+    fn early(&mut self) -> Option<i32> {
+        None
+    }
+
+    /// Whether [`early`](Operation::early) would take what has arrived late. That is left to a poll, because an answer that
+    /// is dropped unseen would be lost.
     fn has_late(&self) -> bool {
         false
+    }
+
+    /// What the kernel is to have done before the operation is over: after an answer that is less, the rest is given to it,
+    /// in the same turn. 0: any answer ends it.
+    fn whole(&self) -> u32 {
+        0
+    }
+
+    /// So much of the whole is done.
+    fn advance(&mut self, _done: usize) {}
+
+    /// The ring that something in it belongs to: it goes to no other.
+    fn ring(&self) -> Option<RingId> {
+        None
     }
 
     /// The descriptor that it holds a count of, and that its entry names. An operation on a `SharedFd` that does not
@@ -196,10 +226,6 @@ pub unsafe trait Operation: 'static {
     fn raw_fd(&self) -> RawFd {
         self.file().map_or(-1, AsRawFd::as_raw_fd)
     }
-
-    /// Called once for every operation that was admitted to the kernel, when its final completion is there, before
-    /// `complete` or `abandon`.
-    fn leave(&mut self, _cqe: Completion) {}
 }
 
 /// An operation that one entry starts and many completions answer.
@@ -222,8 +248,8 @@ pub unsafe trait Multishot: Operation {
     /// where the list of operations in flight may look at it at any time.
     fn next(&self, cqe: Completion) -> Self::Item;
 
-    /// Nobody is left to take the items; those that still come go to [`abandon_next`](Multishot::abandon_next).
-    fn orphan(&self) {}
+    /// The last item was taken, or nobody is left to take it.
+    fn end(&self) {}
 
     /// As [`next`](Multishot::next), when nobody is left to take the item.
     fn abandon_next(&self, cqe: Completion) {
@@ -234,14 +260,4 @@ pub unsafe trait Multishot: Operation {
     fn group(&self) -> Option<u16> {
         None
     }
-}
-
-/// The answer of [`Operation::admit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Admission {
-    /// Submit it.
-    Submit,
-    /// It is answered already, with this result, and the kernel need not be asked.
-    Answered(i32),
 }

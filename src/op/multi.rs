@@ -8,10 +8,11 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
-use super::flight::current_or_panic;
-use super::store::{Stored, Table, landed};
-use super::{Admission, Multishot};
+use super::Multishot;
+use super::context::current_or_panic;
+use super::store::{Stored, Table};
 use crate::driver::{Orphaned, Owner};
+use crate::foreign::Scope;
 use crate::sys::Completion;
 use crate::task::WakeRef;
 
@@ -51,36 +52,28 @@ impl<T: Multishot> Multi<T> {
         let item = unsafe { stored.get::<T>() }.next(cqe);
         if !cqe.has_more() {
             // SAFETY: as above; this was the final completion.
-            let mut op = unsafe { stored.take::<T>() };
+            let op = unsafe { stored.take::<T>() };
             self.state = State::Done;
-            landed(&mut op, cqe);
+            op.end();
         }
         Some(item)
     }
 
-    /// Submits the operation, if it is admitted.
+    /// Submits the operation, or leaves it to wait for its turn.
     fn start(&mut self, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
-        let State::Idle(op) = &mut self.state else {
-            return Poll::Ready(None);
-        };
-        let admission = std::task::ready!(op.admit(cx));
+        let driver = current_or_panic();
+        // Foreign code, before anything is looked at.
+        let waiter = WakeRef::new(cx.waker());
         let State::Idle(op) = std::mem::replace(&mut self.state, State::Done) else {
             return Poll::Ready(None);
         };
-        if let Admission::Answered(result) = admission {
-            return Poll::Ready(Some(op.next(Completion::new(0, result, 0))));
-        }
-        let owner = Owner::Future(Some(WakeRef::new(cx.waker())));
-        match Stored::submit(current_or_panic(), op, Table::<T>::MULTI, owner) {
+        let owner = Owner::Future(Some(waiter));
+        match Stored::submit(driver, op, Table::<T>::MULTI, owner, false) {
             Ok(stored) => {
                 self.state = State::InFlight(stored);
                 Poll::Pending
             }
-            Err(mut op) => {
-                let cqe = Completion::new(0, -libc::ENOMEM, 0);
-                op.leave(cqe);
-                Poll::Ready(Some(op.next(cqe)))
-            }
+            Err((op, result)) => Poll::Ready(Some(op.next(Completion::new(0, result, 0)))),
         }
     }
 }
@@ -90,20 +83,19 @@ impl<T: Multishot> Stream for Multi<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
         let this = &mut *self;
-        match &mut this.state {
-            State::Idle(_) => this.start(cx),
-            State::Done => Poll::Ready(None),
-            State::InFlight(_) => {
-                if let Some(item) = this.next_queued() {
-                    return Poll::Ready(Some(item));
+        loop {
+            if let Some(item) = this.next_queued() {
+                return Poll::Ready(Some(item));
+            }
+            match &this.state {
+                State::Idle(_) => return this.start(cx),
+                State::Done => return Poll::Ready(None),
+                State::InFlight(stored) => {
+                    // Foreign code, in which an item may come: that is noticed when the waker is left.
+                    if stored.is_watched(cx.waker()) || stored.watch(WakeRef::new(cx.waker())) {
+                        return Poll::Pending;
+                    }
                 }
-                if let State::InFlight(stored) = &this.state {
-                    let before = stored
-                        .driver
-                        .set_waiter(stored.key, WakeRef::new(cx.waker()));
-                    drop(before);
-                }
-                Poll::Pending
             }
         }
     }
@@ -120,21 +112,24 @@ impl<T: Multishot> Drop for Multi<T> {
         let State::InFlight(stored) = std::mem::replace(&mut self.state, State::Done) else {
             return;
         };
-        // From here on completions go to `abandon_next` as they come; first those that came before.
+        let _scope = Scope::enter();
+        // From here on completions go to `abandon_next` as they come; first those that came before. Nothing that is done
+        // here runs foreign code, so none comes meanwhile.
         let orphaned = stored.driver.orphan(stored.key);
+        if let Some(Orphaned::Waiting(place, waiter)) = orphaned {
+            drop(waiter);
+            // SAFETY: `submit` made this value for a `T`, which waits there, and the state was left.
+            drop(unsafe { stored.withdraw::<T>(place) });
+            return;
+        }
         while let Some(cqe) = stored.driver.pop_queued(stored.key) {
             // SAFETY: as in `next_queued`.
             unsafe { stored.get::<T>() }.abandon_next(cqe);
             if !cqe.has_more() {
                 // SAFETY: as in `next_queued`.
-                landed(&mut unsafe { stored.take::<T>() }, cqe);
+                unsafe { stored.take::<T>() }.end();
                 break;
             }
-        }
-        if let Some(Orphaned::InFlight(waiter)) = orphaned {
-            // SAFETY: as above; it is in flight, so it was not taken.
-            unsafe { stored.get::<T>() }.orphan();
-            drop(waiter);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Completion, Entry, Op, Operation};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// An operation that does nothing; see [`nop`].
 #[derive(Debug)]
@@ -31,7 +31,7 @@ unsafe impl Operation for Nop {
     const CODE: u8 = opcode::Nop::CODE;
     type Output = io::Result<()>;
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         opcode::Nop::new().build().into()
     }
 

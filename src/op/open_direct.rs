@@ -7,7 +7,7 @@ use std::path::Path;
 use super::path::c_path;
 use super::slot::Slot;
 use super::{Completion, Entry, Op, Operation, RegisteredFd};
-use crate::sys::{opcode, types};
+use crate::sys::{RingId, opcode, types};
 
 /// Opens a file as a direct descriptor; made by [`Registry::open`](super::Registry::open).
 #[derive(Debug)]
@@ -35,13 +35,17 @@ unsafe impl Operation for OpenDirect {
     const CODE: u8 = opcode::OpenAt::CODE;
     type Output = io::Result<RegisteredFd>;
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), self.path.as_ptr())
             .flags(self.flags)
             .mode(self.mode)
             .file_index(self.slot.destination())
             .build()
             .into()
+    }
+
+    fn ring(&self) -> Option<RingId> {
+        Some(self.slot.ring())
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::path::c_path;
 use super::{Completion, Entry, Op, Operation};
-use crate::sys::{opcode, types};
+use crate::sys::{RingId, opcode, types};
 
 /// Opens a file.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ unsafe impl Operation for OpenAt {
     const CODE: u8 = opcode::OpenAt::CODE;
     type Output = io::Result<OwnedFd>;
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), self.path.as_ptr())
             .flags(self.flags)
             .mode(self.mode)

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use super::{Completion, Entry, Op, Operation};
 use crate::buf::BufResult;
-use crate::sys::{opcode, types};
+use crate::sys::{RingId, opcode, types};
 
 /// What a descriptor is ready for: the bits of poll(2).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ impl fmt::Debug for Readiness {
 /// Waits until a descriptor is ready.
 #[derive(Debug)]
 pub struct PollAdd<F> {
+    /// The descriptor of `file`, which was asked for it once: that is foreign code.
+    fd: RawFd,
     file: F,
     wanted: Readiness,
 }
@@ -81,7 +83,8 @@ impl<F: AsFd + 'static> PollAdd<F> {
     /// ```
     #[allow(clippy::new_ret_no_self)] // All operations are made as `Op`.
     pub fn new(file: F, wanted: Readiness) -> Op<Self> {
-        Op::new(PollAdd { file, wanted })
+        let fd = file.as_fd().as_raw_fd();
+        Op::new(PollAdd { fd, file, wanted })
     }
 }
 
@@ -91,9 +94,12 @@ unsafe impl<F: AsFd + 'static> Operation for PollAdd<F> {
     const BY_SLOT: bool = true;
     type Output = BufResult<Readiness, F>;
 
-    fn prepare(&mut self) -> Entry {
-        let fd = types::Fd(self.file.as_fd().as_raw_fd());
-        opcode::PollAdd::new(fd, self.wanted.0 as u32)
+    fn raw_fd(&self) -> RawFd {
+        self.fd
+    }
+
+    fn prepare(&mut self, _ring: RingId) -> Entry {
+        opcode::PollAdd::new(types::Fd(self.fd), self.wanted.0 as u32)
             .build()
             .into()
     }

@@ -1,13 +1,12 @@
 //! `IORING_OP_READ`: pread(2), and read(2) of files that have no position.
 
 use std::io;
-use std::task::{Context, Poll};
 
-use super::context::registered_slot;
-use super::fd::Side;
-use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use super::fixed_buf::registered_slot;
+use super::late::Order;
+use super::{Completion, Entry, Op, Operation, SharedFd, Side};
 use crate::buf::{BufResult, IoBufMut};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// What the kernel transfers in one call at most (`MAX_RW_COUNT`).
 const LEN_MAX: usize = 0x7fff_f000;
@@ -38,6 +37,8 @@ pub(super) fn read_result(cqe: Completion, capacity: usize) -> io::Result<usize>
 #[derive(Debug)]
 pub struct Read<B> {
     fd: SharedFd,
+    /// Its number among the reads of a stream, once the kernel has it.
+    order: Option<Order>,
     buf: B,
     offset: u64,
 }
@@ -46,8 +47,34 @@ impl<B: IoBufMut> Read<B> {
     /// Reads at `offset`; [`CURRENT`] reads a file without positions, such as a pipe: in turn, and what arrives for
     /// a read that was dropped is kept for the next.
     pub(crate) fn new(fd: &SharedFd, buf: B, offset: u64) -> Op<Self> {
-        let fd = fd.clone();
-        Op::new(Read { fd, buf, offset })
+        Op::new(Read {
+            fd: fd.clone(),
+            order: None,
+            buf,
+            offset,
+        })
+    }
+
+    /// What the kernel (or `early`) has put into the buffer.
+    fn fill(&mut self, cqe: Completion) -> io::Result<usize> {
+        let n = read_result(cqe, self.buf.buf_capacity())?;
+        // SAFETY: the first n bytes were written, and n is at most the length that was given.
+        unsafe { self.buf.set_filled(n) };
+        Ok(n)
+    }
+
+    /// Leaves what came to the next read.
+    #[cold]
+    fn keep(&mut self, order: Order, cqe: Completion) {
+        match self.fill(cqe) {
+            Ok(0) => {}
+            Ok(n) => {
+                // SAFETY: the buffer holds at least the n bytes that were just filled.
+                let bytes = unsafe { std::slice::from_raw_parts(self.buf.buf_ptr(), n) };
+                self.fd.keep_bytes(order, bytes.to_vec(), None);
+            }
+            Err(_) => self.fd.keep_error(order, cqe.raw_result()),
+        }
     }
 }
 
@@ -56,25 +83,23 @@ impl<B: IoBufMut> Read<B> {
 unsafe impl<B: IoBufMut> Operation for Read<B> {
     const CODE: u8 = opcode::Read::CODE;
     const BY_SLOT: bool = true;
+    const READS: bool = true;
     type Output = BufResult<usize, B>;
 
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
+    fn turn(&self) -> Option<Side> {
+        (self.offset == CURRENT && self.buf.buf_capacity() > 0).then_some(Side::Read)
+    }
+
+    fn early(&mut self) -> Option<i32> {
         if self.buf.buf_capacity() == 0 {
-            return Poll::Ready(Admission::Answered(-libc::EINVAL));
+            return Some(-libc::EINVAL);
         }
         if self.offset != CURRENT {
             self.fd.note_use();
-            return Poll::Ready(Admission::Submit);
+            return None;
         }
-        std::task::ready!(self.fd.take_turn(Side::Read, cx));
         let buf = &mut self.buf;
-        match self.fd.late_bytes(false, |late, _| buf.fill_from(late)) {
-            Some(n) => {
-                self.fd.end_turn(Side::Read);
-                Poll::Ready(Admission::Answered(n as i32))
-            }
-            None => Poll::Ready(Admission::Submit),
-        }
+        self.fd.late_bytes(false, |late, _| buf.fill_from(late))
     }
 
     fn has_late(&self) -> bool {
@@ -85,9 +110,12 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, ring: RingId) -> Entry {
+        if self.offset == CURRENT {
+            self.order = Some(self.fd.next_read());
+        }
         let len = len_u32(self.buf.buf_capacity());
-        let slot = registered_slot(&self.buf);
+        let slot = registered_slot(&self.buf, ring);
         let (fd, start) = (self.fd.target(), self.buf.buf_mut_ptr());
         match slot {
             None => opcode::Read::new(fd, start, len)
@@ -101,28 +129,20 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
         .into()
     }
 
-    fn complete(mut self, cqe: Completion) -> Self::Output {
-        let result = read_result(cqe, self.buf.buf_capacity());
-        if let Ok(n) = result {
-            // SAFETY: the kernel has written the first n bytes, and n is at most the length it was given.
-            unsafe { self.buf.set_filled(n) };
+    fn complete(mut self, mut cqe: Completion) -> Self::Output {
+        if let Some(order) = self.order
+            && self.fd.has_late_before(order)
+        {
+            // A read before this one was dropped after it had been answered: this one gets what came first.
+            self.keep(order, cqe);
+            cqe = Completion::new(0, self.early().unwrap_or(0), 0);
         }
-        (result, self.buf)
+        (self.fill(cqe), self.buf)
     }
 
-    fn abandon(self, cqe: Completion) {
-        let fd = (self.offset == CURRENT).then(|| self.fd.clone());
-        let (result, buf) = self.complete(cqe);
-        if let (Some(fd), Ok(n @ 1..)) = (fd, result) {
-            // SAFETY: the buffer holds at least the n bytes that were just filled.
-            let bytes = unsafe { std::slice::from_raw_parts(buf.buf_ptr(), n) };
-            fd.keep_bytes(bytes, None);
-        }
-    }
-
-    fn leave(&mut self, _cqe: Completion) {
-        if self.offset == CURRENT {
-            self.fd.end_turn(Side::Read);
+    fn abandon(mut self, cqe: Completion) {
+        if let Some(order) = self.order {
+            self.keep(order, cqe);
         }
     }
 }
@@ -135,7 +155,7 @@ mod tests {
     use crate::buf::IoBuf;
     use crate::driver::PoolConfig;
     use crate::op::{Driver, FixedBufPool, enter};
-    use crate::sys::{RingConfig, RingDials, Setup};
+    use crate::sys::{RingConfig, RingDials, RingId, Setup};
 
     fn driver() -> Rc<Driver> {
         let ring = RingConfig {
@@ -166,17 +186,21 @@ mod tests {
         let buf = pool.try_take().unwrap();
         let mut read = Read {
             fd: fd.clone(),
+            order: None,
             buf,
             offset: 0,
         };
-        assert!(is(read.prepare(), opcode::ReadFixed::CODE));
+        assert!(is(read.prepare(driver.id()), opcode::ReadFixed::CODE));
         let buf = read.buf.slice(..10);
-        let mut read = Read { fd, buf, offset: 0 };
-        assert!(is(read.prepare(), opcode::ReadFixed::CODE));
+        let mut read = Read {
+            fd,
+            order: None,
+            buf,
+            offset: 0,
+        };
+        assert!(is(read.prepare(driver.id()), opcode::ReadFixed::CODE));
         // To another ring it is an ordinary buffer.
-        let entered_other = enter(&other);
-        assert!(is(read.prepare(), opcode::Read::CODE));
-        drop(entered_other);
+        assert!(is(read.prepare(other.id()), opcode::Read::CODE));
         drop(entered);
     }
 }

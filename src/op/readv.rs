@@ -2,10 +2,9 @@
 
 use super::iovecs::IoVecs;
 use super::read::read_result;
-use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use super::{Completion, Entry, Op, Operation, SharedFd};
 use crate::buf::{BufResult, IoVectoredBufMut};
-use crate::sys::opcode;
-use std::task::{Context, Poll};
+use crate::sys::{RingId, opcode};
 
 /// Reads a file into several buffers.
 #[derive(Debug)]
@@ -35,18 +34,15 @@ unsafe impl<V: IoVectoredBufMut> Operation for Readv<V> {
     const BY_SLOT: bool = true;
     type Output = BufResult<usize, V>;
 
-    fn admit(&mut self, _cx: &mut Context<'_>) -> Poll<Admission> {
-        Poll::Ready(match self.bufs.total_capacity() {
-            0 => Admission::Answered(-libc::EINVAL),
-            _ => Admission::Submit,
-        })
+    fn early(&mut self) -> Option<i32> {
+        (self.bufs.total_capacity() == 0).then_some(-libc::EINVAL)
     }
 
     fn file(&self) -> Option<&SharedFd> {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         self.vecs.expect(self.bufs.buf_count());
         let vecs = &mut self.vecs;
         self.bufs.for_each_buf_mut(|ptr, len| vecs.push(ptr, len));

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Completion, Entry, Op, Operation, SharedFd};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Waits until a descriptor is ready.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ unsafe impl Operation for Ready {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         opcode::PollAdd::new(self.fd.target(), self.wanted as u32)
             .build()
             .into()

@@ -1,12 +1,12 @@
 //! `IORING_OP_RECV`: recv(2).
 
-use std::task::{Context, Poll};
+use std::io;
 
-use super::fd::Side;
+use super::late::Order;
 use super::read::{len_u32, read_result};
-use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use super::{Completion, Entry, Op, Operation, SharedFd, Side};
 use crate::buf::{BufResult, IoBufMut};
-use crate::sys::{features, opcode};
+use crate::sys::{RingId, features, opcode};
 
 /// Do not try before there is data: `IORING_RECVSEND_POLL_FIRST`.
 const POLL_FIRST: u16 = 1 << 0;
@@ -17,13 +17,41 @@ const POLL_FIRST: u16 = 1 << 0;
 #[derive(Debug)]
 pub struct Recv<B> {
     fd: SharedFd,
+    /// Its number among the reads of the socket, once the kernel has it.
+    order: Option<Order>,
     buf: B,
 }
 
 impl<B: IoBufMut> Recv<B> {
     pub(crate) fn new(fd: &SharedFd, buf: B) -> Op<Self> {
-        let fd = fd.clone();
-        Op::new(Recv { fd, buf })
+        Op::new(Recv {
+            fd: fd.clone(),
+            order: None,
+            buf,
+        })
+    }
+
+    /// What the kernel (or `early`) has put into the buffer.
+    fn fill(&mut self, cqe: Completion) -> io::Result<usize> {
+        let n = read_result(cqe, self.buf.buf_capacity())?;
+        // SAFETY: the first n bytes were written, and n is at most the capacity.
+        unsafe { self.buf.set_filled(n) };
+        Ok(n)
+    }
+
+    /// Leaves what came to the next read.
+    #[cold]
+    fn keep(&mut self, order: Order, cqe: Completion) {
+        match self.fill(cqe) {
+            // Nothing from a stream is its end, which comes again.
+            Ok(n) if n > 0 || self.fd.is_datagram() => {
+                // SAFETY: the buffer holds at least the n bytes that were just filled.
+                let bytes = unsafe { std::slice::from_raw_parts(self.buf.buf_ptr(), n) };
+                self.fd.keep_bytes(order, bytes.to_vec(), None);
+            }
+            Ok(_) => {}
+            Err(_) => self.fd.keep_error(order, cqe.raw_result()),
+        }
     }
 }
 
@@ -32,22 +60,22 @@ impl<B: IoBufMut> Recv<B> {
 unsafe impl<B: IoBufMut> Operation for Recv<B> {
     const CODE: u8 = opcode::Recv::CODE;
     const BY_SLOT: bool = true;
+    const READS: bool = true;
     type Output = BufResult<usize, B>;
 
+    /// None for a buffer without room, which is refused at once.
     #[inline]
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
+    fn turn(&self) -> Option<Side> {
+        (self.buf.buf_capacity() > 0).then_some(Side::Read)
+    }
+
+    #[inline]
+    fn early(&mut self) -> Option<i32> {
         if self.buf.buf_capacity() == 0 {
-            return Poll::Ready(Admission::Answered(-libc::EINVAL));
+            return Some(-libc::EINVAL);
         }
-        std::task::ready!(self.fd.take_turn(Side::Read, cx));
         let buf = &mut self.buf;
-        match self.fd.late_bytes(false, |late, _| buf.fill_from(late)) {
-            Some(n) => {
-                self.fd.end_turn(Side::Read);
-                Poll::Ready(Admission::Answered(n as i32))
-            }
-            None => Poll::Ready(Admission::Submit),
-        }
+        self.fd.late_bytes(false, |late, _| buf.fill_from(late))
     }
 
     #[inline]
@@ -60,7 +88,8 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
+        self.order = Some(self.fd.next_read());
         let len = len_u32(self.buf.buf_capacity());
         let entry =
             Entry::from(opcode::Recv::new(self.fd.target(), self.buf.buf_mut_ptr(), len).build());
@@ -72,30 +101,22 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
     }
 
     #[inline]
-    fn complete(mut self, cqe: Completion) -> Self::Output {
-        let result = read_result(cqe, self.buf.buf_capacity());
-        if let Ok(n) = result {
-            // SAFETY: the kernel (or `admit`) has written the first n bytes, and n is at most the capacity.
-            unsafe { self.buf.set_filled(n) };
+    fn complete(mut self, mut cqe: Completion) -> Self::Output {
+        if let Some(order) = self.order {
+            self.fd.note_receive(cqe);
+            if self.fd.has_late_before(order) {
+                // A read before this one was dropped after it had been answered: this one gets what came first.
+                self.keep(order, cqe);
+                cqe = Completion::new(0, self.early().unwrap_or(0), 0);
+            }
         }
-        (result, self.buf)
+        (self.fill(cqe), self.buf)
     }
 
-    fn abandon(self, cqe: Completion) {
-        let fd = self.fd.clone();
-        let (result, buf) = self.complete(cqe);
-        let Ok(n) = result else { return };
-        // Nothing from a stream is its end, which comes again.
-        if n > 0 || fd.is_datagram() {
-            // SAFETY: the buffer holds at least the n bytes that were just filled.
-            let bytes = unsafe { std::slice::from_raw_parts(buf.buf_ptr(), n) };
-            fd.keep_bytes(bytes, None);
+    fn abandon(mut self, cqe: Completion) {
+        if let Some(order) = self.order {
+            self.fd.note_receive(cqe);
+            self.keep(order, cqe);
         }
-    }
-
-    #[inline]
-    fn leave(&mut self, cqe: Completion) {
-        self.fd.note_receive(cqe);
-        self.fd.end_turn(Side::Read);
     }
 }

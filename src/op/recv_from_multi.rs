@@ -3,20 +3,19 @@
 use std::fmt;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 use io_uring::types::RecvMsgOut;
-use socket2::SockAddr;
+use socket2::{Domain, SockAddr, SockRef};
 
-use super::fd::Side;
 use super::recv_multi::{Received, Source};
 use super::{
-    Admission, Completion, Entry, Multishot, Operation, Pool, ProvidedBuf, SharedFd, sock_addr,
+    Completion, Entry, Multishot, Operation, Pool, ProvidedBuf, SharedFd, Side, sock_addr,
 };
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
-/// Room for an Internet address in front of each datagram.
+/// Room for an Internet address in front of each datagram, and for one of a Unix socket.
 const NAME: usize = size_of::<libc::sockaddr_in6>();
+const NAME_UNIX: usize = size_of::<libc::sockaddr_un>();
 /// What the kernel writes in front of that.
 const HEAD: usize = 16;
 
@@ -31,7 +30,11 @@ impl RecvFromMulti {
     pub(crate) fn new(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
         // SAFETY: a msghdr is plain numbers and pointers, valid when zeroed.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
-        header.msg_namelen = NAME as libc::socklen_t;
+        let name = match SockRef::from(fd).domain() {
+            Ok(Domain::UNIX) => NAME_UNIX,
+            _ => NAME,
+        };
+        header.msg_namelen = name as libc::socklen_t;
         RecvFromMulti {
             source: Source::new(fd, pool, group),
             header,
@@ -44,7 +47,7 @@ impl RecvFromMulti {
             Ok(out) => sock_addr::from_bytes(out.name_data(), out.name_data().len()),
             Err(()) => return Err(io::ErrorKind::InvalidData.into()),
         };
-        chunk.advance(HEAD + NAME);
+        chunk.advance(HEAD + self.header.msg_namelen as usize);
         Ok((chunk, from))
     }
 }
@@ -54,17 +57,27 @@ impl RecvFromMulti {
 unsafe impl Operation for RecvFromMulti {
     const CODE: u8 = opcode::RecvMsgMulti::CODE;
     const BY_SLOT: bool = true;
+    const READS: bool = true;
     type Output = ();
 
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
-        self.source.admit(cx)
+    fn turn(&self) -> Option<Side> {
+        Some(Side::Read)
+    }
+
+    fn has_late(&self) -> bool {
+        self.source.fd.has_late()
+    }
+
+    fn ring(&self) -> Option<RingId> {
+        Some(self.source.ring())
     }
 
     fn file(&self) -> Option<&SharedFd> {
         Some(&self.source.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
+        self.source.begin();
         let (fd, group) = (self.source.fd.target(), self.source.group);
         opcode::RecvMsgMulti::new(fd, &raw const self.header, group)
             .build()
@@ -72,10 +85,6 @@ unsafe impl Operation for RecvFromMulti {
     }
 
     fn complete(self, _cqe: Completion) {}
-
-    fn leave(&mut self, _cqe: Completion) {
-        self.source.fd.end_turn(Side::Read);
-    }
 }
 
 // SAFETY: as above; the kernel writes to nothing inside the operation.
@@ -85,9 +94,6 @@ unsafe impl Multishot for RecvFromMulti {
     type Item = io::Result<Received<(ProvidedBuf, Option<SockAddr>)>>;
 
     fn next(&self, cqe: Completion) -> Self::Item {
-        if let Some(late) = self.source.take_late() {
-            return Ok(Received::Chunk(late));
-        }
         self.source.next(cqe, |buffer| match buffer {
             Some(chunk) => Ok(Received::Chunk(self.split(chunk)?)),
             // The socket was shut down.
@@ -96,9 +102,15 @@ unsafe impl Multishot for RecvFromMulti {
     }
 
     fn abandon_next(&self, cqe: Completion) {
-        if let Ok(Received::Chunk((chunk, from))) = self.next(cqe) {
-            self.source.fd.keep_bytes(&chunk, from);
+        match self.next(cqe) {
+            Ok(Received::Chunk((chunk, from))) => self.source.keep(Ok((chunk.to_vec(), from))),
+            Ok(_) => {}
+            Err(error) => self.source.keep(Err(error)),
         }
+    }
+
+    fn end(&self) {
+        self.source.end();
     }
 
     fn group(&self) -> Option<u16> {

@@ -1,17 +1,17 @@
 //! `IORING_OP_RECVMSG`: recvmsg(2): with the sender's address, into several buffers, or without taking the data out.
 
 use std::fmt;
+use std::io;
 use std::mem::MaybeUninit;
-use std::task::{Context, Poll};
 
 use socket2::SockAddr;
 
-use super::fd::Side;
 use super::iovecs::IoVecs;
+use super::late::Order;
 use super::read::read_result;
-use super::{Admission, Completion, Entry, Op, Operation, SharedFd, sock_addr};
+use super::{Completion, Entry, Op, Operation, SharedFd, Side, sock_addr};
 use crate::buf::{BufResult, IoVectoredBufMut};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 type Storage = [u8; size_of::<libc::sockaddr_storage>()];
 
@@ -20,6 +20,8 @@ type Storage = [u8; size_of::<libc::sockaddr_storage>()];
 /// Receives on one socket take turns. What arrives for one that was dropped is kept for the next.
 pub struct RecvMsg<V> {
     fd: SharedFd,
+    /// Its number among the reads of the socket, once the kernel has it; none for one that only looks.
+    order: Option<Order>,
     bufs: V,
     vecs: IoVecs,
     header: MaybeUninit<libc::msghdr>,
@@ -41,14 +43,22 @@ impl<V: IoVectoredBufMut> RecvMsg<V> {
 
     fn op(fd: &SharedFd, bufs: V, peek: bool) -> Op<Self> {
         Op::new(RecvMsg {
+            peek,
+            ..Self::with(fd, bufs)
+        })
+    }
+
+    pub(super) fn with(fd: &SharedFd, bufs: V) -> Self {
+        RecvMsg {
             fd: fd.clone(),
+            order: None,
             bufs,
             vecs: IoVecs::new(),
             header: MaybeUninit::zeroed(),
             from: [0; size_of::<Storage>()],
             late_from: None,
-            peek,
-        })
+            peek: false,
+        }
     }
 
     /// Who sent the message.
@@ -60,6 +70,33 @@ impl<V: IoVectoredBufMut> RecvMsg<V> {
         let size = unsafe { self.header.assume_init_ref() }.msg_namelen as usize;
         sock_addr::from_bytes(&self.from, size)
     }
+
+    /// What the kernel (or `early`) has put into the buffers, and who sent it.
+    fn fill(&mut self, cqe: Completion) -> io::Result<(usize, Option<SockAddr>)> {
+        let n = read_result(cqe, self.bufs.total_capacity())?;
+        // SAFETY: the first n bytes of the buffers taken together were written.
+        unsafe { self.bufs.set_filled(n) };
+        Ok((n, self.sender()))
+    }
+
+    /// Leaves what came to the next read.
+    #[cold]
+    fn keep(&mut self, order: Order, cqe: Completion) {
+        match self.fill(cqe) {
+            // Nothing from a stream is its end, which comes again.
+            Ok((n, from)) if n > 0 || self.fd.is_datagram() => {
+                let mut bytes = Vec::with_capacity(n);
+                self.bufs.for_each_buf(|ptr, len| {
+                    let len = len.min(n - bytes.len());
+                    // SAFETY: the buffer's first `len` bytes are initialised, by the contract of `IoVectoredBuf`.
+                    bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(ptr, len) });
+                });
+                self.fd.keep_bytes(order, bytes, from);
+            }
+            Ok(_) => {}
+            Err(_) => self.fd.keep_error(order, cqe.raw_result()),
+        }
+    }
 }
 
 // SAFETY: the entry points to the header inside `self`; that points to `from` inside `self`, and to the array in
@@ -69,26 +106,27 @@ impl<V: IoVectoredBufMut> RecvMsg<V> {
 unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
     const CODE: u8 = opcode::RecvMsg::CODE;
     const BY_SLOT: bool = true;
+    const READS: bool = true;
     /// How many bytes came, and from whom, where the socket's kind has senders.
     type Output = BufResult<(usize, Option<SockAddr>), V>;
 
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
+    fn turn(&self) -> Option<Side> {
+        (self.bufs.total_capacity() > 0).then_some(Side::Read)
+    }
+
+    fn early(&mut self) -> Option<i32> {
         if self.bufs.total_capacity() == 0 {
-            return Poll::Ready(Admission::Answered(-libc::EINVAL));
+            return Some(-libc::EINVAL);
         }
-        std::task::ready!(self.fd.take_turn(Side::Read, cx));
         let (bufs, late_from) = (&mut self.bufs, &mut self.late_from);
-        let late = self.fd.late_bytes(self.peek, |late, from| {
+        let result = self.fd.late_bytes(self.peek, |late, from| {
             *late_from = from.cloned();
             bufs.fill_from(late)
-        });
-        match late {
-            Some(n) => {
-                self.fd.end_turn(Side::Read);
-                Poll::Ready(Admission::Answered(n as i32))
-            }
-            None => Poll::Ready(Admission::Submit),
-        }
+        })?;
+        // The address of what the kernel may have written before is not that of this.
+        // SAFETY: a msghdr is plain numbers and pointers, valid when zeroed, and the kernel does not have it.
+        unsafe { self.header.assume_init_mut() }.msg_namelen = 0;
+        Some(result)
     }
 
     fn has_late(&self) -> bool {
@@ -99,7 +137,10 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
+        if !self.peek {
+            self.order = Some(self.fd.next_read());
+        }
         self.vecs.expect(self.bufs.buf_count());
         let vecs = &mut self.vecs;
         self.bufs.for_each_buf_mut(|ptr, len| vecs.push(ptr, len));
@@ -116,41 +157,23 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
             .into()
     }
 
-    fn complete(mut self, cqe: Completion) -> Self::Output {
-        match read_result(cqe, self.bufs.total_capacity()) {
-            Ok(n) => {
-                // SAFETY: the kernel (or `admit`) has written the first n bytes of the buffers taken together.
-                unsafe { self.bufs.set_filled(n) };
-                let from = self.sender();
-                (Ok((n, from)), self.bufs)
-            }
-            Err(error) => (Err(error), self.bufs),
-        }
-    }
-
-    fn abandon(self, cqe: Completion) {
-        let fd = self.fd.clone();
-        let peek = self.peek;
-        let (result, bufs) = self.complete(cqe);
-        let Ok((n, from)) = result else { return };
-        // Nothing from a stream is its end, which comes again.
-        if peek || (n == 0 && !fd.is_datagram()) {
-            return;
-        }
-        let mut bytes = Vec::with_capacity(n);
-        bufs.for_each_buf(|ptr, len| {
-            let len = len.min(n - bytes.len());
-            // SAFETY: the buffer's first `len` bytes are initialised, by the contract of `IoVectoredBuf`.
-            bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(ptr, len) });
-        });
-        fd.keep_bytes(&bytes, from);
-    }
-
-    fn leave(&mut self, cqe: Completion) {
-        if !self.peek {
+    fn complete(mut self, mut cqe: Completion) -> Self::Output {
+        if let Some(order) = self.order {
             self.fd.note_receive(cqe);
+            if self.fd.has_late_before(order) {
+                // A read before this one was dropped after it had been answered: this one gets what came first.
+                self.keep(order, cqe);
+                cqe = Completion::new(0, self.early().unwrap_or(0), 0);
+            }
         }
-        self.fd.end_turn(Side::Read);
+        (self.fill(cqe), self.bufs)
+    }
+
+    fn abandon(mut self, cqe: Completion) {
+        if let Some(order) = self.order {
+            self.fd.note_receive(cqe);
+            self.keep(order, cqe);
+        }
     }
 }
 

@@ -4,14 +4,13 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 use socket2::SockAddr;
 
-use super::fd::Side;
-use super::{Admission, Completion, Entry, Multishot, Operation, Pool, ProvidedBuf, SharedFd};
+use super::late::Order;
+use super::{Completion, Entry, Multishot, Operation, Pool, ProvidedBuf, SharedFd, Side};
 use crate::driver::Lease;
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// What a completion of a multishot receive stands for.
 #[derive(Debug)]
@@ -31,8 +30,8 @@ pub(super) struct Source {
     pub(super) fd: SharedFd,
     pool: Rc<Pool>,
     pub(super) group: u16,
-    /// Arrived for a read before this one, which was dropped.
-    late: Cell<Option<(Vec<u8>, Option<SockAddr>)>>,
+    /// Its number among the reads of the socket, once it has the turn, which it keeps until its last item was taken.
+    order: Cell<Option<Order>>,
 }
 
 impl Source {
@@ -41,30 +40,38 @@ impl Source {
             fd: fd.clone(),
             pool,
             group,
-            late: Cell::new(None),
+            order: Cell::new(None),
         }
     }
 
-    /// Takes the turn of reading, or what has arrived late instead.
-    pub(super) fn admit(&self, cx: &Context<'_>) -> Poll<Admission> {
-        std::task::ready!(self.fd.take_turn(Side::Read, cx));
-        let kept = self.fd.late_bytes(false, |bytes, from| {
-            self.late.set(Some((bytes.to_vec(), from.cloned())));
-            bytes.len()
-        });
-        Poll::Ready(match kept {
-            Some(n) => {
-                self.fd.end_turn(Side::Read);
-                Admission::Answered(n as i32)
-            }
-            None => Admission::Submit,
-        })
+    /// The kernel gets it now, and it has the turn.
+    pub(super) fn begin(&self) {
+        self.order.set(Some(self.fd.next_read()));
     }
 
-    /// What has arrived late, once, after it was taken.
-    pub(super) fn take_late(&self) -> Option<(ProvidedBuf, Option<SockAddr>)> {
-        let (bytes, from) = self.late.take()?;
-        Some((bytes.into(), from))
+    /// Its last item was taken, or nobody is left to take it.
+    pub(super) fn end(&self) {
+        if self.order.take().is_some() {
+            self.fd.end_turn(Side::Read);
+        }
+    }
+
+    pub(super) fn ring(&self) -> RingId {
+        self.pool.ring()
+    }
+
+    /// Leaves what came to the next read.
+    pub(super) fn keep(&self, received: io::Result<(Vec<u8>, Option<SockAddr>)>) {
+        let Some(order) = self.order.get() else {
+            return;
+        };
+        match received {
+            Ok((bytes, from)) => self.fd.keep_bytes(order, bytes, from),
+            Err(error) => {
+                let number = error.raw_os_error().unwrap_or(0);
+                self.fd.keep_error(order, -number);
+            }
+        }
     }
 
     /// Reads a completion, once: what the kernel wrote, whole, to be made a chunk of by `chunk`.
@@ -111,27 +118,33 @@ impl RecvMulti {
 unsafe impl Operation for RecvMulti {
     const CODE: u8 = opcode::RecvMulti::CODE;
     const BY_SLOT: bool = true;
+    const READS: bool = true;
     type Output = ();
 
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
-        self.0.admit(cx)
+    fn turn(&self) -> Option<Side> {
+        Some(Side::Read)
+    }
+
+    fn has_late(&self) -> bool {
+        self.0.fd.has_late()
+    }
+
+    fn ring(&self) -> Option<RingId> {
+        Some(self.0.ring())
     }
 
     fn file(&self) -> Option<&SharedFd> {
         Some(&self.0.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
+        self.0.begin();
         opcode::RecvMulti::new(self.0.fd.target(), self.0.group)
             .build()
             .into()
     }
 
     fn complete(self, _cqe: Completion) {}
-
-    fn leave(&mut self, _cqe: Completion) {
-        self.0.fd.end_turn(Side::Read);
-    }
 }
 
 // SAFETY: as above; the kernel writes to nothing inside the operation.
@@ -141,9 +154,6 @@ unsafe impl Multishot for RecvMulti {
     type Item = io::Result<Received<ProvidedBuf>>;
 
     fn next(&self, cqe: Completion) -> Self::Item {
-        if let Some((late, _)) = self.0.take_late() {
-            return Ok(Received::Chunk(late));
-        }
         self.0.next(cqe, |buffer| {
             Ok(match buffer {
                 Some(chunk) if !chunk.is_empty() => Received::Chunk(chunk),
@@ -155,9 +165,15 @@ unsafe impl Multishot for RecvMulti {
     }
 
     fn abandon_next(&self, cqe: Completion) {
-        if let Ok(Received::Chunk(chunk)) = self.next(cqe) {
-            self.0.fd.keep_bytes(&chunk, None);
+        match self.next(cqe) {
+            Ok(Received::Chunk(chunk)) => self.0.keep(Ok((chunk.to_vec(), None))),
+            Ok(_) => {}
+            Err(error) => self.0.keep(Err(error)),
         }
+    }
+
+    fn end(&self) {
+        self.0.end();
     }
 
     fn group(&self) -> Option<u16> {

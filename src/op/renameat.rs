@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::path::c_path;
 use super::{Completion, Entry, Op, Operation};
-use crate::sys::{opcode, types};
+use crate::sys::{RingId, opcode, types};
 
 /// Gives a file another name.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ unsafe impl Operation for RenameAt {
     const CODE: u8 = opcode::RenameAt::CODE;
     type Output = io::Result<()>;
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         let here = types::Fd(libc::AT_FDCWD);
         opcode::RenameAt::new(here, self.from.as_ptr(), here, self.to.as_ptr())
             .build()

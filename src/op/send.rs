@@ -1,12 +1,9 @@
 //! `IORING_OP_SEND`: send(2).
 
-use std::task::{Context, Poll};
-
-use super::fd::Side;
 use super::read::len_u32;
-use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use super::{Completion, Entry, Op, Operation, SharedFd, Side};
 use crate::buf::{BufResult, IoBuf};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Sends on a connected socket.
 ///
@@ -15,6 +12,8 @@ use crate::sys::opcode;
 pub struct Send<B> {
     fd: SharedFd,
     buf: B,
+    /// How much of the buffer is sent.
+    done: usize,
     flags: i32,
 }
 
@@ -24,7 +23,7 @@ impl<B: IoBuf> Send<B> {
         Self::op(fd, buf, libc::MSG_NOSIGNAL)
     }
 
-    /// Sends everything, unless an error ends it (or a kernel before 5.19, which may send less).
+    /// Sends everything, in one turn, unless an error or a cancel ends it. (Kernels before 5.19 send it in pieces.)
     pub(crate) fn all(fd: &SharedFd, buf: B) -> Op<Self> {
         Self::op(fd, buf, libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
     }
@@ -34,7 +33,16 @@ impl<B: IoBuf> Send<B> {
     }
 
     pub(super) fn with(fd: SharedFd, buf: B, flags: i32) -> Self {
-        Send { fd, buf, flags }
+        Send {
+            fd,
+            buf,
+            done: 0,
+            flags,
+        }
+    }
+
+    fn rest(&self) -> usize {
+        self.buf.buf_len().saturating_sub(self.done)
     }
 }
 
@@ -46,10 +54,13 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
     type Output = BufResult<usize, B>;
 
     #[inline]
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
-        self.fd
-            .take_turn(Side::Write, cx)
-            .map(|()| Admission::Submit)
+    fn turn(&self) -> Option<Side> {
+        Some(Side::Write)
+    }
+
+    #[inline]
+    fn early(&mut self) -> Option<i32> {
+        self.fd.late_write_error()
     }
 
     #[inline]
@@ -57,9 +68,21 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
-        let len = len_u32(self.buf.buf_len());
-        opcode::Send::new(self.fd.target(), self.buf.buf_ptr(), len)
+    #[inline]
+    fn whole(&self) -> u32 {
+        if self.flags & libc::MSG_WAITALL == 0 {
+            return 0;
+        }
+        self.rest().min(u32::MAX as usize) as u32
+    }
+
+    fn advance(&mut self, done: usize) {
+        self.done += done;
+    }
+
+    fn prepare(&mut self, _ring: RingId) -> Entry {
+        let start = self.buf.buf_ptr().wrapping_add(self.done);
+        opcode::Send::new(self.fd.target(), start, len_u32(self.rest()))
             .flags(self.flags)
             .build()
             .into()
@@ -67,11 +90,10 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
 
     #[inline]
     fn complete(self, cqe: Completion) -> Self::Output {
-        (cqe.result().map(|n| n as usize), self.buf)
+        (cqe.result().map(|n| self.done + n as usize), self.buf)
     }
 
-    #[inline]
-    fn leave(&mut self, _cqe: Completion) {
-        self.fd.end_turn(Side::Write);
+    fn abandon(self, cqe: Completion) {
+        self.fd.keep_write_error(cqe.raw_result());
     }
 }

@@ -2,15 +2,13 @@
 
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::task::{Context, Poll};
 
 use socket2::SockAddr;
 
-use super::fd::Side;
 use super::iovecs::IoVecs;
-use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use super::{Completion, Entry, Op, Operation, SharedFd, Side};
 use crate::buf::{BufResult, IoVectoredBuf};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Sends a message.
 ///
@@ -18,9 +16,12 @@ use crate::sys::opcode;
 pub struct SendMsg<V> {
     fd: SharedFd,
     bufs: V,
+    /// How much of the buffers is sent.
+    done: usize,
     vecs: IoVecs,
     header: MaybeUninit<libc::msghdr>,
     to: Option<SockAddr>,
+    flags: i32,
 }
 
 impl<V: IoVectoredBuf> SendMsg<V> {
@@ -28,14 +29,30 @@ impl<V: IoVectoredBuf> SendMsg<V> {
         Op::new(Self::with(fd.clone(), bufs, to))
     }
 
+    /// Sends everything, in one turn, unless an error or a cancel ends it. (Kernels before 5.19 send it in pieces.)
+    pub(crate) fn all(fd: &SharedFd, bufs: V) -> Op<Self> {
+        let mut send = Self::with(fd.clone(), bufs, None);
+        send.flags |= libc::MSG_WAITALL;
+        Op::new(send)
+    }
+
     pub(super) fn with(fd: SharedFd, bufs: V, to: Option<SockAddr>) -> Self {
         SendMsg {
             fd,
             bufs,
+            done: 0,
             vecs: IoVecs::new(),
             header: MaybeUninit::zeroed(),
             to,
+            flags: libc::MSG_NOSIGNAL,
         }
+    }
+
+    fn rest(&self) -> usize {
+        let mut total = 0usize;
+        self.bufs
+            .for_each_buf(|_, len| total = total.saturating_add(len));
+        total.saturating_sub(self.done)
     }
 }
 
@@ -47,22 +64,40 @@ unsafe impl<V: IoVectoredBuf> Operation for SendMsg<V> {
     const BY_SLOT: bool = true;
     type Output = BufResult<usize, V>;
 
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
-        self.fd
-            .take_turn(Side::Write, cx)
-            .map(|()| Admission::Submit)
+    fn turn(&self) -> Option<Side> {
+        Some(Side::Write)
+    }
+
+    fn early(&mut self) -> Option<i32> {
+        self.fd.late_write_error()
     }
 
     fn file(&self) -> Option<&SharedFd> {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn whole(&self) -> u32 {
+        if self.flags & libc::MSG_WAITALL == 0 {
+            return 0;
+        }
+        self.rest().min(u32::MAX as usize) as u32
+    }
+
+    fn advance(&mut self, done: usize) {
+        self.done += done;
+    }
+
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         self.vecs.expect(self.bufs.buf_count());
-        let vecs = &mut self.vecs;
+        let (vecs, mut skip) = (&mut self.vecs, self.done);
         // The kernel only reads what it is shown for a send.
-        self.bufs
-            .for_each_buf(|ptr, len| vecs.push(ptr.cast_mut(), len));
+        self.bufs.for_each_buf(|ptr, len| {
+            let from = skip.min(len);
+            skip -= from;
+            if from < len || from == 0 {
+                vecs.push(ptr.wrapping_add(from).cast_mut(), len - from);
+            }
+        });
         // SAFETY: a msghdr is plain numbers and pointers, valid when zeroed.
         let header = unsafe { self.header.assume_init_mut() };
         if let Some(to) = &self.to {
@@ -72,17 +107,17 @@ unsafe impl<V: IoVectoredBuf> Operation for SendMsg<V> {
         header.msg_iov = self.vecs.as_mut_ptr();
         header.msg_iovlen = self.vecs.len();
         opcode::SendMsg::new(self.fd.target(), self.header.as_ptr())
-            .flags(libc::MSG_NOSIGNAL as u32)
+            .flags(self.flags as u32)
             .build()
             .into()
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {
-        (cqe.result().map(|n| n as usize), self.bufs)
+        (cqe.result().map(|n| self.done + n as usize), self.bufs)
     }
 
-    fn leave(&mut self, _cqe: Completion) {
-        self.fd.end_turn(Side::Write);
+    fn abandon(self, cqe: Completion) {
+        self.fd.keep_write_error(cqe.raw_result());
     }
 }
 

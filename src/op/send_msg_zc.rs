@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
 use std::rc::Rc;
 
 use super::iovecs::IoVecs;
 use super::zc_usage::Usage;
 use super::zero_copy::{Hold, ZcSend, ZeroCopy, zc_flags};
-use super::{Completion, Entry, Multishot, Operation, SendMsg, SharedFd};
+use super::{Completion, Entry, Multishot, Operation, SendMsg, SharedFd, Side};
 use crate::buf::IoVectoredBuf;
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Sends several buffers on a connected socket out of the buffers themselves.
 ///
@@ -41,7 +40,7 @@ unsafe impl<V: IoVectoredBuf> Operation for SendMsgZc<V> {
     const CODE: u8 = opcode::SendMsgZc::CODE;
     type Output = V;
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         self.vecs.expect(self.bufs.buf_count());
         let vecs = &mut self.vecs;
         // The kernel only reads what it is shown for a send.
@@ -51,7 +50,7 @@ unsafe impl<V: IoVectoredBuf> Operation for SendMsgZc<V> {
         let header = unsafe { self.header.assume_init_mut() };
         header.msg_iov = self.vecs.as_mut_ptr();
         header.msg_iovlen = self.vecs.len();
-        opcode::SendMsgZc::new(self.hold.enter_kernel(), self.header.as_ptr())
+        opcode::SendMsgZc::new(self.hold.target(), self.header.as_ptr())
             .flags(libc::MSG_NOSIGNAL as u32)
             .ioprio(zc_flags())
             .build()
@@ -62,8 +61,16 @@ unsafe impl<V: IoVectoredBuf> Operation for SendMsgZc<V> {
         self.bufs
     }
 
-    fn raw_fd(&self) -> RawFd {
-        self.hold.raw_fd()
+    fn file(&self) -> Option<&SharedFd> {
+        self.hold.file()
+    }
+
+    fn turn(&self) -> Option<Side> {
+        Some(Side::Write)
+    }
+
+    fn early(&mut self) -> Option<i32> {
+        self.hold.early()
     }
 }
 

@@ -5,7 +5,7 @@ use socket2::SockAddr;
 use super::read::len_u32;
 use super::{Completion, Entry, Op, Operation, SharedFd};
 use crate::buf::{BufResult, IoBuf};
-use crate::sys::{features, opcode};
+use crate::sys::{RingId, features, opcode};
 
 /// Room for an Internet address, in words: it is 28 bytes.
 const WORDS: usize = size_of::<libc::sockaddr_in6>() / 4;
@@ -64,7 +64,7 @@ unsafe impl<B: IoBuf> Operation for SendTo<B> {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         let len = len_u32(self.buf.buf_len());
         opcode::Send::new(self.fd.target(), self.buf.buf_ptr(), len)
             .flags(libc::MSG_NOSIGNAL)

@@ -1,14 +1,13 @@
 //! `IORING_OP_SEND_ZC`: send(2) without a copy, since kernel 6.0.
 
-use std::os::fd::RawFd;
 use std::rc::Rc;
 
 use super::read::len_u32;
 use super::zc_usage::Usage;
 use super::zero_copy::{Hold, ZcSend, ZeroCopy, zc_flags};
-use super::{Completion, Entry, Multishot, Operation, Send, SharedFd};
+use super::{Completion, Entry, Multishot, Operation, Send, SharedFd, Side};
 use crate::buf::IoBuf;
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Sends on a connected socket out of the buffer itself.
 ///
@@ -44,9 +43,9 @@ unsafe impl<B: IoBuf> Operation for SendZc<B> {
     const CODE: u8 = opcode::SendZc::CODE;
     type Output = B;
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         let len = len_u32(self.buf.buf_len());
-        opcode::SendZc::new(self.hold.enter_kernel(), self.buf.buf_ptr(), len)
+        opcode::SendZc::new(self.hold.target(), self.buf.buf_ptr(), len)
             .flags(self.flags)
             .zc_flags(zc_flags())
             .build()
@@ -57,8 +56,16 @@ unsafe impl<B: IoBuf> Operation for SendZc<B> {
         self.buf
     }
 
-    fn raw_fd(&self) -> RawFd {
-        self.hold.raw_fd()
+    fn file(&self) -> Option<&SharedFd> {
+        self.hold.file()
+    }
+
+    fn turn(&self) -> Option<Side> {
+        Some(Side::Write)
+    }
+
+    fn early(&mut self) -> Option<i32> {
+        self.hold.early()
     }
 }
 

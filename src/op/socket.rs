@@ -6,7 +6,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use socket2::{Domain, Protocol, Type};
 
 use super::{Completion, Entry, Op, Operation};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Makes a socket.
 ///
@@ -40,7 +40,7 @@ unsafe impl Operation for Socket {
     const CODE: u8 = opcode::Socket::CODE;
     type Output = io::Result<OwnedFd>;
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         let kind = i32::from(self.kind) | libc::SOCK_CLOEXEC;
         let protocol = self.protocol.map_or(0, i32::from);
         opcode::Socket::new(self.domain.into(), kind, protocol)

@@ -6,7 +6,7 @@ use socket2::{Domain, Protocol, Type};
 
 use super::slot::Slot;
 use super::{Completion, Entry, Op, Operation, RegisteredFd};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Makes a socket as a direct descriptor; made by [`Registry::socket`](super::Registry::socket).
 #[derive(Debug)]
@@ -38,12 +38,16 @@ unsafe impl Operation for SocketDirect {
     const CODE: u8 = opcode::Socket::CODE;
     type Output = io::Result<RegisteredFd>;
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         let protocol = self.protocol.map_or(0, i32::from);
         opcode::Socket::new(self.domain.into(), self.kind.into(), protocol)
             .file_index(self.slot.destination())
             .build()
             .into()
+    }
+
+    fn ring(&self) -> Option<RingId> {
+        Some(self.slot.ring())
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {

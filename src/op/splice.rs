@@ -2,12 +2,10 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::task::{Context, Poll};
 
-use super::fd::Side;
 use super::read::CURRENT;
-use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
-use crate::sys::opcode;
+use super::{Completion, Entry, Op, Operation, SharedFd, Side};
+use crate::sys::{RingId, opcode};
 
 /// A full pipe is waited for by a poll of ours, which occupies no thread. (Sockets do not heed it: what they wait for is
 /// up to their own `O_NONBLOCK`, which is off.)
@@ -51,7 +49,7 @@ impl Splice {
         let most = self.len as usize;
         let pipe = self.pipe.as_raw_fd();
         let mut result = 0;
-        self.other.late_bytes(false, |late, _| {
+        let taken = self.other.late_bytes(false, |late, _| {
             let len = late.len().min(most);
             // SAFETY: the pointer is to `len` bytes that are borrowed; the pipe is open, as `self` counts it. There is
             // room, so this does not block.
@@ -64,7 +62,8 @@ impl Splice {
             };
             written.max(0) as usize
         })?;
-        Some(result)
+        // What went wrong with the pipe, or an error that had arrived late.
+        Some(if result < 0 { result } else { taken })
     }
 }
 
@@ -73,22 +72,15 @@ unsafe impl Operation for Splice {
     const CODE: u8 = opcode::Splice::CODE;
     type Output = io::Result<u32>;
 
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
-        if self.offset != CURRENT {
-            return Poll::Ready(Admission::Submit);
+    fn turn(&self) -> Option<Side> {
+        (self.offset == CURRENT).then_some(self.side)
+    }
+
+    fn early(&mut self) -> Option<i32> {
+        match self.side {
+            Side::Read if self.offset == CURRENT => self.take_late(),
+            _ => None,
         }
-        std::task::ready!(self.other.take_turn(self.side, cx));
-        let late = match self.side {
-            Side::Read => self.take_late(),
-            Side::Write => None,
-        };
-        Poll::Ready(match late {
-            Some(result) => {
-                self.other.end_turn(self.side);
-                Admission::Answered(result)
-            }
-            None => Admission::Submit,
-        })
     }
 
     fn has_late(&self) -> bool {
@@ -100,7 +92,7 @@ unsafe impl Operation for Splice {
         Some(&self.other)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         let (pipe, other) = (self.pipe.target(), self.other.target());
         let offset = self.offset as i64;
         match self.side {
@@ -114,11 +106,5 @@ unsafe impl Operation for Splice {
 
     fn complete(self, cqe: Completion) -> Self::Output {
         cqe.result()
-    }
-
-    fn leave(&mut self, _cqe: Completion) {
-        if self.offset == CURRENT {
-            self.other.end_turn(self.side);
-        }
     }
 }

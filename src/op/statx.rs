@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::path::c_path;
 use super::{Completion, Entry, Op, Operation, SharedFd};
-use crate::sys::{opcode, types};
+use crate::sys::{RingId, opcode, types};
 
 /// What statx(2) tells about a file.
 pub type StatxBuf = libc::statx;
@@ -58,7 +58,7 @@ unsafe impl Operation for Statx {
         }
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         const SELF: &CStr = c"";
         let (fd, path, flags) = match &self.of {
             Of::Path { path, flags } => (types::Fd(libc::AT_FDCWD), path.as_ptr(), *flags),

@@ -108,10 +108,8 @@ impl<T: Operation> Submitted<T> {
     /// It ends with the error `ECANCELED`, or with the result that came first. Either way the buffer comes back, and
     /// nothing that arrived is lost.
     pub fn cancel(mut self) -> Self {
-        self.flight.cancel();
-        if self.early.is_none() {
-            self.early = self.flight.cancel_idle();
-        }
+        let ended = self.flight.cancel();
+        self.early = self.early.or(ended);
         self
     }
 }

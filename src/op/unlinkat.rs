@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::path::c_path;
 use super::{Completion, Entry, Op, Operation};
-use crate::sys::{opcode, types};
+use crate::sys::{RingId, opcode, types};
 
 /// Removes a file or an empty directory.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ unsafe impl Operation for UnlinkAt {
     const CODE: u8 = opcode::UnlinkAt::CODE;
     type Output = io::Result<()>;
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         opcode::UnlinkAt::new(types::Fd(libc::AT_FDCWD), self.path.as_ptr())
             .flags(self.flags)
             .build()

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Completion, Entry, Operation};
-use crate::sys::{Bell, opcode, types};
+use crate::sys::{Bell, RingId, opcode, types};
 
 /// Reads an eventfd, so that a notification becomes a completion.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ unsafe impl Operation for WakeEvent {
     const CODE: u8 = opcode::Read::CODE;
     type Output = ();
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         self.armed.set(true);
         let fd = types::Fd(self.bell.event().unwrap_or(-1));
         opcode::Read::new(fd, (&raw mut self.count).cast(), 8)

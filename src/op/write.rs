@@ -1,14 +1,11 @@
 //! `IORING_OP_WRITE`: pwrite(2), and write(2) of files that have no position.
 
-use std::io;
-use std::task::{Context, Poll};
-
-use super::context::registered_slot;
-use super::fd::Side;
+use super::fixed_buf::registered_slot;
 use super::read::{CURRENT, len_u32};
-use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use super::{Completion, Entry, Op, Operation, SharedFd, Side};
 use crate::buf::{BufResult, IoBuf};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
+use std::io;
 
 /// Writes a file.
 #[derive(Debug)]
@@ -66,27 +63,26 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
     const BY_SLOT: bool = true;
     type Output = BufResult<usize, B>;
 
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
-        if self.ordered {
-            std::task::ready!(self.fd.take_turn(Side::Write, cx));
-        }
+    fn turn(&self) -> Option<Side> {
+        self.ordered.then_some(Side::Write)
+    }
+
+    fn early(&mut self) -> Option<i32> {
         // What has no positions may make a writer wait for ever: it never holds up the core.
         if self.fd.0.inline_writes.get() && self.offset != CURRENT {
-            let result = self.write_now();
-            self.leave(Completion::new(0, result, 0));
-            return Poll::Ready(Admission::Answered(result));
+            return Some(self.write_now());
         }
         self.fd.note_use();
-        Poll::Ready(Admission::Submit)
+        None
     }
 
     fn file(&self) -> Option<&SharedFd> {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, ring: RingId) -> Entry {
         let len = len_u32(self.buf.buf_len());
-        let slot = registered_slot(&self.buf);
+        let slot = registered_slot(&self.buf, ring);
         let (fd, start) = (self.fd.target(), self.buf.buf_ptr());
         match slot {
             None => opcode::Write::new(fd, start, len)
@@ -102,11 +98,5 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
 
     fn complete(self, cqe: Completion) -> Self::Output {
         (cqe.result().map(|n| n as usize), self.buf)
-    }
-
-    fn leave(&mut self, _cqe: Completion) {
-        if self.ordered {
-            self.fd.end_turn(Side::Write);
-        }
     }
 }

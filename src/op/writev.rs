@@ -1,12 +1,9 @@
 //! `IORING_OP_WRITEV`: pwritev(2).
 
-use std::task::{Context, Poll};
-
-use super::fd::Side;
 use super::iovecs::IoVecs;
-use super::{Admission, Completion, Entry, Op, Operation, SharedFd};
+use super::{Completion, Entry, Op, Operation, SharedFd, Side};
 use crate::buf::{BufResult, IoVectoredBuf};
-use crate::sys::opcode;
+use crate::sys::{RingId, opcode};
 
 /// Writes several buffers to a file.
 #[derive(Debug)]
@@ -49,18 +46,15 @@ unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
     const BY_SLOT: bool = true;
     type Output = BufResult<usize, V>;
 
-    fn admit(&mut self, cx: &mut Context<'_>) -> Poll<Admission> {
-        if self.ordered {
-            std::task::ready!(self.fd.take_turn(Side::Write, cx));
-        }
-        Poll::Ready(Admission::Submit)
+    fn turn(&self) -> Option<Side> {
+        self.ordered.then_some(Side::Write)
     }
 
     fn file(&self) -> Option<&SharedFd> {
         Some(&self.fd)
     }
 
-    fn prepare(&mut self) -> Entry {
+    fn prepare(&mut self, _ring: RingId) -> Entry {
         self.vecs.expect(self.bufs.buf_count());
         let vecs = &mut self.vecs;
         // The kernel only reads what it is shown for a write.
@@ -78,11 +72,5 @@ unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
 
     fn complete(self, cqe: Completion) -> Self::Output {
         (cqe.result().map(|n| n as usize), self.bufs)
-    }
-
-    fn leave(&mut self, _cqe: Completion) {
-        if self.ordered {
-            self.fd.end_turn(Side::Write);
-        }
     }
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use super::Completion;
 use super::store::Stored;
 use super::zero_copy::{ZeroCopy, poll_queued};
+use crate::foreign::Scope;
 
 /// A buffer that was sent without a copy: a future that gives it back when the kernel has let go of it.
 ///
@@ -101,6 +102,7 @@ impl<B> Drop for ZcBuf<B> {
         let Whose::Kernel(stored, land) = std::mem::replace(&mut self.0, Whose::Given) else {
             return;
         };
+        let _scope = Scope::enter();
         let (in_flight, waiter) = stored.driver.leave(stored.key);
         drop(waiter);
         if in_flight {

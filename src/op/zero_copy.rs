@@ -11,21 +11,20 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
-use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use super::fd::Side;
-use super::flight::{Flight, current_or_panic};
+use super::context::current_or_panic;
+use super::flight::Flight;
 use super::store::{Stored, Table};
 use super::zc_buf::ZcBuf;
 use super::zc_usage::Usage;
-use super::{Completion, Driver, Multishot, Operation, SharedFd, current};
+use super::{Completion, Multishot, Operation, SharedFd, Side, current};
 use crate::buf::BufResult;
 use crate::driver::{Orphaned, Owner};
+use crate::foreign::{self, Scope};
 use crate::sys::{Target, features, types};
 use crate::task::WakeRef;
 
@@ -62,47 +61,39 @@ impl Hold {
         }
     }
 
-    fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
-        match &*self.fd.borrow() {
-            Some(fd) => fd.take_turn(Side::Write, cx),
-            None => Poll::Ready(()),
-        }
+    /// The descriptor, for as long as it is held.
+    pub(super) fn file(&self) -> Option<&SharedFd> {
+        // SAFETY: the place is emptied by `let_go` alone, which is called with the answer. Who asks here does so before
+        // (the operation is on its way to the kernel, or in the queue), or in one expression, and calls nothing meanwhile
+        // that takes an answer.
+        unsafe { (*self.fd.as_ptr()).as_ref() }
     }
 
-    /// The descriptor for an entry. The operation is on its way to the kernel, and a close counts it from here on.
-    pub(super) fn enter_kernel(&self) -> Target {
-        match &*self.fd.borrow() {
-            Some(fd) => {
-                fd.enter_kernel();
-                fd.target()
-            }
-            None => types::Fd(-1),
-        }
+    /// The descriptor for an entry.
+    pub(super) fn target(&self) -> Target {
+        self.file().map_or(types::Fd(-1), SharedFd::target)
     }
 
-    /// The descriptor's number, for as long as it is held.
-    pub(super) fn raw_fd(&self) -> RawFd {
-        self.fd.borrow().as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    /// The error of a write that was dropped.
+    pub(super) fn early(&self) -> Option<i32> {
+        self.file()?.late_write_error()
+    }
+
+    /// Lets go of the descriptor, as the answer is there.
+    fn let_go(&self) -> Option<SharedFd> {
+        self.fd.borrow_mut().take()
     }
 
     /// Reads a completion: the answer, or the notification.
     pub(super) fn next(&self, cqe: Completion) {
-        if let Some(fd) = self.fd.take() {
-            settle(fd, cqe);
+        if self.let_go().is_some() {
+            count(cqe.raw_result() >= 0, false);
         } else {
             let copied = cqe.raw_result() as u32 & COPIED != 0;
             self.usage.learn(copied);
             count(false, copied);
         }
     }
-}
-
-/// Lets go of the descriptor, as the answer is there.
-fn settle(fd: SharedFd, cqe: Completion) {
-    count(cqe.raw_result() >= 0, false);
-    fd.left_kernel();
-    // Wakes others, which is foreign code.
-    fd.end_turn(Side::Write);
 }
 
 fn count(sent: bool, copied: bool) {
@@ -113,7 +104,7 @@ fn count(sent: bool, copied: bool) {
 
 impl fmt::Debug for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "fd {}", self.raw_fd())
+        write!(f, "{:?}", self.file())
     }
 }
 
@@ -145,14 +136,19 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn of(cqe: Completion) -> Option<Self> {
-        match -cqe.raw_result() {
+    fn of(result: i32) -> Option<Self> {
+        match -result {
             libc::EOPNOTSUPP => Some(Refusal::Socket),
             libc::ENOMEM | libc::EMSGSIZE => Some(Refusal::Memory),
-            libc::EINVAL if zc_flags() != 0 => Some(Refusal::Flags),
+            libc::EINVAL => Some(Refusal::Flags),
             _ => None,
         }
     }
+}
+
+/// Whether a send with this answer goes on the plain way, in the same turn.
+pub(super) fn is_refusal(result: i32) -> bool {
+    Refusal::of(result).is_some()
 }
 
 /// The first future of a zero-copy send: how many bytes were sent, and the second future, for the buffer.
@@ -179,7 +175,7 @@ impl<T: ZeroCopy> ZcSend<T> {
     pub(super) fn new(op: T) -> Self {
         let hold = op.hold();
         let wanted = features().has_opcode(T::CODE) && hold.usage.wants(op.total_len());
-        let state = match hold.fd.take() {
+        let state = match hold.let_go() {
             Some(fd) if !wanted => State::Plain(Flight::new(op.into_plain(fd)), None),
             fd => {
                 *hold.fd.borrow_mut() = fd;
@@ -189,24 +185,24 @@ impl<T: ZeroCopy> ZcSend<T> {
         ZcSend { state }
     }
 
-    /// Submits the operation, whose turn it is.
-    fn submit(&mut self, driver: Rc<Driver>, cx: &Context<'_>) -> Poll<Sent<T>> {
+    /// Submits the operation, or leaves it to wait for its turn.
+    fn submit(&mut self, cx: &Context<'_>) -> Poll<Sent<T>> {
+        let driver = current_or_panic();
+        // Foreign code, before anything is looked at.
+        let waiter = WakeRef::new(cx.waker());
         let State::Idle(op) = std::mem::replace(&mut self.state, State::Done) else {
             return Poll::Pending;
         };
-        let owner = Owner::Future(Some(WakeRef::new(cx.waker())));
-        match Stored::submit(driver, op, Table::<T>::MULTI, owner) {
+        let owner = Owner::Future(Some(waiter));
+        match Stored::submit(driver, op, Table::<T>::MULTI, owner, false) {
             Ok(stored) => {
                 self.state = State::Sending(stored);
                 Poll::Pending
             }
-            Err(op) => {
-                if let Some(fd) = op.hold().fd.take() {
-                    fd.end_turn(Side::Write);
-                }
-                let cqe = Completion::new(0, -libc::ENOMEM, 0);
-                let error = io::Error::from_raw_os_error(libc::ENOMEM);
-                Poll::Ready((Err(error), ZcBuf::free(op.complete(cqe))))
+            Err((op, result)) => {
+                let cqe = Completion::new(0, result, 0);
+                let error = cqe.result().map(|n| n as usize);
+                Poll::Ready((error, ZcBuf::free(op.complete(cqe))))
             }
         }
     }
@@ -216,7 +212,7 @@ impl<T: ZeroCopy> ZcSend<T> {
         let State::Sending(stored) = std::mem::replace(&mut self.state, State::Done) else {
             return None;
         };
-        if let Some(refusal) = Refusal::of(cqe) {
+        if let Some(refusal) = Refusal::of(cqe.raw_result()) {
             self.state = State::Refused(stored, refusal);
             return None;
         }
@@ -238,6 +234,8 @@ impl<T: ZeroCopy> ZcSend<T> {
     ///
     /// The final completion was seen.
     unsafe fn resend(&mut self, cx: &Context<'_>) -> Option<Sent<T>> {
+        // Foreign code, before the operation is taken out.
+        let waiter = WakeRef::new(cx.waker());
         let State::Refused(stored, refusal) = std::mem::replace(&mut self.state, State::Done)
         else {
             return None;
@@ -249,11 +247,9 @@ impl<T: ZeroCopy> ZcSend<T> {
             Refusal::Memory => op.hold().usage.learn(true),
             Refusal::Flags => {}
         }
-        let fd = op.hold().fd.take()?;
-        fd.left_kernel();
+        let fd = op.hold().let_go()?;
         let mut flight = Flight::new(op.into_plain(fd));
-        let waiter = WakeRef::new(cx.waker());
-        match flight.submit(stored.driver, Some(waiter)) {
+        match flight.submit(stored.driver, Some(waiter), true) {
             Poll::Ready((sent, buf)) => Some((sent, ZcBuf::free(buf))),
             Poll::Pending => {
                 self.state = State::Plain(flight, Some(refusal));
@@ -273,12 +269,7 @@ impl<T: ZeroCopy> Future for ZcSend<T> {
         let this = self.get_mut();
         loop {
             match &mut this.state {
-                State::Idle(op) => {
-                    // Before the turn is taken: this may panic.
-                    let driver = current_or_panic();
-                    ready!(op.hold().poll_turn(cx));
-                    return this.submit(driver, cx);
-                }
+                State::Idle(_) => return this.submit(cx),
                 State::Sending(stored) => {
                     let cqe = ready!(poll_queued(stored, cx));
                     let last = !cqe.has_more();
@@ -314,51 +305,69 @@ impl<T: ZeroCopy> Future for ZcSend<T> {
 
 /// The next completion of an operation in flight; leaves a waker if there is none.
 pub(super) fn poll_queued(stored: &Stored, cx: &Context<'_>) -> Poll<Completion> {
-    if let Some(cqe) = stored.driver.pop_queued(stored.key) {
-        return Poll::Ready(cqe);
+    loop {
+        if let Some(cqe) = stored.driver.pop_queued(stored.key) {
+            return Poll::Ready(cqe);
+        }
+        // Foreign code, in which a completion may come: that is noticed when the waker is left.
+        if stored.is_watched(cx.waker()) || stored.watch(WakeRef::new(cx.waker())) {
+            return Poll::Pending;
+        }
     }
-    // Cloned, and the one before dropped, with no borrow of the driver held: both are foreign code.
-    let waker = WakeRef::new(cx.waker());
-    drop(stored.driver.set_waiter(stored.key, waker));
-    Poll::Pending
 }
 
 impl<T: ZeroCopy> Drop for ZcSend<T> {
     fn drop(&mut self) {
-        if let State::Sending(stored) | State::Refused(stored, _) =
-            std::mem::replace(&mut self.state, State::Done)
-        {
+        match std::mem::replace(&mut self.state, State::Done) {
             // SAFETY: `submit` made this value for a `T`, which was not taken, and now the state was left.
-            unsafe { abandon::<T>(&stored) };
+            State::Sending(stored) => unsafe { abandon::<T>(&stored, false) },
+            // SAFETY: as above.
+            State::Refused(stored, _) => unsafe { abandon::<T>(&stored, true) },
+            State::Idle(_) | State::Plain(..) | State::Done => {}
         }
     }
 }
 
 /// Leaves the operation to the driver: completions go to [`Hold::next`] as they come; first those that came before.
+/// `refused`: the answer was a refusal, and was taken.
 ///
 /// # Safety
 ///
 /// `submit::<T>` made `stored`, and the operation was not taken, nor is it after this.
-unsafe fn abandon<T: ZeroCopy>(stored: &Stored) {
+unsafe fn abandon<T: ZeroCopy>(stored: &Stored, refused: bool) {
+    let _scope = Scope::enter();
     let waiter = match stored.driver.orphan(stored.key) {
+        Some(Orphaned::Waiting(place, waiter)) => {
+            drop(waiter);
+            // SAFETY: the caller's promise; it waits there.
+            drop(unsafe { stored.withdraw::<T>(place) });
+            return;
+        }
         Some(Orphaned::InFlight(waiter)) => waiter,
         _ => None,
     };
-    let mut came = [None; 2];
-    for place in &mut came {
-        *place = stored.driver.pop_queued(stored.key);
-    }
-    let mut came = came.into_iter().flatten();
-    if came.clone().any(|cqe| !cqe.has_more()) {
-        // SAFETY: the caller's promise; the final completion is among these.
-        let op = unsafe { stored.take::<T>() };
-        came.for_each(|cqe| op.hold().next(cqe));
-    } else if let Some(cqe) = came.next() {
-        // SAFETY: the caller's promise; the final completion was not reaped, so that the operation was not taken. The
-        // reference ends before foreign code runs, in which a runtime may end and take it.
-        if let Some(fd) = unsafe { stored.get::<T>() }.hold().fd.take() {
-            settle(fd, cqe);
+    // SAFETY: the caller's promise. No foreign code runs within the scope, in which a runtime could end and take it.
+    let hold = unsafe { stored.get::<T>() }.hold();
+    // What was refused was to go on in the same turn.
+    let mut turn = if refused { hold.let_go() } else { None };
+    while let Some(cqe) = stored.driver.pop_queued(stored.key) {
+        if is_refusal(cqe.raw_result()) && turn.is_none() {
+            turn = hold.let_go();
         }
+        if let (Some(fd), true) = (hold.file(), cqe.raw_result() < 0) {
+            fd.keep_write_error(cqe.raw_result());
+        }
+        hold.next(cqe);
+        if !cqe.has_more() {
+            // SAFETY: the caller's promise; this was the final completion. The drop of the buffer is foreign code, and
+            // nothing but the turn comes after it.
+            let op = unsafe { stored.take::<T>() };
+            foreign::guarded(|| drop(op));
+            break;
+        }
+    }
+    if let Some(fd) = turn {
+        fd.end_turn(Side::Write);
     }
     drop(waiter);
 }

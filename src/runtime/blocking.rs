@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::context;
+use crate::foreign;
 use crate::task::JoinHandle;
 
 /// How long an idle thread waits for work before it ends.
@@ -80,8 +81,9 @@ impl BlockingPool {
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
-                // The job itself catches the panics of the user's closure.
-                job();
+                // The job itself catches the panics of the user's closure. Its result may be dropped here, if nobody
+                // wants it any more: that is foreign code, too, and must not end the thread.
+                foreign::guarded(job);
                 state = self.lock();
                 continue;
             }
@@ -111,7 +113,10 @@ impl BlockingPool {
         state.closed = true;
         let dropped = std::mem::take(&mut state.jobs);
         drop(state);
-        drop(dropped);
+        for job in dropped {
+            // What a user's closure holds.
+            foreign::guarded(|| drop(job));
+        }
         self.changed.notify_all();
         let mut state = self.lock();
         while state.threads > 0 {
@@ -220,7 +225,7 @@ impl<R> Drop for Promise<R> {
             slot.waker.take()
         };
         if let Some(waker) = waker {
-            waker.wake();
+            foreign::guarded(|| waker.wake());
         }
     }
 }
@@ -236,7 +241,7 @@ impl<R> Future for Answer<R> {
         }
         let before = slot.waker.replace(waker);
         drop(slot);
-        drop(before);
+        foreign::guarded(|| drop(before));
         Poll::Pending
     }
 }

@@ -161,6 +161,7 @@ impl Builder {
             dials: self.ring,
         };
         let driver = Rc::new(Driver::new(&ring, self.provided)?);
+        crate::op::register(&driver);
         let bell = driver.bell().map_err(|source| Error::Resource {
             what: match source.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE) => {

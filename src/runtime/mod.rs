@@ -27,8 +27,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::Error;
-use crate::driver::Event;
 pub use crate::driver::InFlightOp;
+use crate::foreign::{self, Scope};
 use crate::op::{self, Driver, FixedBufPool, WakeEvent};
 use crate::sys::Bell;
 pub use crate::sys::{RingInfo, Setup};
@@ -59,6 +59,9 @@ use park::Spin;
 pub struct Runtime {
     core: Rc<Core>,
 }
+
+/// How often the rings of other runtimes are looked at, of which something is awaited here.
+const GUEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What a runtime consists of.
 struct Core {
@@ -104,6 +107,8 @@ impl Runtime {
     /// If a runtime is running on this thread already, if `future` panics, or if the kernel breaks the ring.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let core = &*self.core;
+        // Foreign code runs at one place of each turn; the rest of it after the runtime was left.
+        let _scope = Scope::enter();
         let _entered = context::enter(&self.core);
         let mut future = pin!(future);
         let waker = core.executor.root_waker();
@@ -121,7 +126,8 @@ impl Runtime {
             if let Some(output) = output {
                 return output;
             }
-            core.tick(more);
+            // What tasks have deferred is done in this turn, so it does not wait in the kernel.
+            core.tick(more || foreign::is_pending());
         }
     }
 
@@ -176,7 +182,11 @@ impl Core {
         } else if self.executor.prepare_park() {
             self.arm_event();
             let began = self.spin.sleep_begins();
-            let entered = self.driver.turn(true);
+            let entered = if op::has_guests() {
+                self.driver.turn_for(true, GUEST_INTERVAL)
+            } else {
+                self.driver.turn(true)
+            };
             self.spin.sleep_ends(began);
             self.executor.unparked();
             entered
@@ -186,9 +196,25 @@ impl Core {
         if let Err(error) = entered {
             panic!("io_uring_enter failed, and the ring cannot be used any more: {error}");
         }
-        self.dispatch();
+        dispatch(&self.driver);
+        if op::has_guests() {
+            self.serve_guests();
+        }
         if self.driver.has_timers() {
             self.fire_timers();
+        }
+        foreign::run();
+    }
+
+    /// Turns the rings of other runtimes of which something is awaited here: their own loops do not run meanwhile.
+    #[cold]
+    fn serve_guests(&self) {
+        for guest in op::take_guests() {
+            // A ring that is lost is told of by its own loop.
+            if !Rc::ptr_eq(&guest, &self.driver) && guest.turn(false).is_ok() {
+                dispatch(&guest);
+                op::attend_again(&guest);
+            }
         }
     }
 
@@ -200,21 +226,6 @@ impl Core {
         self.spin.watch(deadline, || {
             submit() && (self.driver.has_completions() || self.executor.has_woken())
         })
-    }
-
-    /// Acts on every completion that is there; returns how many.
-    #[inline]
-    fn dispatch(&self) -> usize {
-        let mut count = 0;
-        while let Some(event) = self.driver.next_event() {
-            count += 1;
-            match event {
-                Event::Wake(waiter) => waiter.wake(),
-                Event::Abandoned(orphan) => orphan.run(&self.driver),
-                Event::Handled => {}
-            }
-        }
-        count
     }
 
     fn fire_timers(&self) {
@@ -235,9 +246,19 @@ impl Core {
     }
 
     fn in_flight(&self) -> Vec<InFlightOp> {
-        self.driver
-            .operations(|waiter| waiter.task_id().map(|id| id.as_u64()))
+        op::operations(&self.driver)
     }
+}
+
+/// Acts on every completion that is there; returns how many.
+#[inline]
+fn dispatch(driver: &Driver) -> usize {
+    let mut count = 0;
+    while let Some(event) = driver.next_event() {
+        count += 1;
+        op::handle(driver, event);
+    }
+    count
 }
 
 impl Drop for Runtime {

@@ -3,10 +3,14 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::{Core, InFlightOp, context};
+use super::{Core, InFlightOp, context, dispatch};
+use crate::foreign::{self, Scope};
+use crate::op;
 
 /// How long a cancel may go unanswered before it is sent again: operations may have been submitted since.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(50);
+/// How often the kernel is asked even without time: once to cancel, once for what that has left to be done, once more.
+const TURNS_MIN: u32 = 3;
 
 impl Core {
     /// Drops all tasks while the driver still lives, cancels everything, and drains until nothing is in flight or
@@ -17,30 +21,37 @@ impl Core {
             return Vec::new();
         }
         let started = Instant::now();
+        // Foreign code runs when all is over, or between two turns.
+        let _scope = Scope::enter();
         let entered = context::replace(self);
         self.executor.shutdown();
-        self.driver.cancel_all(None);
+        self.driver.cancel_all();
+        let mut turns = 0;
         while self.driver.in_flight().0 > 0 {
             let left = grace.saturating_sub(started.elapsed());
-            if left.is_zero() {
+            // However little time there is, what can end at once does: an accept that was cancelled brings no connection
+            // any more, and one that it has brought is closed.
+            if left.is_zero() && turns >= TURNS_MIN {
                 break;
             }
-            if self
+            turns += 1;
+            let entered = self
                 .driver
-                .turn_for(true, left.min(CANCEL_INTERVAL))
-                .is_err()
-            {
+                .turn_for(!left.is_zero(), left.min(CANCEL_INTERVAL));
+            if entered.is_err() {
                 break;
             }
-            if self.dispatch() == 0 {
-                self.driver.cancel_all(None);
+            if dispatch(&self.driver) == 0 {
+                self.driver.cancel_all();
             }
+            foreign::run();
         }
-        // What the last completions made runnable belongs to no task any more; what they closed is on its way.
+        // What the last completions made runnable belongs to no task any more.
         let left = self.in_flight();
         drop(entered);
         self.bell.silence();
         self.driver.close();
+        op::lose(&self.driver);
         self.blocking.close(grace.saturating_sub(started.elapsed()));
         left
     }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::Error;
+
 use io_uring::{cqueue, squeue};
 pub(crate) use io_uring::{opcode, types};
 
@@ -23,20 +25,6 @@ impl Entry {
     #[inline]
     pub(crate) fn set_user_data(&mut self, user_data: u64) {
         self.0.set_user_data(user_data);
-    }
-
-    /// The file that the entry names, or -1.
-    #[inline]
-    pub(crate) fn fd(&self) -> i32 {
-        const OFFSET: usize = 4; // opcode u8, flags u8, ioprio u16, fd i32
-        // SAFETY: bytes 4..8 of the kernel's 64-byte record are `fd`, an i32 at its natural alignment.
-        unsafe {
-            (&raw const self.0)
-                .cast::<u8>()
-                .add(OFFSET)
-                .cast::<i32>()
-                .read()
-        }
     }
 
     /// Names the file by its slot in the ring's table, instead of by descriptor.
@@ -76,6 +64,9 @@ impl From<squeue::Entry> for Entry {
         Entry(entry)
     }
 }
+
+/// The result of an operation that something belongs to of another ring. No error of the kernel has this number.
+pub(crate) const OTHER_RUNTIME: i32 = i32::MIN;
 
 /// A completion queue entry: what the kernel answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,11 +109,18 @@ impl Completion {
     /// A negative result is the error of that number.
     #[inline]
     pub fn result(&self) -> io::Result<u32> {
-        if self.result >= 0 {
-            Ok(self.result as u32)
-        } else {
-            Err(io::Error::from_raw_os_error(-self.result))
+        match self.result {
+            0.. => Ok(self.result as u32),
+            OTHER_RUNTIME => Err(Error::OtherRuntime.into()),
+            _ => Err(io::Error::from_raw_os_error(-self.result)),
         }
+    }
+
+    /// Whether the operation that this ended was interrupted, and has to be done again. The driver sets the mark in place of
+    /// the user data, which has been read by then.
+    #[inline]
+    pub(crate) fn begins_anew(&self) -> bool {
+        self.user_data != 0
     }
 
     /// Whether further completions of the same operation follow.

@@ -12,6 +12,7 @@ mod event;
 mod features;
 mod kernel;
 mod memory;
+mod ring_id;
 mod setup;
 
 use std::io;
@@ -23,10 +24,11 @@ pub(crate) use bell::Bell;
 pub(crate) use buf_ring::BufRing;
 pub(crate) use clock::coarse_millis;
 pub use entry::{Completion, Entry};
-pub(crate) use entry::{Target, opcode, types};
+pub(crate) use entry::{OTHER_RUNTIME, Target, opcode, types};
 use event::EventFd;
 pub use features::{Features, features};
 pub(crate) use memory::Memory;
+pub use ring_id::RingId;
 pub(crate) use setup::memlock;
 pub use setup::{RingInfo, Setup};
 

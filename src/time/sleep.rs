@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::driver::TimerKey;
-use crate::op::Driver;
+use crate::op::{Driver, is_elsewhere};
 use crate::runtime::with_driver;
 use crate::task::WakeRef;
 
@@ -96,20 +96,29 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Foreign code, before anything is looked at.
         let waiter = WakeRef::new(cx.waker());
-        match &self.timer {
-            Some((driver, key)) => match driver.poll_timer(*key, waiter) {
-                Ok(before) => drop(before),
-                Err(_) => return Poll::Ready(()),
-            },
-            None => {
-                let deadline = self.deadline;
-                let timer = with_driver("a timer", |driver| {
-                    (Rc::clone(driver), driver.add_timer(deadline, Some(waiter)))
-                });
-                self.timer = Some(timer);
+        if let Some((driver, key)) = &self.timer {
+            if driver.timer_has_fired(*key) {
+                return Poll::Ready(());
             }
+            // Within another runtime than before it goes on there.
+            if !is_elsewhere(driver) {
+                return match driver.poll_timer(*key, waiter) {
+                    Ok(before) => {
+                        drop(before);
+                        Poll::Pending
+                    }
+                    Err(_) => Poll::Ready(()),
+                };
+            }
+            self.disarm();
         }
+        let deadline = self.deadline;
+        let timer = with_driver("a timer", |driver| {
+            (Rc::clone(driver), driver.add_timer(deadline, Some(waiter)))
+        });
+        self.timer = Some(timer);
         Poll::Pending
     }
 }

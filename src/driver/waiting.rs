@@ -1,0 +1,97 @@
+//! Operations that wait in their cells without the kernel, and what is done to all that is on one file.
+
+use super::slots::{CANCELLED, INTERRUPTED, State};
+use super::{Driver, FileRef, Key};
+use crate::sys::Completion;
+
+impl<W> Driver<W> {
+    /// Leaves a reserved operation in its cell, at `place` of a queue.
+    pub(crate) fn wait(&self, key: Key<W>, place: u32, waiter: Option<W>) {
+        self.with(|inner| {
+            let head = inner.slots.head(key);
+            debug_assert_eq!(head.state, State::Reserved);
+            head.state = State::Waiting;
+            head.a = place;
+            head.waiter = waiter;
+        });
+    }
+
+    /// The place in the queue of an operation that waits.
+    pub(crate) fn place(&self, key: Key<W>) -> Option<u32> {
+        self.with(|inner| {
+            let head = inner.slots.head(key);
+            (head.state == State::Waiting).then_some(head.a)
+        })
+    }
+
+    /// Lets an operation go to the kernel that waits; false if it does not go there.
+    pub(crate) fn admit(&self, key: Key<W>) -> bool {
+        let vtable = self.with(|inner| {
+            let head = inner.slots.head(key);
+            head.vtable.filter(|_| head.state == State::Waiting)
+        });
+        // SAFETY: the payload of a cell holds what its vtable was made for, and it waits.
+        vtable.is_some_and(|vtable| unsafe { (vtable.admit)(self, key) })
+    }
+
+    /// Completes an operation that waits, without the kernel. `again`: it is to begin anew. Gives back whom to wake.
+    pub(crate) fn answer(&self, key: Key<W>, result: i32, again: bool) -> Option<W> {
+        self.with(|inner| {
+            let head = inner.slots.head(key);
+            debug_assert_eq!(head.state, State::Waiting);
+            head.state = State::Complete;
+            head.tag |= if again { INTERRUPTED } else { 0 };
+            let waiter = head.waiter.take();
+            if head.is_multishot() {
+                inner.enqueue(key, Completion::new(0, result, 0));
+            } else {
+                head.a = result as u32;
+                head.b = 0;
+            }
+            waiter
+        })
+    }
+
+    /// Cancels what is in flight for a future on `file` and takes what arrives there, so that it begins anew.
+    pub(crate) fn interrupt(&self, file: FileRef) {
+        self.with(|inner| {
+            for key in inner.slots.keys(|state| state == State::InFlight) {
+                let head = inner.slots.head(key);
+                if head.file == Some(file) && head.vtable.is_some_and(|vtable| vtable.reads) {
+                    head.tag |= INTERRUPTED;
+                    inner.push_cancel(key);
+                }
+            }
+        });
+    }
+
+    /// Cancels all that the kernel has on `file`; says whether there was anything.
+    pub(crate) fn cancel_file(&self, file: FileRef) -> bool {
+        self.with(|inner| {
+            let mut any = false;
+            let in_flight = |state| matches!(state, State::InFlight | State::Orphan);
+            for key in inner.slots.keys(in_flight) {
+                let head = inner.slots.head(key);
+                if head.file == Some(file) {
+                    head.tag |= CANCELLED;
+                    inner.push_cancel(key);
+                    any = true;
+                }
+            }
+            any
+        })
+    }
+
+    /// The files and turns of all that the kernel has not given back and will not, as the ring is gone.
+    pub(crate) fn lose_files(&self) -> Vec<(FileRef, u8)> {
+        self.with(|inner| {
+            let in_flight = |state| matches!(state, State::InFlight | State::Orphan);
+            let keys = inner.slots.keys(in_flight).into_iter();
+            keys.filter_map(|key| {
+                let head = inner.slots.head(key);
+                Some((head.file.take()?, head.turn()))
+            })
+            .collect()
+        })
+    }
+}

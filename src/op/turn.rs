@@ -1,0 +1,220 @@
+//! Turns: operations of one descriptor that go to the kernel one after the other.
+//!
+//! Reads of a stream take turns, and so do writes. One that finds the turn taken waits in its cell, in the descriptor's
+//! queue, and goes to the kernel as soon as the one before has been answered: neither future has to be polled for that, and
+//! only one operation is touched, however many wait. What was dropped in flight keeps its turn until the kernel is done.
+
+use std::rc::{Rc, Weak};
+
+use super::fd::Inner;
+use super::queue::Queue;
+use super::{Driver, SharedFd, context, zero_copy};
+use crate::driver::{Answered, Event, FileRef, InFlightOp, Key};
+use crate::task::WakeRef;
+
+/// Which of the two queues of a descriptor an operation stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(unreachable_pub)] // The trait `Operation` names it, so that it has to be public where nobody can reach it.
+pub enum Side {
+    /// That of reads.
+    Read = 1,
+    /// That of writes.
+    Write = 2,
+}
+
+impl Side {
+    /// As the driver keeps it.
+    pub(super) fn tag(side: Option<Self>) -> u8 {
+        side.map_or(0, |side| side as u8)
+    }
+
+    fn from_tag(tag: u8) -> Option<Self> {
+        match tag {
+            1 => Some(Side::Read),
+            2 => Some(Side::Write),
+            _ => None,
+        }
+    }
+}
+
+/// An operation that waits, in its cell.
+pub(super) struct Waiting {
+    driver: Weak<Driver>,
+    key: Key<WakeRef>,
+}
+
+/// Those that wait, on either side.
+#[derive(Default)]
+pub(super) struct Queues {
+    read: Queue<Waiting>,
+    write: Queue<Waiting>,
+}
+
+impl Queues {
+    fn of(&mut self, side: Side) -> &mut Queue<Waiting> {
+        match side {
+            Side::Read => &mut self.read,
+            Side::Write => &mut self.write,
+        }
+    }
+
+    pub(super) fn are_empty(&self) -> bool {
+        self.read.is_empty() && self.write.is_empty()
+    }
+}
+
+impl SharedFd {
+    /// Whether an operation of this side would go to the kernel at once.
+    #[inline]
+    pub(super) fn is_free(&self, side: Side) -> bool {
+        !self.0.turn(side).get()
+    }
+
+    /// Takes the turn if it is free, and says whether it was.
+    #[inline]
+    pub(super) fn try_turn(&self, side: Side) -> bool {
+        !self.0.turn(side).replace(true)
+    }
+
+    /// Queues an operation that has found the turn taken; returns its place.
+    #[cold]
+    pub(super) fn queue(&self, side: Side, driver: &Rc<Driver>, key: Key<WakeRef>) -> u32 {
+        let driver = Rc::downgrade(driver);
+        self.with_rare(|rare| rare.queues.of(side).push(Waiting { driver, key }))
+    }
+
+    /// An operation that waits is no more wanted.
+    #[cold]
+    pub(super) fn leave_queue(&self, side: Side, place: u32) {
+        self.with_rare(|rare| rare.queues.of(side).remove(place));
+    }
+
+    /// Gives the turn to the next that waits.
+    #[inline]
+    pub(super) fn end_turn(&self, side: Side) {
+        self.0.end_turn(side);
+    }
+
+    /// An operation on the descriptor goes to the kernel.
+    #[inline]
+    pub(super) fn enter_kernel(&self) {
+        self.0.in_kernel.set(self.0.in_kernel.get() + 1);
+    }
+
+    /// What the driver knows the descriptor by. Valid while a `SharedFd` of it is held.
+    #[inline]
+    pub(super) fn file_ref(&self) -> FileRef {
+        Inner::file_ref(&self.0)
+    }
+
+    /// A count of the descriptor that the driver knows by `file`.
+    ///
+    /// # Safety
+    ///
+    /// Somebody holds a `SharedFd` of it.
+    pub(super) unsafe fn from_ref(file: FileRef) -> Self {
+        let inner = file.cast::<Inner>().as_ptr().cast_const();
+        // SAFETY: `file_ref` took the address from an `Rc`, which by the caller's promise still has a count; the new count
+        // is for the new `Rc`.
+        unsafe {
+            Rc::increment_strong_count(inner);
+            SharedFd(Rc::from_raw(inner))
+        }
+    }
+}
+
+impl Inner {
+    #[inline]
+    fn end_turn(&self, side: Side) {
+        if self.rare.borrow().is_some() {
+            self.pass_turn(side);
+        } else {
+            self.turn(side).set(false);
+        }
+    }
+
+    /// Gives the turn to the first that waits and wants the kernel.
+    #[cold]
+    fn pass_turn(&self, side: Side) {
+        loop {
+            let next = self
+                .rare
+                .borrow_mut()
+                .as_mut()
+                .and_then(|rare| rare.queues.of(side).pop());
+            let Some(next) = next else {
+                self.turn(side).set(false);
+                return;
+            };
+            // It is held by the operation's future, or for ever by one that was forgotten.
+            if let Some(driver) = next.driver.upgrade()
+                && driver.admit(next.key)
+            {
+                context::attend(&driver);
+                return;
+            }
+        }
+    }
+
+    /// The kernel has answered an operation on the descriptor, which had this turn.
+    fn left_kernel(&self, turn: u8) {
+        self.in_kernel.set(self.in_kernel.get() - 1);
+        if let Some(side) = Side::from_tag(turn) {
+            self.end_turn(side);
+        }
+        if self.closing.get() {
+            self.wake_closer();
+        }
+    }
+}
+
+/// Acts on what a driver has given out. Runs no foreign code within a scope.
+#[inline]
+pub(crate) fn handle(driver: &Driver, event: Event<WakeRef>) {
+    match event {
+        // SAFETY: the driver has just given it out; whoever turns a driver calls this next.
+        Event::Answered(answer) => unsafe { answered(answer) },
+        Event::Abandoned(orphan) => orphan.run(driver),
+        Event::Partial(part) => part.resume(driver),
+        Event::Handled => {}
+    }
+}
+
+/// Acts on an answer: the turn goes on, a close looks again, and who waits is woken.
+///
+/// # Safety
+///
+/// Somebody holds a count of its file: a driver of this thread has just given it out, and nothing was done since.
+#[inline]
+pub(super) unsafe fn answered(answer: Answered<WakeRef>) {
+    if let Some(file) = answer.file {
+        // What was refused goes on in the same turn, another way.
+        let turn = match answer.notifies && zero_copy::is_refusal(answer.result) {
+            true => 0,
+            false => answer.turn,
+        };
+        // SAFETY: the caller's promise. In particular the operation in its cell holds a count, and its future takes that
+        // out in a poll or a drop only, of which there was none since.
+        unsafe { file.cast::<Inner>().as_ref() }.left_kernel(turn);
+    }
+    if let Some(waiter) = answer.waiter {
+        waiter.wake();
+    }
+}
+
+/// The ring of `driver` is gone: what it has not given back keeps no turn, and no close waiting.
+pub(crate) fn lose(driver: &Driver) {
+    for (file, turn) in driver.lose_files() {
+        // SAFETY: the operation in the driver's cell holds a count, and is never taken out again.
+        unsafe { SharedFd::from_ref(file) }.0.left_kernel(turn);
+    }
+}
+
+/// All that is in flight, for people.
+pub(crate) fn operations(driver: &Driver) -> Vec<InFlightOp> {
+    driver.operations(
+        |waiter| waiter.task_id().map(|id| id.as_u64()),
+        // SAFETY: the operation in its cell holds a count.
+        |file| unsafe { file.cast::<Inner>().as_ref() }.raw,
+    )
+}
