@@ -171,7 +171,7 @@ impl Socket {
     pub(super) async fn send_all_vectored<V: IoVectoredBuf>(&self, bufs: V) -> BufResult<(), V> {
         let mut rest = Unwritten::new(bufs);
         while rest.total_len() > 0 {
-            let (sent, unsent) = SendMsg::new(&self.0, rest, None).await;
+            let (sent, unsent) = SendMsg::all(&self.0, rest).await;
             rest = unsent;
             match sent {
                 Ok(0) => return (Err(write_zero()), rest.into_inner()),

@@ -21,11 +21,21 @@ pub struct SendMsg<V> {
     vecs: IoVecs,
     header: MaybeUninit<libc::msghdr>,
     to: Option<SockAddr>,
+    flags: i32,
 }
 
 impl<V: IoVectoredBuf> SendMsg<V> {
+    /// Sends what the socket takes now.
     pub(crate) fn new(fd: &SharedFd, bufs: V, to: Option<SockAddr>) -> Op<Self> {
         Op::new(Self::with(fd.clone(), bufs, to))
+    }
+
+    /// Sends everything, unless an error ends it, or it is more than one call can carry (or a kernel before 5.19, which
+    /// may send less).
+    pub(crate) fn all(fd: &SharedFd, bufs: V) -> Op<Self> {
+        let mut send = Self::with(fd.clone(), bufs, None);
+        send.flags |= libc::MSG_WAITALL;
+        Op::new(send)
     }
 
     pub(super) fn with(fd: SharedFd, bufs: V, to: Option<SockAddr>) -> Self {
@@ -35,6 +45,7 @@ impl<V: IoVectoredBuf> SendMsg<V> {
             vecs: IoVecs::new(),
             header: MaybeUninit::zeroed(),
             to,
+            flags: libc::MSG_NOSIGNAL,
         }
     }
 }
@@ -72,7 +83,7 @@ unsafe impl<V: IoVectoredBuf> Operation for SendMsg<V> {
         header.msg_iov = self.vecs.as_mut_ptr();
         header.msg_iovlen = self.vecs.len();
         opcode::SendMsg::new(self.fd.target(), self.header.as_ptr())
-            .flags(libc::MSG_NOSIGNAL as u32)
+            .flags(self.flags as u32)
             .build()
             .into()
     }
