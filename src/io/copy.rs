@@ -51,7 +51,8 @@ where
 ///
 /// # Errors
 ///
-/// As for [`copy`]; [`InvalidInput`](ErrorKind::InvalidInput) if `size` is 0.
+/// As for [`copy`]; [`InvalidInput`](ErrorKind::InvalidInput) if `size` is 0, and
+/// [`OutOfMemory`](ErrorKind::OutOfMemory) if there is not so much memory.
 ///
 /// # Cancel safety
 ///
@@ -80,7 +81,8 @@ where
         return Err(io::Error::new(ErrorKind::InvalidInput, message));
     }
     let mut copied = 0;
-    let mut buf = Vec::with_capacity(size);
+    let mut buf = Vec::new();
+    buf.try_reserve_exact(size)?;
     loop {
         let (result, read) = reader.read(buf.slice(..size)).await;
         buf = read.into_inner();
@@ -269,6 +271,12 @@ mod tests {
         let mut writer = Trickle::new([Limit::Take(0)]);
         let error = ready(copy(&mut &b"ab"[..], &mut writer)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WriteZero);
+    }
+
+    #[test]
+    fn a_size_beyond_memory_is_an_error() {
+        let error = ready(copy_with(usize::MAX, &mut &b"ab"[..], &mut Vec::new())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
     }
 
     #[test]
