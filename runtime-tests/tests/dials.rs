@@ -1,9 +1,12 @@
 //! The dials of latency change how a runtime waits, and no result.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use saferring::net::{TcpListener, TcpStream};
 use saferring::runtime::{Builder, Runtime};
+use saferring::task::yield_now;
 use saferring::time::sleep;
 use saferring_tests::bounded;
 
@@ -59,6 +62,35 @@ fn works_with(builder: Builder) -> Runtime {
     }
     assert_eq!(runtime.metrics().stale, 0);
     runtime
+}
+
+#[test]
+fn an_event_interval_of_any_length() {
+    bounded(|| {
+        // Zero is one: with no polls at all between two looks at the kernel nothing would ever run.
+        for polls in [0, 1, 2, u32::MAX] {
+            works_with(Builder::new().event_interval(polls));
+        }
+    });
+}
+
+#[test]
+fn a_task_that_yields_for_ever_keeps_nobody_out() {
+    bounded(|| {
+        for polls in [0, 1, 2] {
+            let runtime = Builder::new().event_interval(polls).build().unwrap();
+            let yields = Rc::new(Cell::new(0u64));
+            let counter = Rc::clone(&yields);
+            runtime.spawn(async move {
+                loop {
+                    counter.set(counter.get() + 1);
+                    yield_now().await;
+                }
+            });
+            runtime.block_on(work());
+            assert!(yields.get() > 100);
+        }
+    });
 }
 
 #[test]

@@ -53,7 +53,8 @@ impl<R> BufReader<R> {
         Self::with_capacity(DEFAULT_CAPACITY, inner)
     }
 
-    /// Puts a buffer of `capacity` bytes before `inner`. A capacity of 0 counts as 1.
+    /// Puts a buffer of `capacity` bytes before `inner`. A capacity of 0 counts as 1. If there is no memory for it, reads
+    /// say so ([`OutOfMemory`](io::ErrorKind::OutOfMemory)).
     ///
     /// ```
     /// use saferring::io::BufReader;
@@ -174,7 +175,7 @@ impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
             let mut buf = mem::take(&mut self.buf);
             self.pos = 0;
             buf.clear(); // So that nothing is left to consume again if the read fails.
-            buf.reserve_exact(self.capacity);
+            buf.try_reserve_exact(self.capacity)?;
             let (result, buf) = self.inner.read(buf.slice(..self.capacity)).await;
             self.buf = buf.into_inner();
             result?;
@@ -330,6 +331,18 @@ mod tests {
         let mut reader = BufReader::new(&b"x"[..]);
         assert!(ready(reader.read([])).0.is_err());
         assert!(ready(reader.read_vectored([[0; 0]])).0.is_err());
+    }
+
+    #[test]
+    fn more_than_there_is_memory_for_is_an_error() {
+        for capacity in [usize::MAX, usize::MAX - 7] {
+            let mut reader = BufReader::with_capacity(capacity, &b"x"[..]);
+            let kind = ready(reader.fill_buf()).unwrap_err().kind();
+            assert_eq!(kind, io::ErrorKind::OutOfMemory);
+            let (result, buf) = ready(reader.read(*b"."));
+            assert_eq!((result.unwrap_err().kind(), buf), (kind, *b"."));
+            assert_eq!(reader.into_inner(), b"x");
+        }
     }
 
     #[test]

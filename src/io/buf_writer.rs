@@ -65,7 +65,8 @@ impl<W> BufWriter<W> {
         Self::with_capacity(DEFAULT_CAPACITY, inner)
     }
 
-    /// Puts a buffer of `capacity` bytes before `inner`.
+    /// Puts a buffer of `capacity` bytes before `inner`. If there is no memory for it, writes say so
+    /// ([`OutOfMemory`](ErrorKind::OutOfMemory)).
     ///
     /// ```
     /// use saferring::io::{BufWriter, sink};
@@ -192,7 +193,8 @@ impl<W: AsyncWrite> BufWriter<W> {
             return Ok(false);
         }
         if self.buf.capacity() < self.capacity {
-            self.buf.reserve_exact(self.capacity - self.buf.len());
+            let missing = self.capacity - self.buf.len();
+            self.buf.try_reserve_exact(missing)?;
         }
         Ok(true)
     }
@@ -403,6 +405,18 @@ mod tests {
         assert_eq!(writer.buffer(), b"abc");
         ready(writer.flush()).unwrap();
         assert_eq!(writer.into_inner().written, b"abc");
+    }
+
+    #[test]
+    fn more_than_there_is_memory_for_is_an_error() {
+        for capacity in [usize::MAX, usize::MAX - 7] {
+            let mut writer = BufWriter::with_capacity(capacity, Trickle::new([]));
+            let (result, buf) = ready(writer.write("abc"));
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::OutOfMemory);
+            assert_eq!(buf, "abc");
+            ready(writer.flush()).unwrap();
+            assert!(writer.into_inner().written.is_empty());
+        }
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::buf::{BufResult, IoBufMut, IoVectoredBufMut};
 
 /// Two readers, one after the other; made by [`AsyncReadExt::chain`](super::AsyncReadExt::chain).
 ///
+/// A read that finds the first one ended goes on with the second. If that fails, a growable buffer is empty: the end of
+/// the first was a read of nothing.
+///
 /// # Cancel safety
 ///
 /// As cancel safe as the two readers inside.

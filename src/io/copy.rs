@@ -51,7 +51,8 @@ where
 ///
 /// # Errors
 ///
-/// As for [`copy`]; [`InvalidInput`](ErrorKind::InvalidInput) if `size` is 0.
+/// As for [`copy`]; [`InvalidInput`](ErrorKind::InvalidInput) if `size` is 0, and
+/// [`OutOfMemory`](ErrorKind::OutOfMemory) if there is not so much memory.
 ///
 /// # Cancel safety
 ///
@@ -80,7 +81,8 @@ where
         return Err(io::Error::new(ErrorKind::InvalidInput, message));
     }
     let mut copied = 0;
-    let mut buf = Vec::with_capacity(size);
+    let mut buf = Vec::new();
+    buf.try_reserve_exact(size)?;
     loop {
         let (result, read) = reader.read(buf.slice(..size)).await;
         buf = read.into_inner();
@@ -101,7 +103,8 @@ where
 /// Copies between two streams in both directions at once, as a proxy does, until both have ended.
 ///
 /// Returns how many bytes went from `a` to `b`, and from `b` to `a`. When one stream ends, the other is told so by
-/// [`shutdown`](AsyncWrite::shutdown), and its own direction goes on.
+/// [`shutdown`](AsyncWrite::shutdown), and its own direction goes on. One that is gone already
+/// ([`NotConnected`](ErrorKind::NotConnected)) need not be told.
 ///
 /// It takes streams that can be read and written through a shared reference, such as those of [`net`](crate::net).
 ///
@@ -138,8 +141,11 @@ where
 /// Copies until `from` has ended, and tells `to` so.
 async fn forward(mut from: impl AsyncRead, mut to: impl AsyncWrite) -> io::Result<u64> {
     let copied = copy(&mut from, &mut to).await?;
-    to.shutdown().await?;
-    Ok(copied)
+    match to.shutdown().await {
+        // It may have sent something before it went, which the other direction still has to deliver.
+        Err(error) if error.kind() != ErrorKind::NotConnected => Err(error),
+        _ => Ok(copied),
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +196,25 @@ mod tests {
             let (_, out) = stream.0.into_inner();
             assert_eq!((&out.written[..], out.shutdowns), (expected, 1));
         }
+    }
+
+    #[test]
+    fn a_stream_that_is_gone_already_need_not_be_told_so() {
+        // `b` has sent everything and gone; what it has sent still arrives.
+        let (to_b, mut gone) = (Script::new([]), Trickle::at_most(3));
+        gone.shutdown_fails = Some(ErrorKind::NotConnected);
+        let a = Shared(RefCell::new((to_b, Trickle::at_most(3))));
+        let b = Shared(RefCell::new((Script::chunks(b"last words", 4), gone)));
+        assert_eq!(ready(copy_bidirectional(&a, &b)).unwrap(), (0, 10));
+        let (_, out) = a.0.into_inner();
+        assert_eq!((&out.written[..], out.shutdowns), (&b"last words"[..], 1));
+
+        let mut broken = Trickle::new([]);
+        broken.shutdown_fails = Some(ErrorKind::BrokenPipe);
+        let b = Shared(RefCell::new((Script::new([]), broken)));
+        let a = Shared(RefCell::new((Script::new([]), Trickle::new([]))));
+        let error = ready(copy_bidirectional(&a, &b)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     }
 
     #[test]
@@ -246,6 +271,12 @@ mod tests {
         let mut writer = Trickle::new([Limit::Take(0)]);
         let error = ready(copy(&mut &b"ab"[..], &mut writer)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WriteZero);
+    }
+
+    #[test]
+    fn a_size_beyond_memory_is_an_error() {
+        let error = ready(copy_with(usize::MAX, &mut &b"ab"[..], &mut Vec::new())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
     }
 
     #[test]

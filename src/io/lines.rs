@@ -259,6 +259,11 @@ impl<R: AsyncBufRead> Parts<R> {
     /// The next part, with the `byte` that ends it unless the stream does.
     async fn next(&mut self, byte: u8) -> io::Result<Option<Vec<u8>>> {
         while !self.too_long {
+            // The bound may have been set when more was held already.
+            let Some(room) = self.max_len.checked_sub(self.start.len()) else {
+                self.too_long = true;
+                break;
+            };
             let available = match self.reader.fill_buf().await {
                 Ok(available) => available,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -270,7 +275,7 @@ impl<R: AsyncBufRead> Parts<R> {
             }
             // From here on nothing waits: bytes are either still in the reader or already in `start`.
             let (n, found) = up_to(available, byte);
-            if n - usize::from(found) > self.max_len - self.start.len() {
+            if n - usize::from(found) > room {
                 self.too_long = true;
                 break;
             }
@@ -386,6 +391,30 @@ mod tests {
         assert_eq!(ready(lines.next_line()).unwrap().as_deref(), Some(""));
         assert_eq!(ready(lines.next_line()).unwrap().as_deref(), Some(""));
         assert!(ready(lines.next_line()).is_err());
+    }
+
+    #[test]
+    fn a_bound_below_what_is_held_is_exceeded_already() {
+        // Three bytes of the line are held when the bound is set.
+        let rests: [&'static [u8]; 4] = [b"", b"\n", b"d\n", b"de\n"];
+        for max_len in [0, 1, 2, 3, 4, usize::MAX] {
+            for rest in rests {
+                let steps = [Step::Data(b"abc"), Step::Wait, Step::Data(rest)];
+                let mut lines = BufReader::new(Script::new(steps)).lines();
+                drop_in_flight(lines.next_line());
+                let mut lines = lines.with_max_len(max_len);
+                let line = [b"abc", rest.trim_ascii_end()].concat();
+                let read = [(); 2].map(|()| ready(lines.next_line()));
+                if line.len() <= max_len {
+                    let [first, second] = read.map(Result::unwrap);
+                    assert_eq!(first.unwrap().as_bytes(), line);
+                    assert_eq!(second, None);
+                } else {
+                    let kinds = read.map(|result| result.unwrap_err().kind());
+                    assert_eq!(kinds, [ErrorKind::InvalidData; 2], "{line:?}, {max_len}");
+                }
+            }
+        }
     }
 
     #[test]

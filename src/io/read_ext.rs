@@ -21,8 +21,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// # Errors
     ///
     /// [`UnexpectedEof`](ErrorKind::UnexpectedEof) if the stream ends before, and what reading has to report. The
-    /// buffer holds what was read until then; a growable one has that length, except that it keeps its old one if
-    /// nothing was read.
+    /// buffer holds what was read until then; a growable one has that length, except that it keeps its old one if an
+    /// error came before the first byte.
     ///
     /// # Cancel safety
     ///

@@ -14,11 +14,17 @@ use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBufMut};
 pub struct Take<R> {
     inner: R,
     limit: u64,
+    /// How much of what `fill_buf` showed last is still to be consumed.
+    shown: usize,
 }
 
 impl<R> Take<R> {
     pub(super) fn new(inner: R, limit: u64) -> Self {
-        Self { inner, limit }
+        Self {
+            inner,
+            limit,
+            shown: 0,
+        }
     }
 
     /// How many bytes may still be read.
@@ -86,6 +92,7 @@ impl<R> Take<R> {
     fn count(&mut self, result: &io::Result<usize>) {
         if let Ok(n) = result {
             self.limit = self.limit.saturating_sub(*n as u64);
+            self.shown = self.shown.saturating_sub(*n);
         }
     }
 }
@@ -129,16 +136,20 @@ impl<R: AsyncRead> AsyncRead for Take<R> {
 
 impl<R: AsyncBufRead> AsyncBufRead for Take<R> {
     async fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.shown = 0;
         if self.limit == 0 {
             return Ok(&[]);
         }
         let limit = self.limit_usize();
         let available = self.inner.fill_buf().await?;
-        Ok(&available[..available.len().min(limit)])
+        self.shown = available.len().min(limit);
+        Ok(&available[..self.shown])
     }
 
     fn consume(&mut self, n: usize) {
-        let n = n.min(self.limit_usize());
+        // The reader inside takes no more than it has either, but does not say how much that was.
+        let n = n.min(self.shown).min(self.limit_usize());
+        self.shown -= n;
         self.limit -= n as u64;
         self.inner.consume(n);
     }
@@ -187,7 +198,28 @@ mod tests {
         reader.set_limit(100);
         assert_eq!(ready(reader.read_line(String::new())).1, "o\n");
         reader.consume(1000);
-        assert_eq!(reader.limit(), 0);
+        assert_eq!(reader.limit(), 92);
+    }
+
+    #[test]
+    fn consuming_more_than_is_shown_counts_what_is_shown() {
+        let mut reader = BufReader::with_capacity(3, &b"abcdefghi"[..]).take(8);
+        reader.consume(usize::MAX); // Nothing was shown yet.
+        assert_eq!(reader.limit(), 8);
+        assert_eq!(ready(reader.fill_buf()).unwrap(), b"abc");
+        reader.consume(5);
+        reader.consume(5);
+        assert_eq!(reader.limit(), 5);
+        assert_eq!(ready(reader.fill_buf()).unwrap(), b"def");
+        assert_eq!(ready(reader.read([0])).1, *b"d");
+        reader.consume(1);
+        assert_eq!(ready(reader.fill_buf()).unwrap(), b"f");
+        reader.consume(1000);
+        assert_eq!(ready(reader.fill_buf()).unwrap(), b"gh");
+        reader.set_limit(1);
+        reader.consume(2);
+        assert_eq!((reader.limit(), reader.get_ref().buffer()), (0, &b"hi"[..]));
+        assert!(ready(reader.fill_buf()).unwrap().is_empty());
     }
 
     #[test]

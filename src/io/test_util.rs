@@ -121,6 +121,7 @@ pub(super) struct Trickle {
     pub(super) lengths: Vec<usize>,
     pub(super) flushes: usize,
     pub(super) shutdowns: usize,
+    pub(super) shutdown_fails: Option<ErrorKind>,
 }
 
 impl Trickle {
@@ -139,6 +140,7 @@ impl Trickle {
             lengths: Vec::new(),
             flushes: 0,
             shutdowns: 0,
+            shutdown_fails: None,
         }
     }
 
@@ -184,6 +186,6 @@ impl AsyncWrite for Trickle {
 
     async fn shutdown(&mut self) -> io::Result<()> {
         self.shutdowns += 1;
-        Ok(())
+        self.shutdown_fails.map_or(Ok(()), |kind| Err(kind.into()))
     }
 }

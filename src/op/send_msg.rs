@@ -25,6 +25,7 @@ pub struct SendMsg<V> {
 }
 
 impl<V: IoVectoredBuf> SendMsg<V> {
+    /// Sends what the socket takes now.
     pub(crate) fn new(fd: &SharedFd, bufs: V, to: Option<SockAddr>) -> Op<Self> {
         Op::new(Self::with(fd.clone(), bufs, to))
     }
