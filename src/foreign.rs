@@ -11,6 +11,8 @@
 //! Wakers get here through `task::WakeRef` alone, by its type: it can be woken and dropped anywhere. What is left are
 //! *clones* of wakers, which only a poll makes: before it looks at anything, or it looks again afterwards.
 
+#![forbid(unsafe_code)]
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -477,6 +477,12 @@ fn soundness_06_shutdown_drains_or_leaks() {
         let watch = Watch::new();
         let (stream, _peer) = pair();
         drop(runtime.block_on(lazy(|_| stream.read(watch.buf(64)).submit())));
+        // Not even asked any more.
+        refuse(Refusal {
+            call: libc::SYS_io_uring_enter,
+            errno: libc::EPERM,
+        })
+        .unwrap();
         let left = runtime.shutdown_timeout(Duration::ZERO).unwrap_err();
         assert!(
             left.iter()

@@ -12,7 +12,7 @@ use super::pool::{Pool, PoolConfig};
 use super::registered::Registered;
 use super::slots::{CANCELLED, Head, Key, NONE, Slots, State};
 use super::timer::Timers;
-use super::{Abandoned, Answered, Event, Partial};
+use super::{Abandoned, Answered, Event, FileRef, OpVTable, Partial};
 use crate::Error;
 use crate::sys::{self, Completion, Entry, Ring, RingConfig, RingId, Wait};
 
@@ -162,43 +162,9 @@ impl<W> Inner<W> {
             }
         }
         match head.state {
-            State::InFlight => {
-                if multishot.is_none()
-                    && let Some(done) = head.part(cqe)
-                {
-                    return Some(Event::Partial(Partial { key, vtable, done }));
-                }
-                // The kernel uses the file up to the answer: the last completion, or the first of two.
-                let file = match last || notifies {
-                    true => head.file.take(),
-                    false => None,
-                };
-                let answered = Answered {
-                    waiter: head.waiter.take(),
-                    file,
-                    turn: head.turn(),
-                    result: cqe.raw_result(),
-                    notifies,
-                };
-                if last {
-                    head.state = State::Complete;
-                    self.slots.in_flight -= 1;
-                }
-                if multishot.is_some() {
-                    self.enqueue(key, cqe);
-                } else {
-                    let head = self.slots.head(key);
-                    head.a = cqe.raw_result() as u32;
-                    head.b = cqe.flags();
-                }
-                Some(Event::Answered(answered))
-            }
+            State::InFlight => Some(self.file_answer(key, vtable, cqe)),
             State::Orphan => {
-                let file = match last || notifies {
-                    true => head.file.take(),
-                    false => None,
-                };
-                let turn = head.turn();
+                let (file, turn) = (head.let_go_of_file(last || notifies), head.turn());
                 if last {
                     head.state = State::Ending;
                     self.slots.in_flight -= 1;
@@ -217,6 +183,44 @@ impl<W> Inner<W> {
                 Some(Event::Handled)
             }
         }
+    }
+
+    /// Files a completion for the future of its operation.
+    #[inline]
+    fn file_answer(
+        &mut self,
+        key: Key<W>,
+        vtable: &'static OpVTable<W>,
+        cqe: Completion,
+    ) -> Event<W> {
+        let head = self.slots.head(key);
+        let last = !cqe.has_more();
+        let multishot = head.multishot();
+        let notifies = multishot.is_some_and(|multi| multi.notifies);
+        if multishot.is_none()
+            && let Some(done) = head.part(cqe)
+        {
+            return Event::Partial(Partial { key, vtable, done });
+        }
+        let answered = Answered {
+            waiter: head.waiter.take(),
+            file: head.let_go_of_file(last || notifies),
+            turn: head.turn(),
+            result: cqe.raw_result(),
+            notifies,
+        };
+        if multishot.is_none() {
+            head.a = cqe.raw_result() as u32;
+            head.b = cqe.flags();
+        }
+        if last {
+            head.state = State::Complete;
+            self.slots.in_flight -= 1;
+        }
+        if multishot.is_some() {
+            self.enqueue(key, cqe);
+        }
+        Event::Answered(answered)
     }
 
     /// Appends a completion to the queue of its multishot operation.
@@ -263,6 +267,12 @@ impl<W> Inner<W> {
 }
 
 impl<W> Head<W> {
+    /// The file, which the kernel uses up to the `answer`: the last completion, or the first of two.
+    #[inline]
+    fn let_go_of_file(&mut self, answer: bool) -> Option<FileRef> {
+        if answer { self.file.take() } else { None }
+    }
+
     /// How much of an operation is done that is to be done as a whole, if the rest is to follow.
     #[inline]
     fn part(&self, cqe: Completion) -> Option<usize> {

@@ -15,6 +15,7 @@
 //! `W` is whatever wakes the waiting future. The driver only keeps it and gives it back.
 
 mod cancel;
+mod deadlines;
 mod event;
 mod inflight;
 mod inner;
@@ -31,7 +32,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) use event::{
     Abandoned, Answered, Event, Orphaned, Owner, Partial, Progress, Submission,
@@ -268,11 +269,6 @@ impl<W> Driver<W> {
         self.with(|inner| inner.ring.as_mut().is_some_and(Ring::has_completions))
     }
 
-    /// When the next timer fires.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.with(|inner| inner.timers.next_deadline())
-    }
-
     /// Takes one completion from the ring and files it; the caller acts on what it returns. `None`: no more.
     #[inline]
     pub(crate) fn next_event(&self) -> Option<Event<W>> {
@@ -312,41 +308,6 @@ impl<W> Driver<W> {
             // What the kernel did not give back may still take a buffer and write to it.
             std::mem::forget(pool);
         }
-    }
-
-    pub(crate) fn add_timer(&self, deadline: Instant, waiter: Option<W>) -> TimerKey {
-        self.with(|inner| inner.timers.insert(deadline, waiter))
-    }
-
-    /// `Err` gives `waiter` back if the timer has fired; `Ok` gives the one that it replaced.
-    pub(crate) fn poll_timer(&self, key: TimerKey, waiter: W) -> Result<Option<W>, W> {
-        self.with(|inner| match inner.timers.waiter_mut(key) {
-            Some(place) => Ok(place.replace(waiter)),
-            None => Err(waiter),
-        })
-    }
-
-    /// When a timer that has not fired is due, to the millisecond.
-    pub(crate) fn timer_deadline(&self, key: TimerKey) -> Option<Instant> {
-        self.with(|inner| inner.timers.deadline(key))
-    }
-
-    pub(crate) fn timer_has_fired(&self, key: TimerKey) -> bool {
-        self.with(|inner| inner.timers.has_fired(key))
-    }
-
-    /// Forgets a timer; gives back who waited for it.
-    pub(crate) fn remove_timer(&self, key: TimerKey) -> Option<W> {
-        self.with(|inner| inner.timers.remove(key))
-    }
-
-    pub(crate) fn has_timers(&self) -> bool {
-        self.with(|inner| !inner.timers.is_empty())
-    }
-
-    /// The waiter of one timer that is over; call it until there is none.
-    pub(crate) fn pop_expired(&self, now: Instant) -> Option<W> {
-        self.with(|inner| inner.timers.pop_expired(now))
     }
 
     /// What other threads can end a wait of this driver's with. To be silenced before `close`.

@@ -90,13 +90,13 @@ impl<W> Timers<W> {
         }
     }
 
-    /// Adds a timer. It fires at the first millisecond at or after `deadline`, never before; if that is over, at the
+    /// Adds a timer. It fires at the first millisecond at or after `deadline`, never before; if that is `over`, at the
     /// next [`pop_expired`](Self::pop_expired), behind those that are due already.
     ///
     /// # Panics
     ///
     /// There are 2^32 timers.
-    pub(crate) fn insert(&mut self, deadline: Instant, waiter: Option<W>) -> TimerKey {
+    pub(crate) fn insert(&mut self, deadline: Instant, over: bool, waiter: Option<W>) -> TimerKey {
         let generation = self.generation;
         self.generation = generation.wrapping_add(1);
         let cell = self.timers.vacant_entry();
@@ -108,7 +108,10 @@ impl<W> Timers<W> {
         let part_ms = u64::from(since.subsec_nanos().div_ceil(1_000_000));
         cell.insert(Timer {
             waiter,
-            due_ms: whole_ms(since, part_ms).max(self.elapsed_ms),
+            due_ms: match over {
+                true => self.elapsed_ms,
+                false => whole_ms(since, part_ms).max(self.elapsed_ms),
+            },
             prev: index,
             next: index,
             generation,
@@ -456,7 +459,7 @@ mod tests {
             let deadline = start + Duration::from_nanos(nanos);
             let due = start + ms(nanos.div_ceil(1_000_000));
             let mut timers = Timers::new(start);
-            timers.insert(deadline, Some(nanos));
+            timers.insert(deadline, false, Some(nanos));
             assert_eq!(timers.next_deadline(), Some(due));
             assert_eq!(timers.pop_expired(due - Duration::from_nanos(1)), None);
             assert_eq!(timers.pop_expired(due), Some(nanos));
@@ -468,12 +471,12 @@ mod tests {
     fn a_past_deadline_fires_at_the_next_pop() {
         let start = Instant::now();
         let mut timers = Timers::new(start);
-        timers.insert(start - ms(1), Some(1));
-        timers.insert(start, Some(2));
+        timers.insert(start - ms(1), false, Some(1));
+        timers.insert(start, false, Some(2));
         assert_eq!(timers.next_deadline(), Some(start));
         assert_eq!(pop_all(&mut timers, start), [1, 2]);
         assert_eq!(timers.pop_expired(start + ms(1000)), None);
-        timers.insert(start + ms(10), Some(3));
+        timers.insert(start + ms(10), false, Some(3));
         assert_eq!(timers.next_deadline(), Some(start + ms(1000)));
         // A clock that went back does not hold it up.
         assert_eq!(pop_all(&mut timers, start), [3]);
@@ -487,7 +490,7 @@ mod tests {
             .flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 1])
             .collect();
         for &due in due.iter().rev() {
-            timers.insert(start + ms(due), Some(due));
+            timers.insert(start + ms(due), false, Some(due));
             check(&timers);
         }
         due.sort_unstable();
@@ -503,7 +506,7 @@ mod tests {
         // Each is inserted nearer to the deadline, so at a lower level, than the one before.
         for (order, now) in [0, 4000, 4100, 4990, 5000].into_iter().enumerate() {
             assert_eq!(timers.pop_expired(start + ms(now - now / 5000)), None);
-            timers.insert(due, Some(order));
+            timers.insert(due, false, Some(order));
         }
         assert_eq!(pop_all(&mut timers, due), [0, 1, 2, 3, 4]);
     }
@@ -524,7 +527,7 @@ mod tests {
         ] {
             let mut timers = Timers::new(start);
             for other in 0..LOOK_MAX as u64 {
-                timers.insert(start + ms(due + other), Some(other));
+                timers.insert(start + ms(due + other), false, Some(other));
             }
             assert_eq!(timers.next_deadline(), Some(start + ms(due)));
         }
@@ -546,7 +549,7 @@ mod tests {
             let mut timers = Timers::new(start);
             // Too many to be looked through, so that the time has to go from cascade to cascade.
             for _ in 0..=LOOK_MAX {
-                timers.insert(start + ms(due), Some(due));
+                timers.insert(start + ms(due), false, Some(due));
             }
             let mut steps = 0;
             loop {
@@ -565,7 +568,7 @@ mod tests {
     fn waiters_are_replaced_while_pending_only() {
         let start = Instant::now();
         let mut timers = Timers::new(start);
-        let key = timers.insert(start + ms(1), None);
+        let key = timers.insert(start + ms(1), false, None);
         *timers.waiter_mut(key).unwrap() = Some("first");
         assert_eq!(
             timers.waiter_mut(key).unwrap().replace("second"),
@@ -583,9 +586,9 @@ mod tests {
     fn timers_without_a_waiter_fire_unseen() {
         let start = Instant::now();
         let mut timers = Timers::new(start);
-        let silent = timers.insert(start + ms(1), None);
-        timers.insert(start + ms(2), Some(2));
-        let last = timers.insert(start + ms(3), None);
+        let silent = timers.insert(start + ms(1), false, None);
+        timers.insert(start + ms(2), false, Some(2));
+        let last = timers.insert(start + ms(3), false, None);
         assert_eq!(timers.pop_expired(start + ms(3)), Some(2));
         assert!(timers.has_fired(silent) && !timers.has_fired(last));
         assert_eq!(timers.pop_expired(start + ms(3)), None);
@@ -597,10 +600,10 @@ mod tests {
     fn a_stale_key_is_harmless() {
         let start = Instant::now();
         let mut timers = Timers::new(start);
-        let old = timers.insert(start + ms(1), Some(1));
+        let old = timers.insert(start + ms(1), false, Some(1));
         assert_eq!(timers.remove(old), Some(1));
         assert_eq!(timers.remove(old), None);
-        let new = timers.insert(start + ms(2), Some(2));
+        let new = timers.insert(start + ms(2), false, Some(2));
         assert_eq!(old.index, new.index);
         assert_eq!(timers.remove(old), None);
         assert!(timers.waiter_mut(old).is_none());
@@ -613,9 +616,9 @@ mod tests {
         let start = Instant::now();
         let mut timers = Timers::new(start);
         timers.generation = u32::MAX;
-        let old = timers.insert(start, Some(1));
+        let old = timers.insert(start, false, Some(1));
         assert_eq!(timers.remove(old), Some(1));
-        let new = timers.insert(start, Some(2));
+        let new = timers.insert(start, false, Some(2));
         assert_eq!((old.generation, new.generation), (u32::MAX, 0));
         assert_eq!(timers.remove(old), None);
         assert_eq!(timers.remove(new), Some(2));
@@ -627,7 +630,7 @@ mod tests {
         for due in [3, 100, BLOCK_MS] {
             for removed in 0..3 {
                 let mut timers = Timers::new(start);
-                let keys = [0, 1, 2].map(|id| timers.insert(start + ms(due), Some(id)));
+                let keys = [0, 1, 2].map(|id| timers.insert(start + ms(due), false, Some(id)));
                 assert_eq!(timers.remove(keys[removed]), Some(removed));
                 check(&timers);
                 let left: Vec<_> = (0..3).filter(|&id| id != removed).collect();
@@ -643,7 +646,7 @@ mod tests {
         let mut timers = Timers::new(start);
         for round in 0..1000 {
             let keys: Vec<_> = (0..10)
-                .map(|id| timers.insert(start + ms(round + id), Some(id)))
+                .map(|id| timers.insert(start + ms(round + id), false, Some(id)))
                 .collect();
             pop_all(&mut timers, start + ms(round + 5));
             for key in keys {
@@ -665,7 +668,7 @@ mod tests {
             1001 * BLOCK_MS,
         ];
         for due in far {
-            timers.insert(start + ms(due), Some(due));
+            timers.insert(start + ms(due), false, Some(due));
         }
         assert_eq!(timers.pop_expired(start + ms(2 * BLOCK_MS)), None);
         check(&timers);
@@ -684,8 +687,8 @@ mod tests {
         let (first, last) = (extreme(true), extreme(false));
         for start in [first, Instant::now(), last] {
             let mut timers = Timers::new(start);
-            let never = timers.insert(last, Some(1));
-            let past = timers.insert(first, Some(2));
+            let never = timers.insert(last, false, Some(1));
+            let past = timers.insert(first, false, Some(2));
             assert!(timers.next_deadline().is_some_and(|next| next <= start));
             if start == last {
                 assert_eq!(pop_all(&mut timers, first), [1, 2]);
@@ -704,7 +707,7 @@ mod tests {
     #[test]
     fn debug_shows_what_is_pending() {
         let mut timers = Timers::new(Instant::now());
-        timers.insert(Instant::now(), Some(1));
+        timers.insert(Instant::now(), false, Some(1));
         assert!(format!("{timers:?}").starts_with("Timers { pending: 1, next_deadline: Some("));
     }
 
@@ -770,7 +773,7 @@ mod tests {
             let place = (due_ms.max(self.elapsed_ms), id);
             self.pending.insert(place, waiter);
             self.keys
-                .push((self.timers.insert(deadline, waiter), place));
+                .push((self.timers.insert(deadline, false, waiter), place));
         }
 
         /// Removes a timer: pending, fired, or removed already.

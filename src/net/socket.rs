@@ -262,7 +262,7 @@ pub(super) struct Connections {
 enum Accepting {
     Idle,
     Many(Multi<AcceptMulti>),
-    One(Submitted<Accept>),
+    One(Box<Submitted<Accept>>),
 }
 
 impl Stream for Connections {
@@ -282,7 +282,7 @@ impl Stream for Connections {
                     this.state = if features().multishot_accept() {
                         Accepting::Many(Multi::new(AcceptMulti::new(&this.listener)))
                     } else {
-                        Accepting::One(Accept::new(&this.listener).submit())
+                        Accepting::One(Box::new(Accept::new(&this.listener).submit()))
                     };
                     continue;
                 }

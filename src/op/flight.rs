@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::context::{self, current_or_panic};
-use super::store::{Stored, Table};
+use super::store::Stored;
+use super::vtable::Table;
 use super::{Driver, Operation, current};
 use crate::driver::{Orphaned, Owner, Progress, TimerKey};
 use crate::foreign::Scope;

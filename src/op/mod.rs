@@ -30,9 +30,11 @@
 //! # }
 //! ```
 
+mod cell;
 mod context;
 mod fd;
 mod fixed_buf;
+mod fixed_pool;
 mod flight;
 mod late;
 mod multi;
@@ -42,6 +44,7 @@ mod spare;
 mod store;
 mod submitted;
 mod turn;
+mod vtable;
 
 mod accept;
 mod accept_direct;
@@ -105,7 +108,8 @@ pub(crate) use context::{
 };
 pub use fallocate::Fallocate;
 pub(crate) use fd::SharedFd;
-pub use fixed_buf::{FixedBuf, FixedBufPool};
+pub use fixed_buf::FixedBuf;
+pub use fixed_pool::FixedBufPool;
 pub use fsync::Fsync;
 pub use ftruncate::Ftruncate;
 pub use mkdirat::MkdirAt;

@@ -10,7 +10,8 @@ use futures_util::stream::FusedStream;
 
 use super::Multishot;
 use super::context::current_or_panic;
-use super::store::{Stored, Table};
+use super::store::Stored;
+use super::vtable::Table;
 use crate::driver::{Orphaned, Owner};
 use crate::foreign::Scope;
 use crate::sys::Completion;

@@ -36,8 +36,8 @@ pub trait SpliceEnd {
 /// A pipe of our own.
 #[derive(Debug)]
 pub(crate) struct Pipe {
-    reader: SharedFd,
-    writer: SharedFd,
+    pub(super) reader: SharedFd,
+    pub(super) writer: SharedFd,
     size: u32,
 }
 
@@ -77,7 +77,7 @@ impl Pipe {
             if offset == CURRENT && !fd.has_late() {
                 Ready::read(fd).await?;
             }
-            match Splice::read(fd, offset, &self.writer, len).await {
+            match Splice::read(fd, offset, self, len).await {
                 Err(error) if offset == CURRENT && is_transient(&error) => {}
                 moved => return moved.map(u64::from),
             }
@@ -94,7 +94,7 @@ impl Pipe {
         let offset = to.place()?;
         let fd = to.fd();
         loop {
-            match Splice::write(&self.reader, fd, offset, len).await {
+            match Splice::write(self, fd, offset, len).await {
                 Err(error) if offset == CURRENT && is_transient(&error) => Ready::write(fd).await?,
                 moved => return moved.map(u64::from),
             }

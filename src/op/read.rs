@@ -155,7 +155,7 @@ mod tests {
     use crate::buf::IoBuf;
     use crate::driver::PoolConfig;
     use crate::op::{Driver, FixedBufPool, enter};
-    use crate::sys::{RingConfig, RingDials, RingId, Setup};
+    use crate::sys::{RingConfig, RingDials, Setup};
 
     fn driver() -> Rc<Driver> {
         let ring = RingConfig {

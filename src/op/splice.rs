@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 use super::read::CURRENT;
-use super::{Completion, Entry, Op, Operation, SharedFd, Side};
+use super::{Completion, Entry, Op, Operation, Pipe, SharedFd, Side};
 use crate::sys::{RingId, opcode};
 
 /// A full pipe is waited for by a poll of ours, which occupies no thread. (Sockets do not heed it: what they wait for is
@@ -15,6 +15,9 @@ const FLAGS: u32 = libc::SPLICE_F_NONBLOCK;
 #[derive(Debug)]
 pub(crate) struct Splice {
     pipe: SharedFd,
+    /// The pipe's other end, which is not closed before this is over: the kernel holds a lock of the pipe while it waits for
+    /// `other`, and a close waits for that.
+    _end: SharedFd,
     other: SharedFd,
     /// In `other`; [`CURRENT`] if that is a stream, which is read and written in turn.
     offset: u64,
@@ -25,18 +28,31 @@ pub(crate) struct Splice {
 impl Splice {
     /// From `other` into the writing end of a pipe, which has room for `len` bytes. What has arrived late for a read of
     /// `other` goes first.
-    pub(super) fn read(other: &SharedFd, offset: u64, pipe: &SharedFd, len: u32) -> Op<Self> {
-        Self::op(other, offset, pipe, len, Side::Read)
+    pub(super) fn read(other: &SharedFd, offset: u64, pipe: &Pipe, len: u32) -> Op<Self> {
+        Self::op(other, offset, [&pipe.writer, &pipe.reader], len, Side::Read)
     }
 
     /// From the reading end of a pipe to `other`.
-    pub(super) fn write(pipe: &SharedFd, other: &SharedFd, offset: u64, len: u32) -> Op<Self> {
-        Self::op(other, offset, pipe, len, Side::Write)
+    pub(super) fn write(pipe: &Pipe, other: &SharedFd, offset: u64, len: u32) -> Op<Self> {
+        Self::op(
+            other,
+            offset,
+            [&pipe.reader, &pipe.writer],
+            len,
+            Side::Write,
+        )
     }
 
-    fn op(other: &SharedFd, offset: u64, pipe: &SharedFd, len: u32, side: Side) -> Op<Self> {
+    fn op(
+        other: &SharedFd,
+        offset: u64,
+        [pipe, end]: [&SharedFd; 2],
+        len: u32,
+        side: Side,
+    ) -> Op<Self> {
         Op::new(Splice {
             pipe: pipe.clone(),
+            _end: end.clone(),
             other: other.clone(),
             offset,
             len,

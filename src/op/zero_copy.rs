@@ -18,7 +18,8 @@ use std::task::{Context, Poll, ready};
 
 use super::context::current_or_panic;
 use super::flight::Flight;
-use super::store::{Stored, Table};
+use super::store::Stored;
+use super::vtable::Table;
 use super::zc_buf::ZcBuf;
 use super::zc_usage::Usage;
 use super::{Completion, Multishot, Operation, SharedFd, Side, current};
@@ -137,7 +138,8 @@ enum Refusal {
 
 impl Refusal {
     fn of(result: i32) -> Option<Self> {
-        match -result {
+        // A notification may have the highest bit set.
+        match result.wrapping_neg() {
             libc::EOPNOTSUPP => Some(Refusal::Socket),
             libc::ENOMEM | libc::EMSGSIZE => Some(Refusal::Memory),
             libc::EINVAL => Some(Refusal::Flags),

@@ -66,7 +66,7 @@ impl From<squeue::Entry> for Entry {
 }
 
 /// The result of an operation that something belongs to of another ring. No error of the kernel has this number.
-pub(crate) const OTHER_RUNTIME: i32 = i32::MIN;
+pub(crate) const OTHER_RUNTIME: i32 = -(1 << 20);
 
 /// A completion queue entry: what the kernel answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
