@@ -40,19 +40,12 @@ impl Call {
     }
 }
 
-struct List {
-    calls: RefCell<VecDeque<Call>>,
-    /// How many loops and scopes there are around the present call: one of them makes the calls.
-    scopes: Cell<u32>,
-}
-
 thread_local! {
-    static LIST: List = const {
-        List {
-            calls: RefCell::new(VecDeque::new()),
-            scopes: Cell::new(0),
-        }
-    };
+    static CALLS: RefCell<VecDeque<Call>> = const { RefCell::new(VecDeque::new()) };
+    /// Whether there are calls. It has no destructor, so that a look at it is one load.
+    static PENDING: Cell<bool> = const { Cell::new(false) };
+    /// How many loops and scopes there are around the present call: one of them makes the calls.
+    static SCOPES: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Runs foreign code whose panic has nowhere to go. The panic hook has told of it.
@@ -77,12 +70,13 @@ pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
 #[cold]
 pub(crate) fn defer(call: Call) {
     let mut call = Some(call);
-    // At the thread's end the list may be gone already.
-    let _ = LIST.try_with(|list| {
-        if list.scopes.get() > 0 {
-            list.calls.borrow_mut().extend(call.take());
-        }
-    });
+    if SCOPES.get() > 0 {
+        // At the thread's end the list may be gone already.
+        let _ = CALLS.try_with(|calls| {
+            calls.borrow_mut().extend(call.take());
+            PENDING.set(true);
+        });
+    }
     if let Some(call) = call {
         guarded(|| call.make());
     }
@@ -91,8 +85,7 @@ pub(crate) fn defer(call: Call) {
 /// Whether calls wait.
 #[inline]
 pub(crate) fn is_pending() -> bool {
-    LIST.try_with(|list| !list.calls.borrow().is_empty())
-        .unwrap_or(false)
+    PENDING.get()
 }
 
 /// Makes the calls that wait, and those that they add. For the loop, and for scopes: nothing is borrowed or half done.
@@ -107,9 +100,10 @@ pub(crate) fn run() {
 fn run_pending() {
     // What a call defers is made here, after it: a chain of calls needs no deep stack.
     let _scope = Scope::enter();
-    while let Ok(Some(call)) = LIST.try_with(|list| list.calls.borrow_mut().pop_front()) {
+    while let Ok(Some(call)) = CALLS.try_with(|calls| calls.borrow_mut().pop_front()) {
         guarded(|| call.make());
     }
+    PENDING.set(false);
 }
 
 /// Keeps foreign code away until it is dropped. The outermost one makes the calls that have come up meanwhile.
@@ -120,7 +114,7 @@ pub(crate) struct Scope(());
 impl Scope {
     #[inline]
     pub(crate) fn enter() -> Self {
-        let _ = LIST.try_with(|list| list.scopes.set(list.scopes.get() + 1));
+        SCOPES.set(SCOPES.get() + 1);
         Scope(())
     }
 }
@@ -128,12 +122,9 @@ impl Scope {
 impl Drop for Scope {
     #[inline]
     fn drop(&mut self) {
-        let outermost = LIST.try_with(|list| {
-            let scopes = list.scopes.get() - 1;
-            list.scopes.set(scopes);
-            scopes == 0
-        });
-        if outermost.unwrap_or(false) {
+        let scopes = SCOPES.get() - 1;
+        SCOPES.set(scopes);
+        if scopes == 0 {
             run();
         }
     }
@@ -188,7 +179,7 @@ mod tests {
         defer(Call::Wake(Rc::new(waker)));
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         // What its panic left behind keeps no scope open.
-        assert!(LIST.with(|list| list.scopes.get() == 0));
+        assert_eq!(SCOPES.get(), 0);
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl<W> Inner<W> {
         let mut entry = Entry::from(opcode::AsyncCancel::new(key.user_data()).build());
         entry.set_user_data(OURS | key.user_data());
         // SAFETY: a cancel points to nothing.
-        unsafe { self.push(entry) };
+        unsafe { self.push(&entry) };
     }
 
     /// Reads the answer to a cancel.

@@ -10,7 +10,7 @@ use slab::Slab;
 use super::cancel::{OURS, Stubborn};
 use super::pool::{Pool, PoolConfig};
 use super::registered::Registered;
-use super::slots::{CANCELLED, Head, Key, NONE, Slots, State};
+use super::slots::{CANCELLED, Head, Key, MultishotVTable, NONE, Slots, State};
 use super::timer::Timers;
 use super::{Abandoned, Answered, Event, FileRef, OpVTable, Partial};
 use crate::Error;
@@ -77,13 +77,13 @@ impl<W> Inner<W> {
     ///
     /// As for [`Ring::push`].
     #[inline]
-    pub(super) unsafe fn push(&mut self, entry: Entry) {
+    pub(super) unsafe fn push(&mut self, entry: &Entry) {
         let Some(ring) = &mut self.ring else { return };
         self.counters.submissions += 1;
         // SAFETY: the caller's promise.
-        if !self.backlog.is_empty() || !unsafe { ring.push(&entry) } {
+        if !self.backlog.is_empty() || !unsafe { ring.push(entry) } {
             self.counters.backlogged += 1;
-            self.backlog.push_back(entry);
+            self.backlog.push_back(entry.clone());
         }
     }
 
@@ -136,6 +136,7 @@ impl<W> Inner<W> {
         }
     }
 
+    #[inline(always)] // Into the loop over completions, the one place where it is hot.
     pub(super) fn next_event(&mut self) -> Option<Event<W>> {
         let cqe = self.ring.as_mut()?.reap()?;
         self.counters.completions += 1;
@@ -151,33 +152,22 @@ impl<W> Inner<W> {
         let Some(vtable) = head.vtable else {
             return Some(Event::Handled);
         };
-        let last = !cqe.has_more();
-        let multishot = head.multishot();
-        let notifies = multishot.is_some_and(|multi| multi.notifies);
-        if let (Some(_), Some(multishot)) = (cqe.buffer(), multishot) {
-            // SAFETY: the operation is in its place until it was taken out with its last completion, which is this one
-            // at the earliest.
-            if let Some(group) = unsafe { (multishot.group)(key.payload()) } {
-                self.pool.taken(group);
+        let state = head.state;
+        if let Some(multishot) = &vtable.multishot {
+            if cqe.buffer().is_some() {
+                // SAFETY: the operation is in its place until it was taken out with its last completion, which is this
+                // one at the earliest.
+                if let Some(group) = unsafe { (multishot.group)(key.payload()) } {
+                    self.pool.taken(group);
+                }
+            }
+            if state == State::InFlight {
+                return Some(self.queue_answer(key, multishot, cqe));
             }
         }
-        match head.state {
+        match state {
             State::InFlight => Some(self.file_answer(key, vtable, cqe)),
-            State::Orphan => {
-                let (file, turn) = (head.let_go_of_file(last || notifies), head.turn());
-                if last {
-                    head.state = State::Ending;
-                    self.slots.in_flight -= 1;
-                    self.slots.orphans -= 1;
-                }
-                Some(Event::Abandoned(Abandoned {
-                    key,
-                    vtable,
-                    cqe,
-                    file,
-                    turn,
-                }))
-            }
+            State::Orphan => Some(self.leave_to_orphan(key, vtable, cqe)),
             State::Free | State::Reserved | State::Waiting | State::Ending | State::Complete => {
                 self.counters.stale += 1;
                 Some(Event::Handled)
@@ -185,8 +175,8 @@ impl<W> Inner<W> {
         }
     }
 
-    /// Files a completion for the future of its operation.
-    #[inline]
+    /// Files the completion of a single-shot operation for its future.
+    #[inline(always)]
     fn file_answer(
         &mut self,
         key: Key<W>,
@@ -194,33 +184,76 @@ impl<W> Inner<W> {
         cqe: Completion,
     ) -> Event<W> {
         let head = self.slots.head(key);
-        let last = !cqe.has_more();
-        let multishot = head.multishot();
-        let notifies = multishot.is_some_and(|multi| multi.notifies);
-        if multishot.is_none()
+        if head.file.is_some()
             && let Some(done) = head.part(cqe)
         {
             return Event::Partial(Partial { key, vtable, done });
         }
-        let answered = Answered {
+        head.state = State::Complete;
+        head.a = cqe.raw_result() as u32;
+        head.b = cqe.flags();
+        self.slots.in_flight -= 1;
+        let head = self.slots.head(key);
+        Event::Answered(Answered {
             waiter: head.waiter.take(),
-            file: head.let_go_of_file(last || notifies),
+            file: head.file.take(),
             turn: head.turn(),
             result: cqe.raw_result(),
-            notifies,
+            notifies: false,
+        })
+    }
+
+    /// Queues a completion of a multishot operation for its stream.
+    fn queue_answer(
+        &mut self,
+        key: Key<W>,
+        multishot: &'static MultishotVTable,
+        cqe: Completion,
+    ) -> Event<W> {
+        let last = !cqe.has_more();
+        let head = self.slots.head(key);
+        let answered = Answered {
+            waiter: head.waiter.take(),
+            file: head.let_go_of_file(last || multishot.notifies),
+            turn: head.turn(),
+            result: cqe.raw_result(),
+            notifies: multishot.notifies,
         };
-        if multishot.is_none() {
-            head.a = cqe.raw_result() as u32;
-            head.b = cqe.flags();
-        }
         if last {
             head.state = State::Complete;
             self.slots.in_flight -= 1;
         }
-        if multishot.is_some() {
-            self.enqueue(key, cqe);
-        }
+        self.enqueue(key, cqe);
         Event::Answered(answered)
+    }
+
+    /// Leaves a completion to the operation itself, as its future is gone.
+    #[cold]
+    fn leave_to_orphan(
+        &mut self,
+        key: Key<W>,
+        vtable: &'static OpVTable<W>,
+        cqe: Completion,
+    ) -> Event<W> {
+        let last = !cqe.has_more();
+        let notifies = vtable
+            .multishot
+            .as_ref()
+            .is_some_and(|multi| multi.notifies);
+        let head = self.slots.head(key);
+        let (file, turn) = (head.let_go_of_file(last || notifies), head.turn());
+        if last {
+            head.state = State::Ending;
+            self.slots.in_flight -= 1;
+            self.slots.orphans -= 1;
+        }
+        Event::Abandoned(Abandoned {
+            key,
+            vtable,
+            cqe,
+            file,
+            turn,
+        })
     }
 
     /// Appends a completion to the queue of its multishot operation.
@@ -276,7 +309,7 @@ impl<W> Head<W> {
     /// How much of an operation is done that is to be done as a whole, if the rest is to follow.
     #[inline]
     fn part(&self, cqe: Completion) -> Option<usize> {
-        if self.file.is_none() || self.b == 0 || self.tag & CANCELLED != 0 {
+        if self.b == 0 || self.tag & CANCELLED != 0 {
             return None;
         }
         match cqe.raw_result() {

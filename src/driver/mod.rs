@@ -132,7 +132,7 @@ impl<W> Driver<W> {
             inner.slots.in_flight += 1;
             inner.slots.orphans += u32::from(orphan);
             // SAFETY: the caller's promise.
-            unsafe { inner.push(what.entry) };
+            unsafe { inner.push(&what.entry) };
         });
     }
 
@@ -146,7 +146,7 @@ impl<W> Driver<W> {
         self.with(|inner| {
             inner.slots.head(key).b = what.whole;
             // SAFETY: the caller's promise.
-            unsafe { inner.push(what.entry) };
+            unsafe { inner.push(&what.entry) };
         });
     }
 
@@ -270,7 +270,7 @@ impl<W> Driver<W> {
     }
 
     /// Takes one completion from the ring and files it; the caller acts on what it returns. `None`: no more.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_event(&self) -> Option<Event<W>> {
         self.with(Inner::next_event)
     }

@@ -197,15 +197,16 @@ impl<T: Operation> Flight<T> {
         // SAFETY: `submit` made this value for a `T`; the driver has filed its final completion; and the state has
         // just been left, so that nobody takes it again.
         let op = unsafe { stored.take::<T>() };
-        let ended = matches!(-cqe.raw_result(), libc::ECANCELED | libc::EINTR);
-        if ended && cqe.begins_anew() {
+        if cqe.begins_anew() && was_cancelled(cqe) {
             self.state = State::Idle(op);
             return None;
         }
-        if ended && self.deadline.is_expired() {
-            cqe = Completion::new(0, -libc::ETIMEDOUT, cqe.flags());
+        if !matches!(*self.deadline, Deadline::None) {
+            if self.deadline.is_expired() && was_cancelled(cqe) {
+                cqe = Completion::new(0, -libc::ETIMEDOUT, cqe.flags());
+            }
+            self.drop_deadline();
         }
-        self.clear_deadline();
         Some(op.complete(cqe))
     }
 
@@ -260,6 +261,10 @@ impl<T: Operation> Flight<T> {
             None => {}
         }
     }
+}
+
+fn was_cancelled(cqe: Completion) -> bool {
+    matches!(-cqe.raw_result(), libc::ECANCELED | libc::EINTR)
 }
 
 impl Deadline {

@@ -157,6 +157,7 @@ impl Inner {
     }
 
     /// The kernel has answered an operation on the descriptor, which had this turn.
+    #[inline]
     fn left_kernel(&self, turn: u8) {
         self.in_kernel.set(self.in_kernel.get() - 1);
         if let Some(side) = Side::from_tag(turn) {
@@ -169,7 +170,7 @@ impl Inner {
 }
 
 /// Acts on what a driver has given out. Runs no foreign code within a scope.
-#[inline]
+#[inline(always)]
 pub(crate) fn handle(driver: &Driver, event: Event<WakeRef>) {
     match event {
         // SAFETY: the driver has just given it out; whoever turns a driver calls this next.
@@ -185,7 +186,7 @@ pub(crate) fn handle(driver: &Driver, event: Event<WakeRef>) {
 /// # Safety
 ///
 /// Somebody holds a count of its file: a driver of this thread has just given it out, and nothing was done since.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn answered(answer: Answered<WakeRef>) {
     if let Some(file) = answer.file {
         // What was refused goes on in the same turn, another way.

@@ -59,7 +59,7 @@ impl WakeRef {
     }
 
     /// Wakes, and uses the reference up.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wake(self) {
         match self.target() {
             Target::Task(task) => {
@@ -70,13 +70,7 @@ impl WakeRef {
             Target::Foreign(waker) => {
                 mem::forget(self);
                 // SAFETY: the count is ours, and `self` will not give it up a second time.
-                let waker = unsafe { Rc::from_raw(waker) };
-                if waker::task_of(&waker).is_some() {
-                    // Of another executor, or over: nobody's code but ours.
-                    waker.wake_by_ref();
-                } else {
-                    foreign::defer(Call::Wake(waker));
-                }
+                wake_foreign(unsafe { Rc::from_raw(waker) });
             }
         }
     }
@@ -174,6 +168,17 @@ fn own_task(waker: &Waker) -> Option<TaskPtr> {
     (unsafe { task.header() }.local.get() != 0).then_some(task)
 }
 
+#[cold]
+fn wake_foreign(waker: Rc<Waker>) {
+    if waker::task_of(&waker).is_some() {
+        // Of another executor, or over: nobody's code but ours.
+        waker.wake_by_ref();
+    } else {
+        foreign::defer(Call::Wake(waker));
+    }
+}
+
+#[cold]
 fn share_waker(waker: Waker) -> NonNull<()> {
     let raw = Rc::into_raw(Rc::new(waker)).cast_mut().cast::<()>();
     // SAFETY: a shared value's address is not null, and the tag does not make it so.
