@@ -71,6 +71,8 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
 
     #[inline]
     fn early(&mut self) -> Option<i32> {
+        // It may have been with the kernel before, and begin anew.
+        self.order = None;
         if self.buf.buf_capacity() == 0 {
             return Some(-libc::EINVAL);
         }

@@ -115,6 +115,8 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
     }
 
     fn early(&mut self) -> Option<i32> {
+        // It may have been with the kernel before, and begin anew.
+        self.order = None;
         if self.bufs.total_capacity() == 0 {
             return Some(-libc::EINVAL);
         }
