@@ -1,6 +1,8 @@
 //! What has an identity is known by that: descriptors, rings, and what belongs to a ring. Several runtimes on one thread,
 //! handles that outlive theirs, and numbers that come again.
 
+#![allow(clippy::async_yields_async)] // Operations leave the runtime in which they were begun.
+
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::pin::pin;

@@ -354,7 +354,7 @@ fn who_gives_up_its_turn_leaves_the_queue() {
                 let poll = read.as_mut().poll(&mut Context::from_waker(&waker));
                 assert!(poll.is_pending());
             }
-            long
+            Some(long)
         });
         drop(waker);
         assert_eq!(Arc::strong_count(&counted), 1);

@@ -71,7 +71,8 @@ pub(crate) struct Submission {
     pub(crate) slot: Option<u32>,
     /// The file that the entry names, if it is one that is counted.
     pub(crate) file: Option<FileRef>,
-    /// The turn of the file that it has, 0 for none.
+    /// The turn of the file that it has, 0 for none; with [`KEEPS_TURN`](super::KEEPS_TURN) if that does not end with the
+    /// answer.
     pub(crate) turn: u8,
     /// What ends it: an answer of this number, or an error; 0 if any answer does. Without a file, the number of the
     /// descriptor that it is shown with.

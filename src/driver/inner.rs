@@ -197,7 +197,7 @@ impl<W> Inner<W> {
         Event::Answered(Answered {
             waiter: head.waiter.take(),
             file: head.file.take(),
-            turn: head.turn(),
+            turn: head.ending_turn(),
             result: cqe.raw_result(),
             notifies: false,
         })
@@ -215,7 +215,7 @@ impl<W> Inner<W> {
         let answered = Answered {
             waiter: head.waiter.take(),
             file: head.let_go_of_file(last || multishot.notifies),
-            turn: head.turn(),
+            turn: head.ending_turn(),
             result: cqe.raw_result(),
             notifies: multishot.notifies,
         };
@@ -241,7 +241,7 @@ impl<W> Inner<W> {
             .as_ref()
             .is_some_and(|multi| multi.notifies);
         let head = self.slots.head(key);
-        let (file, turn) = (head.let_go_of_file(last || notifies), head.turn());
+        let (file, turn) = (head.let_go_of_file(last || notifies), head.ending_turn());
         if last {
             head.state = State::Ending;
             self.slots.in_flight -= 1;

@@ -44,7 +44,7 @@ use inner::Inner;
 pub(crate) use pool::{Lease, Pool, PoolConfig};
 pub(crate) use returns::RemoteLease;
 use slots::{CANCELLED, INTERRUPTED, State};
-pub(crate) use slots::{FileRef, Key, MultishotVTable, OpVTable, Payload};
+pub(crate) use slots::{FileRef, KEEPS_TURN, Key, MultishotVTable, OpVTable, Payload};
 pub(crate) use timer::TimerKey;
 
 use crate::Error;

@@ -114,6 +114,8 @@ pub(crate) type FileRef = NonNull<()>;
 
 /// In `Head::tag`: which turn of the file it has, as the owner numbers them; 0 is none.
 const TURN: u8 = 0b11;
+/// In `Head::tag`: the turn does not end with the answer; whoever takes that sees to it.
+pub(crate) const KEEPS_TURN: u8 = 1 << 4;
 /// In `Head::tag`: it was cancelled so that it begins anew.
 pub(super) const INTERRUPTED: u8 = 1 << 2;
 /// In `Head::tag`: it was cancelled for good.
@@ -137,6 +139,15 @@ pub(super) struct Head<W: 'static> {
 impl<W> Head<W> {
     pub(super) fn turn(&self) -> u8 {
         self.tag & TURN
+    }
+
+    /// The turn that ends with the answer.
+    #[inline]
+    pub(super) fn ending_turn(&self) -> u8 {
+        match self.tag & KEEPS_TURN {
+            0 => self.tag & TURN,
+            _ => 0,
+        }
     }
 
     /// Whether it is a multishot operation of which completions wait to be taken.

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::rc::{Rc, Weak};
 
+use crate::sys::RingId;
 use crate::task::WakeRef;
 
 /// The driver of this crate's executor.
@@ -13,8 +14,14 @@ pub(crate) type Driver = crate::driver::Driver<WakeRef>;
 thread_local! {
     static CURRENT: Cell<*const Driver> = const { Cell::new(ptr::null()) };
     static ALL: RefCell<Vec<Weak<Driver>>> = const { RefCell::new(Vec::new()) };
-    static GUESTS: RefCell<Vec<Weak<Driver>>> = const { RefCell::new(Vec::new()) };
+    static GUESTS: RefCell<Vec<Guest>> = const { RefCell::new(Vec::new()) };
     static HAS_GUESTS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A driver of which something is awaited in the runtime of another.
+struct Guest {
+    host: RingId,
+    guest: Weak<Driver>,
 }
 
 /// Holds a driver as the thread's current one.
@@ -96,40 +103,57 @@ pub(crate) fn is_elsewhere(driver: &Rc<Driver>) -> bool {
 /// does while it runs.
 #[inline]
 pub(super) fn attend(driver: &Rc<Driver>) {
-    if CURRENT.get() != Rc::as_ptr(driver) {
+    if is_elsewhere(driver) {
         add_guest(driver);
     }
 }
 
 #[cold]
 fn add_guest(driver: &Rc<Driver>) {
+    let Some(host) = current().map(|host| host.id()) else {
+        return;
+    };
     let _ = GUESTS.try_with(|guests| {
         let mut guests = guests.borrow_mut();
-        let new = Rc::downgrade(driver);
-        if !guests.iter().any(|one| one.ptr_eq(&new)) {
-            guests.push(new);
+        let guest = Rc::downgrade(driver);
+        let known = |one: &Guest| one.host == host && one.guest.ptr_eq(&guest);
+        if !guests.iter().any(known) {
+            guests.push(Guest { host, guest });
         }
         HAS_GUESTS.set(true);
     });
 }
 
-/// Whether there are drivers to be turned besides the current one.
+/// Whether any driver of the thread has guests.
 #[inline]
 pub(crate) fn has_guests() -> bool {
     HAS_GUESTS.get()
 }
 
-/// Takes out the drivers that are waited for within others. Those of which something is still in flight after they were
-/// turned come back by [`attend_again`].
-pub(crate) fn take_guests() -> Vec<Rc<Driver>> {
-    HAS_GUESTS.set(false);
-    let guests = GUESTS.try_with(RefCell::take).unwrap_or_default();
-    guests.iter().filter_map(Weak::upgrade).collect()
+/// The drivers that are turned by the loop of `host` besides its own, because something of them is awaited there. One of
+/// which nothing is in flight any more is a guest no longer.
+#[cold]
+pub(crate) fn guests(host: &Driver) -> Vec<Rc<Driver>> {
+    let mut found = Vec::new();
+    let _ = GUESTS.try_with(|guests| {
+        let mut guests = guests.borrow_mut();
+        guests.retain(|one| {
+            let guest = one.guest.upgrade();
+            let alive = |guest: &Rc<Driver>| guest.in_flight().0 > 0 && guest.ring_info().is_some();
+            match guest.filter(alive) {
+                Some(guest) if one.host == host.id() => {
+                    found.push(guest);
+                    true
+                }
+                other => other.is_some(),
+            }
+        });
+        HAS_GUESTS.set(!guests.is_empty());
+    });
+    found
 }
 
-/// A driver that was turned as a guest is so again while anything of it is in flight.
-pub(crate) fn attend_again(guest: &Rc<Driver>) {
-    if guest.in_flight().0 > 0 && guest.ring_info().is_some() {
-        add_guest(guest);
-    }
+/// A driver has ended, and has no more guests.
+pub(super) fn dismiss_guests(host: &Driver) {
+    let _ = GUESTS.try_with(|guests| guests.borrow_mut().retain(|one| one.host != host.id()));
 }

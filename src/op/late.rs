@@ -127,8 +127,15 @@ impl SharedFd {
 
     /// Keeps what arrived, and lets those that wait in the kernel for what is to come begin anew: it is here.
     fn keep(&self, order: Order, late: Late) {
-        self.with_rare(|rare| rare.late.keep(order, late));
-        self.interrupt_reads();
+        let first = self.with_rare(|rare| {
+            let first = rare.late.is_empty();
+            rare.late.keep(order, late);
+            first
+        });
+        // Nothing goes to the kernel to wait while something is here.
+        if first {
+            self.interrupt_reads();
+        }
     }
 
     /// Whether something that arrived late waits for the next read or accept.
@@ -242,7 +249,7 @@ impl SharedFd {
     /// Keeps the error that an orphaned write ended with, for the next operation that hears of errors.
     #[cold]
     pub(super) fn keep_write_error(&self, result: i32) {
-        if is_news(-result) {
+        if is_news(result.wrapping_neg()) {
             self.with_rare(|rare| rare.write_error = -result);
         }
     }

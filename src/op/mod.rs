@@ -104,7 +104,7 @@ pub use batch::Batch;
 pub use close::Close;
 pub use connect::Connect;
 pub(crate) use context::{
-    Driver, Entered, attend_again, current, enter, has_guests, is_elsewhere, register, take_guests,
+    Driver, Entered, current, enter, guests, has_guests, is_elsewhere, register,
 };
 pub use fallocate::Fallocate;
 pub(crate) use fd::SharedFd;
@@ -170,6 +170,9 @@ pub unsafe trait Operation: 'static {
 
     /// What the operation ends with.
     type Output;
+
+    /// Whether its turn goes on after the last answer, until [`Multishot::end`]: what it has received has not been taken yet.
+    const KEEPS_TURN: bool = false;
 
     /// Whether it takes what arrives at its file, so that something that arrived late is an answer, too.
     const READS: bool = false;

@@ -58,6 +58,7 @@ unsafe impl Operation for RecvFromMulti {
     const CODE: u8 = opcode::RecvMsgMulti::CODE;
     const BY_SLOT: bool = true;
     const READS: bool = true;
+    const KEEPS_TURN: bool = true;
     type Output = ();
 
     fn turn(&self) -> Option<Side> {

@@ -119,6 +119,7 @@ unsafe impl Operation for RecvMulti {
     const CODE: u8 = opcode::RecvMulti::CODE;
     const BY_SLOT: bool = true;
     const READS: bool = true;
+    const KEEPS_TURN: bool = true;
     type Output = ();
 
     fn turn(&self) -> Option<Side> {

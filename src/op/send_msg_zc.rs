@@ -84,6 +84,10 @@ unsafe impl<V: IoVectoredBuf> Multishot for SendMsgZc<V> {
     fn next(&self, cqe: Completion) {
         self.hold.next(cqe);
     }
+
+    fn abandon_next(&self, cqe: Completion) {
+        self.hold.abandon(cqe);
+    }
 }
 
 impl<V: IoVectoredBuf> ZeroCopy for SendMsgZc<V> {

@@ -79,6 +79,10 @@ unsafe impl<B: IoBuf> Multishot for SendZc<B> {
     fn next(&self, cqe: Completion) {
         self.hold.next(cqe);
     }
+
+    fn abandon_next(&self, cqe: Completion) {
+        self.hold.abandon(cqe);
+    }
 }
 
 impl<B: IoBuf> ZeroCopy for SendZc<B> {

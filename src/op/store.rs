@@ -6,7 +6,7 @@ use std::task::Waker;
 use super::cell::{place, put, take};
 use super::vtable::Table;
 use super::{Driver, Multishot, Operation, SharedFd, Side, context};
-use crate::driver::{Key, OpVTable, Owner, Progress, Submission};
+use crate::driver::{KEEPS_TURN, Key, OpVTable, Owner, Progress, Submission};
 use crate::sys::OTHER_RUNTIME;
 use crate::task::WakeRef;
 
@@ -47,7 +47,7 @@ pub(super) unsafe fn submission<T: Operation>(driver: &Driver, key: Key<WakeRef>
                 None
             },
             file: Some(file.file_ref()),
-            turn: Side::tag(op.turn()),
+            turn: Side::tag(op.turn()) | if T::KEEPS_TURN { KEEPS_TURN } else { 0 },
             whole: op.whole(),
         },
     }

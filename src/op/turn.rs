@@ -205,6 +205,7 @@ pub(super) unsafe fn answered(answer: Answered<WakeRef>) {
 
 /// The ring of `driver` is gone: what it has not given back keeps no turn, and no close waiting.
 pub(crate) fn lose(driver: &Driver) {
+    context::dismiss_guests(driver);
     for (file, turn) in driver.lose_files() {
         // SAFETY: the operation in the driver's cell holds a count, and is never taken out again.
         unsafe { SharedFd::from_ref(file) }.0.left_kernel(turn);

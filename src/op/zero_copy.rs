@@ -85,6 +85,14 @@ impl Hold {
         self.fd.borrow_mut().take()
     }
 
+    /// Reads a completion for which nobody waits.
+    pub(super) fn abandon(&self, cqe: Completion) {
+        if let Some(fd) = self.file() {
+            fd.keep_write_error(cqe.raw_result());
+        }
+        self.next(cqe);
+    }
+
     /// Reads a completion: the answer, or the notification.
     pub(super) fn next(&self, cqe: Completion) {
         if self.let_go().is_some() {
@@ -356,10 +364,7 @@ unsafe fn abandon<T: ZeroCopy>(stored: &Stored, refused: bool) {
         if is_refusal(cqe.raw_result()) && turn.is_none() {
             turn = hold.let_go();
         }
-        if let (Some(fd), true) = (hold.file(), cqe.raw_result() < 0) {
-            fd.keep_write_error(cqe.raw_result());
-        }
-        hold.next(cqe);
+        hold.abandon(cqe);
         if !cqe.has_more() {
             // SAFETY: the caller's promise; this was the final completion. The drop of the buffer is foreign code, and
             // nothing but the turn comes after it.

@@ -182,7 +182,7 @@ impl Core {
         } else if self.executor.prepare_park() {
             self.arm_event();
             let began = self.spin.sleep_begins();
-            let entered = if op::has_guests() {
+            let entered = if op::has_guests() && !op::guests(&self.driver).is_empty() {
                 self.driver.turn_for(true, GUEST_INTERVAL)
             } else {
                 self.driver.turn(true)
@@ -209,11 +209,10 @@ impl Core {
     /// Turns the rings of other runtimes of which something is awaited here: their own loops do not run meanwhile.
     #[cold]
     fn serve_guests(&self) {
-        for guest in op::take_guests() {
+        for guest in op::guests(&self.driver) {
             // A ring that is lost is told of by its own loop.
-            if !Rc::ptr_eq(&guest, &self.driver) && guest.turn(false).is_ok() {
+            if guest.turn(false).is_ok() {
                 dispatch(&guest);
-                op::attend_again(&guest);
             }
         }
     }
