@@ -1,0 +1,41 @@
+//! Random programs over several runtimes on one thread, and several descriptors, against a model of what must hold:
+//! no byte is lost, swapped or read twice, each buffer comes back once, each descriptor is closed once, and whatever
+//! must end does.
+//!
+//! - `SAFERRING_MODEL_PROGRAMS`: how many programs; `SAFERRING_MODEL_SEED`: those of an earlier run, which has printed
+//!   it; `SAFERRING_MODEL_FIRST`: the number of the first.
+//! - `SAFERRING_MODEL_NO_CROSS=1`: no handle is used in a runtime other than its own.
+//! - `SAFERRING_MODEL_WITHOUT`: what is left out, to look past what is known; names with commas between: `cross` (as
+//!   above), `cross-object` (no descriptor is used in two runtimes), `cross-close` (no close waits for what another
+//!   runtime has), `outside` (nothing is polled or dropped outside a runtime), `panicking-wakers`, `zero-grace`,
+//!   `forget`, `resets`, `peer-ends`, `accept` (only streams of connections), `senders` (no
+//!   datagram is received without asking who sent it), `late-connections` (no accept must
+//!   end after another was dropped).
+
+#[path = "model/bytes.rs"]
+mod bytes;
+#[path = "model/drive.rs"]
+mod drive;
+#[path = "model/end.rs"]
+mod end;
+#[path = "model/handle.rs"]
+mod handle;
+#[path = "model/kept.rs"]
+mod kept;
+#[path = "model/object.rs"]
+mod object;
+#[path = "model/search.rs"]
+mod search;
+#[path = "model/settle.rs"]
+mod settle;
+#[path = "model/start.rs"]
+mod start;
+#[path = "model/step.rs"]
+mod step;
+#[path = "model/world.rs"]
+mod world;
+
+#[test]
+fn random_programs() {
+    search::search("random_programs", 3000);
+}

@@ -1,0 +1,1 @@
+//! Programs that have failed once, made smaller.
