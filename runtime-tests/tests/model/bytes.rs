@@ -226,8 +226,9 @@ impl Output {
         if !self.place(0, 0, &mut used, &mut budget) && budget > 0 {
             let messages: Vec<_> = self.messages.iter().map(|message| message.sent).collect();
             return Err(format!(
-                "the peer received {} bytes that cannot be what was sent: {messages:?}",
-                self.received.len()
+                "the peer received {} bytes that cannot be what was sent: {messages:?} (the first: {:?})",
+                self.received.len(),
+                &self.received[..self.received.len().min(8)]
             ));
         }
         Ok(())

@@ -381,6 +381,8 @@ impl World {
         let closed = self.await_bounded(at, closing);
         let closed = closed.unwrap_or_else(|| panic!("a close of object {object} does not end"));
         closed.unwrap_or_else(|error| panic!("a close of object {object} failed: {error}"));
+        // What was submitted since has found no descriptor.
+        self.turn(at, 3);
         let in_flight = self.runtime(at).in_flight();
         let on_it = in_flight.iter().any(|op| op.fd == Some(raw) && raw >= 0 && op.name != "close");
         assert!(!on_it, "object {object} was closed with this in flight: {in_flight:?}");

@@ -1,7 +1,7 @@
 //! What must become ready, what peers do, and the end of a program.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::handle::Does;
 use super::object::{self, Datagram, Object, Ours};
@@ -219,7 +219,15 @@ impl World {
 
     fn check(&mut self, number: usize) {
         let object = &mut self.objects[number];
-        object.drain_peer();
+        // What TCP has to send again comes later.
+        let started = Instant::now();
+        loop {
+            object.drain_peer();
+            if object.output.check().is_ok() || started.elapsed() > Duration::from_secs(1) {
+                break;
+            }
+            std::thread::yield_now();
+        }
         let whole = !matches!(object.ours, Ours::Gone) && !object.closed && !object.readers_stuck;
         let whole = whole && !object.kernel_stuck && !object.is_direct();
         object

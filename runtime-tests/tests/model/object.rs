@@ -155,7 +155,9 @@ pub(crate) fn connected(tcp: bool) -> (OwnedFd, Socket) {
     };
     peer.set_nonblocking(true).unwrap();
     if tcp {
+        // Else the second write would wait for the first's acknowledgement.
         peer.set_tcp_nodelay(true).unwrap();
+        socket2::SockRef::from(&ours).set_tcp_nodelay(true).unwrap();
     }
     (ours, peer)
 }
@@ -263,6 +265,6 @@ pub(crate) fn closing(ours: Ours) -> Option<Closing> {
 impl Object {
     /// Our end goes: what waits for it there is nobody's any more.
     pub(crate) fn peer_may_see_end(&mut self) {
-        self.output.cut |= self.is_stream();
+        self.output.cut = true;
     }
 }

@@ -82,7 +82,7 @@ impl World {
             object,
             does,
             epoch,
-            began: self.number,
+            began: 0,
             cancelled: true,
             limit: Limit::Short,
             crossed: true,
@@ -315,6 +315,9 @@ impl World {
         let peer = listener.connections[number as usize].take();
         let peer = peer.unwrap_or_else(|| panic!("connection {number} was accepted twice"));
         if self.objects.len() < 8 {
+            if tcp {
+                accepted.set_tcp_nodelay(true).unwrap();
+            }
             let object = self.stream(accepted.into(), tcp, peer);
             self.objects.push(object);
         }

@@ -317,6 +317,9 @@ impl World {
             Grace::Short if !without("zero-grace") => Duration::from_millis(1),
             _ => Duration::from_secs(5),
         };
+        for object in &mut self.objects {
+            object.drain_peer();
+        }
         let home = (slot, self.slots[slot as usize].generation);
         let runtime = Rc::try_unwrap(runtime).unwrap();
         let left = tolerate(|| runtime.shutdown_timeout(grace)).unwrap_or(Ok(()));
