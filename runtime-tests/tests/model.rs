@@ -10,7 +10,8 @@
 //!   runtime has), `outside` (nothing is polled or dropped outside a runtime), `panicking-wakers`, `zero-grace`,
 //!   `forget`, `resets`, `peer-ends`, `accept` (only streams of connections), `senders` (no
 //!   datagram is received without asking who sent it), `late-connections` (no accept must
-//!   end after another was dropped).
+//!   end after another was dropped), `late-resets` (it is not looked how often a reset is told), `queued-closes` (the
+//!   descriptors of closes that a shutdown leaves may stay open).
 
 #[path = "model/bytes.rs"]
 mod bytes;

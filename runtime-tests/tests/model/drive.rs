@@ -395,6 +395,9 @@ impl World {
     pub(crate) fn drop_object(&mut self, object: usize, at: u8) {
         let ours = std::mem::replace(&mut self.objects[object].ours, Ours::Gone);
         self.objects[object].peer_may_see_end();
+        if at != OUTSIDE {
+            self.touch(object, at);
+        }
         self.at(at, |_| drop(ours));
     }
 }

@@ -86,6 +86,7 @@ impl World {
                 }
             }
             (Ours::Udp(_), PeerAct::Write) => send_datagram(object, size),
+            (Ours::Gone, PeerAct::Write) if object.peers.is_empty() || object.is_udp => {}
             (_, PeerAct::Write) => {
                 let Some(peer) = object.peers.first().filter(|_| !object.input.ended) else {
                     return;
@@ -94,7 +95,7 @@ impl World {
                 let sent = io::Write::write(&mut &*peer, &bytes).unwrap_or(0);
                 object.input.sent += sent as u64;
             }
-            (Ours::Udp(_), _) => {}
+            _ if object.is_udp => {}
             (_, PeerAct::Read) => object.drain_peer(),
             (_, _) if object.peers.is_empty() || without("peer-ends") => {}
             (_, PeerAct::EndWriting) => {
@@ -161,6 +162,8 @@ impl World {
         for object in &self.objects {
             if object.may_stay {
                 self.may_stay.extend(object.link.clone());
+                // What was accepted for nobody stays with the listener.
+                self.connections_may_stay += object.connections.iter().flatten().count();
             }
         }
     }
@@ -212,6 +215,9 @@ impl World {
     fn check_resets(&self, number: usize) {
         let object = &self.objects[number];
         let input = &object.input;
+        if without("late-resets") {
+            return;
+        }
         if input.reset && !object.wrote_after_reset && !input.lossy {
             assert_eq!(input.resets_seen, 1, "how often the reset of object {number} was told");
         }

@@ -55,6 +55,7 @@ pub(crate) struct Place {
 pub(crate) struct Object {
     pub(crate) ours: Ours,
     pub(crate) raw: RawFd,
+    pub(crate) is_udp: bool,
     pub(crate) link: Option<String>,
     pub(crate) peers: Vec<Socket>,
     pub(crate) input: Input,
@@ -87,6 +88,7 @@ pub(crate) struct Object {
 impl Object {
     pub(crate) fn new(ours: Ours, raw: RawFd, number: usize) -> Self {
         Object {
+            is_udp: matches!(ours, Ours::Udp(_)),
             ours,
             raw,
             link: fd_link(raw),

@@ -62,8 +62,10 @@ impl World {
         if more {
             self.handles.insert(index, handle);
         } else {
+            // A stream in a task brings one thing, and is dropped then.
+            let dropped = handle.pending.is_task() && matches!(ended.does, Does::Chunks | Does::Accept);
             drop(handle);
-            self.ended(ended.object, ended.does, false);
+            self.ended(ended.object, ended.does, dropped);
         }
         self.take(ended, outcome);
     }
@@ -97,11 +99,11 @@ impl World {
         if matches!(does, Does::Read { least: 2.. }) {
             self.objects[object].input.lossy = true;
         }
-        self.objects[object].lost_acceptor |= does == Does::Accept;
     }
 
     fn ended(&mut self, object: usize, does: Does, dropped: bool) {
         let object = &mut self.objects[object];
+        object.lost_acceptor |= dropped && does == Does::Accept;
         match does {
             Does::Read { .. } | Does::Chunks => object.input.order.end(dropped),
             Does::Write { .. } => object.output.order.end(dropped),
@@ -199,8 +201,7 @@ impl World {
             None => self.check_end(ended),
             Some(Err(error)) => self.check_error(ended, &error),
             Some(Ok(chunks)) => {
-                let datagrams = matches!(self.objects[ended.object].ours, Ours::Udp(_))
-                    || !self.objects[ended.object].datagrams.is_empty();
+                let datagrams = self.objects[ended.object].is_udp;
                 for chunk in chunks {
                     if datagrams {
                         self.took_datagram(ended, &chunk, None, None);

@@ -390,12 +390,12 @@ impl World {
             }
             Act::Often => {
                 ask.limit = Limit::None;
-                let (file, watch, len) = (Rc::clone(file), self.watch.clone(), 32);
+                let (file, buf, len) = (Rc::clone(file), self.watch.buf(32), 32);
                 let pending = handle::future(async move {
                     for _ in 0..20 {
-                        let _ = file.read_at(watch.buf(8), 0).await;
+                        let _ = file.read_at([0; 8], 0).await;
                     }
-                    let (result, buf) = file.read_at(watch.buf(len), 0).await;
+                    let (result, buf) = file.read_at(buf, 0).await;
                     file_read(result, &buf, buf.bytes(), 0, len)
                 });
                 (pending, Does::FileRead { at: 0, len }, 1)

@@ -57,6 +57,7 @@ pub(crate) struct World {
     pub(crate) pool_leaks: bool,
     /// What may stay open at the end.
     pub(crate) may_stay: BTreeSet<String>,
+    pub(crate) connections_may_stay: usize,
 }
 
 /// Runs a program; what has gone wrong.
@@ -93,6 +94,7 @@ pub(crate) fn attempt(steps: &[Step]) -> Result<(), String> {
     }
     let world = ManuallyDrop::into_inner(world);
     let may_stay = world.may_stay.clone();
+    let mut connections = world.connections_may_stay;
     let watch = world.watch.clone();
     let (forgotten, leaked) = (world.forgotten, world.leaked);
     drop(world);
@@ -102,7 +104,9 @@ pub(crate) fn attempt(steps: &[Step]) -> Result<(), String> {
         if fds.contains(&(fd, link.clone())) {
             continue;
         }
-        if may_stay.contains(&link) {
+        let connection = connections > 0 && link.starts_with("socket:");
+        if may_stay.contains(&link) || connection {
+            connections -= usize::from(!may_stay.contains(&link));
             // SAFETY: only what was forgotten knows of it, and that is never used or dropped.
             unsafe { libc::close(fd) };
         } else {
@@ -179,6 +183,7 @@ impl World {
             leaked: 0,
             pool_leaks: false,
             may_stay: BTreeSet::new(),
+            connections_may_stay: 0,
         }
     }
 
@@ -345,7 +350,7 @@ impl World {
                     object.writers_stuck = true;
                     object.input.lossy = true;
                     object.output.cut = true;
-                    object.may_stay |= op.name != "close";
+                    object.may_stay |= op.name != "close" || without("queued-closes");
                 }
             }
         }
