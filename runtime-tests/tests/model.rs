@@ -11,7 +11,8 @@
 //!   `forget`, `resets`, `peer-ends`, `accept` (only streams of connections), `senders` (no
 //!   datagram is received without asking who sent it), `late-connections` (no accept must
 //!   end after another was dropped), `late-resets` (it is not looked how often a reset is told), `queued-closes` (the
-//!   descriptors of closes that a shutdown leaves may stay open).
+//!   descriptors of closes that a shutdown leaves may stay open), `cross-chunks` (`recv_stream` is used in one runtime), `dead-timers` (a timeout that
+//!   began in a runtime that is gone need not end anything), `untaken-reads` (a read need not end while there are others).
 
 #[path = "model/bytes.rs"]
 mod bytes;

@@ -94,11 +94,13 @@ impl World {
     /// Where a handle is used: where it was before, if crossing is left out.
     pub(crate) fn place_of(&self, index: usize, at: u8) -> u8 {
         let handle = &self.handles[index];
-        if at == OUTSIDE {
+        if at == OUTSIDE && !without("outside") {
             return at;
         }
+        let at = at % OUTSIDE;
+        let stays = without("cross") || handle.does == Does::Chunks && without("cross-chunks");
         match handle.homes.first() {
-            Some(&home) if without("cross") && self.is_alive(home) => home.0,
+            Some(&home) if stays && self.is_alive(home) => home.0,
             _ => self.place_of_object(handle.object, at),
         }
     }
@@ -372,6 +374,7 @@ impl World {
         };
         let target = &mut self.objects[object];
         if target.kernel_stuck || (crossed && without("cross-close")) {
+            self.touch(object, at);
             self.at(at, |_| drop(closing));
             return;
         }
@@ -395,8 +398,8 @@ impl World {
     pub(crate) fn drop_object(&mut self, object: usize, at: u8) {
         let ours = std::mem::replace(&mut self.objects[object].ours, Ours::Gone);
         self.objects[object].peer_may_see_end();
-        if at != OUTSIDE {
-            self.touch(object, at);
+        if at != OUTSIDE || without("outside") {
+            self.touch(object, at % OUTSIDE);
         }
         self.at(at, |_| drop(ours));
     }

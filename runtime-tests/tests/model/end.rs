@@ -22,7 +22,9 @@ impl World {
                 .filter(|(other, _)| *other != index)
                 .any(|(_, other)| other.object == handle.object && same(other.does))
         };
-        let ends = handle.cancelled || handle.limit.is_soon() || object.closed;
+        let dead = handle.homes.iter().any(|&home| !self.is_alive(home));
+        let in_time = handle.limit.is_soon() && !(dead && without("dead-timers"));
+        let ends = handle.cancelled || in_time || object.closed;
         match handle.does {
             Does::Read { .. } | Does::Peek | Does::Chunks => {
                 let least = match handle.does {
@@ -31,12 +33,14 @@ impl World {
                 };
                 let readers: fn(Does) -> bool =
                     |does| matches!(does, Does::Read { .. } | Does::Peek | Does::Chunks);
+                let (others, enough) = self.other_readers(index);
+                let left = object.input.sent - object.input.taken;
                 let there = object.input.ended
                     || object.input.reset
-                    || object.waiting() > 0
-                    || object.input.sent - object.input.taken >= least;
+                    || object.waiting() > 0 && alone(readers)
+                    || left >= least + others;
                 let room = handle.does != Does::Chunks || self.has_chunks(index);
-                let free = alone(readers) && !object.readers_stuck && !object.input.lossy;
+                let free = enough && !object.readers_stuck && !object.input.lossy;
                 (free && there || ends && alone(readers) && !object.readers_stuck) && room
             }
             Does::Write { .. } => {
@@ -52,6 +56,23 @@ impl World {
             Does::Datagram | Does::FileRead { .. } | Does::FileWrite { .. } | Does::Open => true,
             Does::Buffer => false,
         }
+    }
+
+    /// How many bytes other reads of the same descriptor may take; and whether that can be said at all.
+    fn other_readers(&self, index: usize) -> (u64, bool) {
+        let object = self.handles[index].object;
+        let others = self.handles.iter().enumerate();
+        let others = others.filter(|(other, handle)| *other != index && handle.object == object);
+        let mut sum = 0;
+        for (_, other) in others {
+            match other.does {
+                // Of those that have completed, too, which nobody takes.
+                Does::Read { .. } if !other.doomed && !without("untaken-reads") => sum += other.capacity,
+                Does::Read { .. } | Does::Peek | Does::Chunks => return (0, false),
+                _ => {}
+            }
+        }
+        (sum, true)
     }
 
     /// Whether there is a provided buffer for a stream, for sure.

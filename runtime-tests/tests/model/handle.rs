@@ -282,6 +282,8 @@ pub(crate) struct Handle {
     pub(crate) homes: Vec<Home>,
     /// It is in flight in a runtime that has not given everything back at its end.
     pub(crate) doomed: bool,
+    /// How many bytes it takes at the most, if it reads.
+    pub(crate) capacity: u64,
     /// How many tracked buffers it has.
     pub(crate) bufs: usize,
     /// The step of the program in which it began.

@@ -303,6 +303,7 @@ impl World {
             cancelled: false,
             homes: Vec::new(),
             doomed: false,
+            capacity: 0,
             bufs: 1,
             began: self.number,
         });

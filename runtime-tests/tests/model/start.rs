@@ -279,6 +279,7 @@ impl World {
             cancelled: false,
             homes,
             doomed: false,
+            capacity: 2 * size.min(4096) as u64,
             bufs,
             began: self.number,
         });

@@ -137,7 +137,7 @@ fn at() -> impl Strategy<Value = u8> {
 }
 
 fn anywhere() -> impl Strategy<Value = u8> {
-    prop_oneof![8 => Just(0u8), 4 => Just(1u8), 1 => Just(2u8), 2 => Just(OUTSIDE)]
+    prop_oneof![8 => Just(0u8), 4 => Just(1u8), 1 => Just(2u8), 3 => Just(OUTSIDE)]
 }
 
 fn number() -> impl Strategy<Value = u8> {
@@ -151,8 +151,8 @@ fn size() -> impl Strategy<Value = u16> {
 fn kind() -> impl Strategy<Value = Kind> {
     use Kind::*;
     prop_oneof![
-        6 => Just(Unix), 4 => Just(Tcp), 3 => Just(Udp), 2 => Just(Direct), 1 => Just(UnixListener),
-        1 => Just(TcpListener), 2 => Just(File), 1 => Just(DirectFile),
+        6 => Just(Unix), 4 => Just(Tcp), 3 => Just(Udp), 3 => Just(Direct), 1 => Just(UnixListener),
+        1 => Just(TcpListener), 2 => Just(File), 2 => Just(DirectFile),
     ]
 }
 
@@ -209,7 +209,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => number().prop_map(|handle| Step::Forget { handle }),
         2 => (number(), at(), any::<bool>()).prop_map(|(handle, at, panics)| Step::Lose { handle, at, panics }),
         3 => (kind(), at()).prop_map(|(kind, at)| Step::Make { kind, at }),
-        1 => (number(), at()).prop_map(|(object, at)| Step::Close { object, at }),
+        2 => (number(), at()).prop_map(|(object, at)| Step::Close { object, at }),
         1 => (number(), anywhere()).prop_map(|(object, at)| Step::DropObject { object, at }),
         1 => shutdown(),
     ]
