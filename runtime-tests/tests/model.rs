@@ -12,7 +12,9 @@
 //!   datagram is received without asking who sent it), `late-connections` (no accept must
 //!   end after another was dropped), `late-resets` (it is not looked how often a reset is told), `queued-closes` (the
 //!   descriptors of closes that a shutdown leaves may stay open), `cross-chunks` (`recv_stream` is used in one runtime), `dead-timers` (a timeout that
-//!   began in a runtime that is gone need not end anything), `untaken-reads` (a read need not end while there are others).
+//!   began in a runtime that is gone need not end anything), `untaken-reads` (a read need not end while there are others), `registry` (what a
+//!   runtime's registry opens is awaited there), `same-number` (no close waits while there are
+//!   operations on another descriptor that has, or had, the same number).
 
 #[path = "model/bytes.rs"]
 mod bytes;

@@ -71,6 +71,10 @@ impl World {
         let Some(index) = index(number, self.handles.len()) else {
             return;
         };
+        let used = matches!(step, Step::Poll { .. } | Step::Await { .. } | Step::Lose { .. });
+        if used && self.is_stranded(index) {
+            return;
+        }
         match step {
             Step::Poll { at, waker, .. } => self.poll(index, at, waker),
             Step::Await { at, in_task, .. } => self.wait(index, at % OUTSIDE, in_task),
@@ -99,10 +103,18 @@ impl World {
         }
         let at = at % OUTSIDE;
         let stays = without("cross") || handle.does == Does::Chunks && without("cross-chunks");
+        let stays = stays || handle.does == Does::Open && without("registry");
         match handle.homes.first() {
             Some(&home) if stays && self.is_alive(home) => home.0,
             _ => self.place_of_object(handle.object, at),
         }
+    }
+
+    /// A stream whose runtime is gone, if streams are to stay in theirs.
+    pub(crate) fn is_stranded(&self, index: usize) -> bool {
+        let handle = &self.handles[index];
+        let gone = handle.homes.iter().any(|&home| !self.is_alive(home));
+        handle.does == Does::Chunks && without("cross-chunks") && gone
     }
 
     /// Polls a handle that was taken out of the table.
@@ -266,6 +278,9 @@ impl World {
     /// The handle is dropped; what its task had got is not lost by that.
     pub(crate) fn give_up(&mut self, handle: Handle, at: u8) {
         let (object, does, epoch) = (handle.object, handle.does, handle.epoch);
+        if at != OUTSIDE || without("outside") {
+            self.touch(object, at % OUTSIDE);
+        }
         let got = self.at(at, |world| {
             let (id, pending) = (handle.id, handle.pending);
             world.dropped(object, does);
@@ -372,15 +387,20 @@ impl World {
         let Some(closing) = super::object::closing(ours) else {
             return;
         };
+        let raw = self.objects[object].raw;
+        let same = |handle: &Handle| {
+            let other = &self.objects[handle.object];
+            handle.object != object && (other.raw == raw || other.raw < 0 && raw < 0)
+        };
+        let confused = without("same-number") && self.handles.iter().any(same);
         let target = &mut self.objects[object];
-        if target.kernel_stuck || (crossed && without("cross-close")) {
+        if target.kernel_stuck || confused || (crossed && without("cross-close")) {
             self.touch(object, at);
             self.at(at, |_| drop(closing));
             return;
         }
         target.closed = true;
         target.input.lossy = true;
-        let raw = target.raw;
         let closed = self.await_bounded(at, closing);
         let closed = closed.unwrap_or_else(|| panic!("a close of object {object} does not end"));
         closed.unwrap_or_else(|error| panic!("a close of object {object} failed: {error}"));

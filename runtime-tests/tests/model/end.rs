@@ -13,7 +13,7 @@ impl World {
     pub(crate) fn must(&self, index: usize) -> bool {
         let handle = &self.handles[index];
         let object = &self.objects[handle.object];
-        if handle.doomed || object.kernel_stuck {
+        if handle.doomed || object.kernel_stuck || self.is_stranded(index) {
             return false;
         }
         let alone = |same: fn(Does) -> bool| {

@@ -264,6 +264,7 @@ impl World {
         };
         let homes = match how {
             How::Submitted | How::Task => vec![self.home(slot)],
+            _ if does == Does::Open => vec![self.home(slot)],
             _ => Vec::new(),
         };
         self.objects[object].wrote_after_reset |=
