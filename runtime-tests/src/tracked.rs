@@ -39,9 +39,7 @@ impl Watch {
     pub fn filled(&self, bytes: impl Into<Vec<u8>>) -> Tracked {
         let number = self.0.made.fetch_add(1, Ordering::Relaxed);
         let alive = self.0.alive.lock();
-        alive
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(number);
+        alive.unwrap_or_else(PoisonError::into_inner).insert(number);
         Tracked {
             bytes: bytes.into(),
             number,

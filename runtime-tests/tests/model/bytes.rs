@@ -111,14 +111,22 @@ impl Input {
         let mut used = vec![false; self.fragments.len()];
         let mut budget = BUDGET;
         if !self.place(0, &mut used, &mut budget) && budget > 0 {
-            let read: Vec<_> = self.fragments.iter().map(|fragment| self.tell(fragment)).collect();
+            let read: Vec<_> = self
+                .fragments
+                .iter()
+                .map(|fragment| self.tell(fragment))
+                .collect();
             return Err(format!(
                 "what was read cannot be what was sent ({} bytes): {read:?}",
                 self.sent
             ));
         }
         if whole && !self.lossy && self.taken < self.sent {
-            return Err(format!("{} of {} bytes were lost", self.sent - self.taken, self.sent));
+            return Err(format!(
+                "{} of {} bytes were lost",
+                self.sent - self.taken,
+                self.sent
+            ));
         }
         Ok(())
     }
@@ -256,7 +264,9 @@ impl Output {
         let common = bytes.iter().zip(&self.received[at..]);
         let common = common.take_while(|(a, b)| a == b).count();
         let (least, most) = match message.sent {
-            Sent::Exactly(n) if n > common => return self.cut && at + common == self.received.len(),
+            Sent::Exactly(n) if n > common => {
+                return self.cut && at + common == self.received.len();
+            }
             Sent::Exactly(n) => (n.max(1), n),
             Sent::UpTo(n) => (1, n.min(common)),
         };

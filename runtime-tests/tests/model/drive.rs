@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use futures_util::future::lazy;
 
 use super::handle::{Does, Handle, Outcome};
-use super::object::Ours;
 use super::step::{Act, How, Limit, OUTSIDE, Step, WakerKind, without};
-use super::world::{Wanted, World, index, resume_unless_wanted, said, tolerate};
+use super::world::{Wanted, World, index, resume_unless_wanted, said};
 
 /// How long something may take that must come.
 const MUST: Duration = Duration::from_millis(1500);
 /// The same while a smaller program is looked for.
 const MUST_SOON: Duration = Duration::from_millis(150);
 
-fn must_come() -> Duration {
+/// How long something may take.
+pub(crate) fn must_come() -> Duration {
     if super::search::is_shrinking() {
         MUST_SOON
     } else {
@@ -71,7 +71,10 @@ impl World {
         let Some(index) = index(number, self.handles.len()) else {
             return;
         };
-        let used = matches!(step, Step::Poll { .. } | Step::Await { .. } | Step::Lose { .. });
+        let used = matches!(
+            step,
+            Step::Poll { .. } | Step::Await { .. } | Step::Lose { .. }
+        );
         if used && self.is_stranded(index) {
             return;
         }
@@ -141,7 +144,10 @@ impl World {
             Ok(Poll::Pending) => Polled::Pending,
             Ok(Poll::Ready(outcome)) => Polled::Ready(outcome),
             Err(payload) if payload.is::<Wanted>() => {
-                panic!("the waker of another has broken the poll of handle {} ({:?})", handle.id, handle.does)
+                panic!(
+                    "the waker of another has broken the poll of handle {} ({:?})",
+                    handle.id, handle.does
+                )
             }
             Err(_) if !inside && said().contains("outside a saferring runtime") => Polled::Broken,
             Err(payload) => resume_unwind(payload),
@@ -164,10 +170,13 @@ impl World {
     }
 
     fn poll(&mut self, index: usize, at: u8, kind: WakerKind) {
-        let at = self.place_of(index, at);
+        let inside = at == OUTSIDE && without("outside-polls");
+        let at = self.place_of(index, if inside { 0 } else { at });
         let waker = match kind {
             WakerKind::Own => None,
-            WakerKind::Panicking if !without("panicking-wakers") => Some(Waker::from(Arc::new(Panics))),
+            WakerKind::Panicking if !without("panicking-wakers") => {
+                Some(Waker::from(Arc::new(Panics)))
+            }
             _ => Some(Waker::from(Arc::new(Flag::default()))),
         };
         let mut handle = self.handles.remove(index);
@@ -176,7 +185,15 @@ impl World {
     }
 
     /// Begins an operation, and polls it if it is to be.
-    pub(crate) fn begin(&mut self, object: usize, act: Act, size: u16, at: u8, how: How, limit: Limit) {
+    pub(crate) fn begin(
+        &mut self,
+        object: usize,
+        act: Act,
+        size: u16,
+        at: u8,
+        how: How,
+        limit: Limit,
+    ) {
         let before = self.handles.len();
         self.at(at, |world| world.start(object, act, size, at, how, limit));
         if how == How::Polled && self.handles.len() > before {
@@ -349,78 +366,5 @@ impl World {
         if let Some(outcome) = place.take() {
             self.settle_late(id, object, does, epoch, outcome);
         }
-    }
-
-    /// Awaits something in a runtime, without waiting for good.
-    pub(crate) fn await_bounded<F: Future + Unpin>(&mut self, at: u8, mut future: F) -> Option<F::Output> {
-        let started = Instant::now();
-        let mut round = 0;
-        while started.elapsed() < must_come() {
-            let runtime = self.runtime(at);
-            let polled = tolerate(|| {
-                runtime.block_on(async {
-                    for _ in 0..3 {
-                        if let Some(output) = saferring_tests::poll_once(&mut future).await {
-                            return Some(output);
-                        }
-                        saferring::op::nop().await.unwrap();
-                    }
-                    None
-                })
-            });
-            if let Some(Some(output)) = polled {
-                return Some(output);
-            }
-            round += 1;
-            if round > 20 {
-                self.turn_all();
-            }
-        }
-        None
-    }
-
-    /// Closes a descriptor; what is in flight on it is cancelled.
-    pub(crate) fn close(&mut self, object: usize, at: u8) {
-        let ours = std::mem::replace(&mut self.objects[object].ours, Ours::Gone);
-        self.objects[object].peer_may_see_end();
-        let crossed = self.objects[object].homes.iter().any(|&home| home != self.home(at));
-        let Some(closing) = super::object::closing(ours) else {
-            return;
-        };
-        let raw = self.objects[object].raw;
-        let same = |handle: &Handle| {
-            let other = &self.objects[handle.object];
-            handle.object != object && (other.raw == raw || other.raw < 0 && raw < 0)
-        };
-        let confused = without("same-number") && self.handles.iter().any(same);
-        let target = &mut self.objects[object];
-        if target.kernel_stuck || confused || (crossed && without("cross-close")) {
-            self.touch(object, at);
-            self.at(at, |_| drop(closing));
-            return;
-        }
-        target.closed = true;
-        target.input.lossy = true;
-        let closed = self.await_bounded(at, closing);
-        let closed = closed.unwrap_or_else(|| panic!("a close of object {object} does not end"));
-        closed.unwrap_or_else(|error| panic!("a close of object {object} failed: {error}"));
-        // What was submitted since has found no descriptor.
-        self.turn(at, 3);
-        let in_flight = self.runtime(at).in_flight();
-        let on_it = in_flight.iter().any(|op| op.fd == Some(raw) && raw >= 0 && op.name != "close");
-        assert!(!on_it, "object {object} was closed with this in flight: {in_flight:?}");
-        let link = super::object::link(raw);
-        let still = link.is_some() && link == self.objects[object].link;
-        assert!(!still, "object {object} is open after its close");
-    }
-
-    /// Drops our end.
-    pub(crate) fn drop_object(&mut self, object: usize, at: u8) {
-        let ours = std::mem::replace(&mut self.objects[object].ours, Ours::Gone);
-        self.objects[object].peer_may_see_end();
-        if at != OUTSIDE || without("outside") {
-            self.touch(object, at % OUTSIDE);
-        }
-        self.at(at, |_| drop(ours));
     }
 }

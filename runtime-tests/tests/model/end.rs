@@ -44,7 +44,8 @@ impl World {
                 (free && there || ends && alone(readers) && !object.readers_stuck) && room
             }
             Does::Write { .. } => {
-                let free = alone(|does| matches!(does, Does::Write { .. })) && !object.writers_stuck;
+                let free =
+                    alone(|does| matches!(does, Does::Write { .. })) && !object.writers_stuck;
                 let room = object.output.unread() < 60_000 || object.input.reset;
                 free && (room || ends)
             }
@@ -67,7 +68,9 @@ impl World {
         for (_, other) in others {
             match other.does {
                 // Of those that have completed, too, which nobody takes.
-                Does::Read { .. } if !other.doomed && !without("untaken-reads") => sum += other.capacity,
+                Does::Read { .. } if !other.doomed && !without("untaken-reads") => {
+                    sum += other.capacity
+                }
                 Does::Read { .. } | Does::Peek | Does::Chunks => return (0, false),
                 _ => {}
             }
@@ -79,7 +82,9 @@ impl World {
     fn has_chunks(&self, index: usize) -> bool {
         let others = self.handles.iter().enumerate();
         let mut others = others.filter(|(other, _)| *other != index);
-        self.chunks.is_empty() && !self.pool_leaks && !others.any(|(_, other)| other.does == Does::Chunks)
+        self.chunks.is_empty()
+            && !self.pool_leaks
+            && !others.any(|(_, other)| other.does == Does::Chunks)
     }
 
     /// Whether no other runtime has anything to do with a handle.
@@ -87,7 +92,11 @@ impl World {
         let handle = &self.handles[index];
         let object = &self.objects[handle.object];
         let home = self.home(at % OUTSIDE);
-        handle.homes.iter().chain(&object.homes).all(|&other| other == home)
+        handle
+            .homes
+            .iter()
+            .chain(&object.homes)
+            .all(|&other| other == home)
     }
 
     /// The other end of a descriptor does something.
@@ -208,12 +217,17 @@ impl World {
                 return;
             }
             let rest = object.input.sent > object.input.taken;
-            let end = object.is_stream() && object.input.ended && object.input.taken == object.input.sent;
+            let end =
+                object.is_stream() && object.input.ended && object.input.taken == object.input.sent;
             if !rest && !end && object.waiting() == 0 {
                 return;
             }
             let ended_before = end;
-            let act = if matches!(object.ours, Ours::Udp(_)) { Act::ReadVectored } else { Act::Read };
+            let act = if matches!(object.ours, Ours::Udp(_)) {
+                Act::ReadVectored
+            } else {
+                Act::Read
+            };
             let before = self.handles.len();
             self.begin(number, act, 4000, at, How::Lazy, Limit::None);
             if self.handles.len() == before {
@@ -240,7 +254,10 @@ impl World {
             return;
         }
         if input.reset && !object.wrote_after_reset && !input.lossy {
-            assert_eq!(input.resets_seen, 1, "how often the reset of object {number} was told");
+            assert_eq!(
+                input.resets_seen, 1,
+                "how often the reset of object {number} was told"
+            );
         }
     }
 
@@ -266,7 +283,11 @@ impl World {
             .check()
             .unwrap_or_else(|error| panic!("object {number}: {error}"));
         let usable = whole && !object.input.lossy;
-        assert!(!usable || object.waiting() == 0, "object {number}: {} are lost", object.waiting());
+        assert!(
+            !usable || object.waiting() == 0,
+            "object {number}: {} are lost",
+            object.waiting()
+        );
     }
 }
 

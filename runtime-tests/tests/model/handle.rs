@@ -185,9 +185,7 @@ impl Pending for Datagrams {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let next = Pin::new(&mut self.0).poll_next(cx);
         next.map(|next| {
-            Outcome::DatagramChunk(
-                next.map(|next| next.map(|(chunk, from)| (chunk, Some(from)))),
-            )
+            Outcome::DatagramChunk(next.map(|next| next.map(|(chunk, from)| (chunk, Some(from)))))
         })
     }
 
@@ -253,17 +251,26 @@ pub(crate) type Home = (u8, u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Does {
     /// Receives bytes or datagrams; at least so many are needed.
-    Read { least: usize },
+    Read {
+        least: usize,
+    },
     Peek,
     /// Receives chunks.
     Chunks,
     /// Sends a message of the stream.
-    Write { message: usize },
+    Write {
+        message: usize,
+    },
     Datagram,
     Accept,
-    FileRead { at: usize, len: usize },
+    FileRead {
+        at: usize,
+        len: usize,
+    },
     /// Writes to one of the places of a file.
-    FileWrite { place: usize },
+    FileWrite {
+        place: usize,
+    },
     Open,
     /// Waits for the buffer of a zero-copy send.
     Buffer,

@@ -150,7 +150,10 @@ pub(crate) fn connected(tcp: bool) -> (OwnedFd, Socket) {
     let (ours, peer) = if tcp {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (OwnedFd::from(listener.accept().unwrap().0), Socket::from(peer))
+        (
+            OwnedFd::from(listener.accept().unwrap().0),
+            Socket::from(peer),
+        )
     } else {
         let (ours, peer) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
         (ours.into(), peer)

@@ -314,7 +314,10 @@ pub(crate) fn search(test: &str, programs: u64) {
         path: String::new(),
         dropped: Vec::new(),
     };
-    eprintln!("program {number} failed after {:?}: {message}", started.elapsed());
+    eprintln!(
+        "program {number} failed after {:?}: {message}",
+        started.elapsed()
+    );
     let (name, message) = shrink(test, name, message);
     panic!(
         "program {number} of seed {seed} failed: {message}\nmade smaller:\n{}",

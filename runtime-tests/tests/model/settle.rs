@@ -2,32 +2,30 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
 
 use saferring::net::{ProvidedBuf, ZcBuf};
-use saferring::op::RegisteredFd;
 use saferring_tests::Tracked;
 use socket2::Socket;
 
 use super::bytes::Sent;
 use super::handle::{self, Does, Handle, Outcome};
-use super::object::{self, FILE_BASE, FILE_PLACE, Ours};
+use super::object;
 use super::step::Limit;
 use super::world::World;
 
 /// What is known of a handle whose outcome is there.
 #[derive(Clone, Copy)]
-struct Ended {
-    id: u64,
-    object: usize,
-    does: Does,
-    epoch: u32,
-    began: usize,
+pub(crate) struct Ended {
+    pub(crate) id: u64,
+    pub(crate) object: usize,
+    pub(crate) does: Does,
+    pub(crate) epoch: u32,
+    pub(crate) began: usize,
     /// It may have been cancelled, by its runtime's end for one.
-    cancelled: bool,
-    limit: Limit,
+    pub(crate) cancelled: bool,
+    pub(crate) limit: Limit,
     /// It was used in more than one runtime.
-    crossed: bool,
+    pub(crate) crossed: bool,
 }
 
 /// How many chunks are held at most.
@@ -63,7 +61,8 @@ impl World {
             self.handles.insert(index, handle);
         } else {
             // A stream in a task brings one thing, and is dropped then.
-            let dropped = handle.pending.is_task() && matches!(ended.does, Does::Chunks | Does::Accept);
+            let dropped =
+                handle.pending.is_task() && matches!(ended.does, Does::Chunks | Does::Accept);
             drop(handle);
             self.ended(ended.object, ended.does, dropped);
         }
@@ -169,10 +168,19 @@ impl World {
         match result {
             Ok(0) => self.check_end(ended),
             Ok(n) => {
-                assert_eq!(n, bytes.len(), "handle {}: how much is in its buffer", ended.id);
+                assert_eq!(
+                    n,
+                    bytes.len(),
+                    "handle {}: how much is in its buffer",
+                    ended.id
+                );
                 let input = &mut self.objects[ended.object].input;
                 if peek {
-                    assert!(input.contains(bytes), "handle {} has peeked at what was not sent", ended.id);
+                    assert!(
+                        input.contains(bytes),
+                        "handle {} has peeked at what was not sent",
+                        ended.id
+                    );
                 } else {
                     input.add(ended.epoch, ended.id, bytes);
                 }
@@ -235,11 +243,22 @@ impl World {
         let object = &mut self.objects[ended.object];
         let lossy = object.input.lossy;
         let Some(sent) = object.datagrams.get_mut(number) else {
-            panic!("handle {} has received datagram {number}, which was not sent", ended.id);
+            panic!(
+                "handle {} has received datagram {number}, which was not sent",
+                ended.id
+            );
         };
-        assert!(!sent.received, "handle {} has received datagram {number} once more", ended.id);
+        assert!(
+            !sent.received,
+            "handle {} has received datagram {number} once more",
+            ended.id
+        );
         sent.received = true;
-        assert!(sent.bytes.starts_with(bytes), "handle {} has received another datagram {number}", ended.id);
+        assert!(
+            sent.bytes.starts_with(bytes),
+            "handle {} has received another datagram {number}",
+            ended.id
+        );
         if let Some(capacity) = capacity
             && !lossy
         {
@@ -251,7 +270,11 @@ impl World {
             );
         }
         if let Some(from) = from {
-            assert_eq!(from, sent.from, "handle {}: the sender of datagram {number}", ended.id);
+            assert_eq!(
+                from, sent.from,
+                "handle {}: the sender of datagram {number}",
+                ended.id
+            );
         }
     }
 
@@ -265,7 +288,11 @@ impl World {
         let output = &mut self.objects[ended.object].output;
         match result {
             Ok(n) => {
-                assert!(n > 0 && n <= output.len_of(message), "handle {} has written {n}", ended.id);
+                assert!(
+                    n > 0 && n <= output.len_of(message),
+                    "handle {} has written {n}",
+                    ended.id
+                );
                 output.set(message, Sent::Exactly(n));
             }
             Err(error) => {
@@ -312,7 +339,9 @@ impl World {
     fn accepted(&mut self, ended: Ended, accepted: Socket) {
         let number = object::connection_number(&accepted)
             .unwrap_or_else(|error| panic!("a connection without a number: {error}"));
-        let tcp = accepted.domain().is_ok_and(|domain| domain == socket2::Domain::IPV4);
+        let tcp = accepted
+            .domain()
+            .is_ok_and(|domain| domain == socket2::Domain::IPV4);
         let listener = &mut self.objects[ended.object];
         let peer = listener.connections[number as usize].take();
         let peer = peer.unwrap_or_else(|| panic!("connection {number} was accepted twice"));
@@ -322,60 +351,6 @@ impl World {
             }
             let object = self.stream(accepted.into(), tcp, peer);
             self.objects.push(object);
-        }
-    }
-
-    fn took_file(&mut self, ended: Ended, n: usize, bytes: &[u8], at: usize, capacity: usize) {
-        assert_eq!(n, bytes.len(), "handle {}: how much is in its buffer", ended.id);
-        let object = &self.objects[ended.object];
-        if let Some(contents) = &object.contents {
-            let right = contents[at..].starts_with(bytes) && n == capacity.min(contents.len() - at);
-            assert!(right, "handle {} has read something else than the file", ended.id);
-            return;
-        }
-        let len = capacity.min(object::FILE_LEN - at);
-        assert_eq!(n, len, "handle {} has read too little", ended.id);
-        let first = object::file_contents();
-        for (offset, &byte) in (at..).zip(bytes) {
-            if offset < FILE_BASE {
-                assert_eq!(byte, first[offset], "handle {}: byte {offset} of the file", ended.id);
-                continue;
-            }
-            let number = (offset - FILE_BASE) / FILE_PLACE;
-            let written = object::place_bytes(number)[(offset - FILE_BASE) % FILE_PLACE];
-            let place = object.places[number];
-            let sure = place.sure.is_some_and(|step| step < ended.began);
-            let right = place.begun && byte == written || !sure && byte == 0;
-            assert!(right, "handle {}: byte {offset} of the file is {byte}", ended.id);
-        }
-    }
-
-    fn wrote_file(&mut self, ended: Ended, result: io::Result<usize>) {
-        let Does::FileWrite { place } = ended.does else {
-            unreachable!("it writes a file");
-        };
-        match result {
-            Ok(n) => {
-                assert_eq!(n, FILE_PLACE, "handle {} has written too little", ended.id);
-                let now = self.number;
-                let sure = &mut self.objects[ended.object].places[place].sure;
-                sure.get_or_insert(now);
-            }
-            Err(error) => self.check_error(ended, &error),
-        }
-    }
-
-    fn opened(&mut self, ended: Ended, result: io::Result<RegisteredFd>) {
-        match result {
-            Ok(file) => {
-                let object = &mut self.objects[ended.object];
-                if matches!(object.ours, Ours::Opening) {
-                    object.ours = Ours::DirectFile(Rc::new(file));
-                }
-            }
-            // A registry of another runtime may be refused.
-            Err(_) if ended.crossed || self.objects[ended.object].homes.len() > 1 => {}
-            Err(error) => self.check_error(ended, &error),
         }
     }
 
@@ -391,7 +366,7 @@ impl World {
     }
 
     /// An error that there may be.
-    fn check_error(&mut self, ended: Ended, error: &io::Error) {
+    pub(crate) fn check_error(&mut self, ended: Ended, error: &io::Error) {
         let object = &mut self.objects[ended.object];
         let gone = object.input.ended || object.input.reset;
         let known = match error.raw_os_error() {

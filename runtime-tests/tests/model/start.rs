@@ -1,211 +1,35 @@
-//! Descriptors are made, and operations begin.
+//! Operations begin.
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use saferring::buf::{IoBuf, IoBufMut};
 use saferring::fs::File;
-use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
-use saferring::op::Registry;
+use saferring::net::{TcpStream, UdpSocket, UnixStream};
 use saferring_tests::Tracked;
-use socket2::Socket;
 
 use super::handle::{self, Chunks, Connections, Datagrams, Does, Handle, Outcome, Pending};
-use super::object::{self, FILE_LEN, FILE_PLACE, FILE_PLACES, Object, Ours, Place, raw};
-use super::step::{Act, How, Kind, Limit, without};
+use super::object::{self, FILE_LEN, FILE_PLACE, FILE_PLACES, Ours};
+use super::start_stream::read_outcome;
+use super::step::{Act, How, Limit, without};
 use super::world::World;
-
-/// Begins an operation of a stream, of either type.
-macro_rules! start_one {
-    ($world:expr, $stream:expr, $ask:expr) => {{
-        let (stream, how, limit) = (Rc::clone($stream), $ask.how, $ask.limit);
-        let size = $ask.size;
-        let small = size.min(4096);
-        let watch = $world.watch.clone();
-        if !matches!($ask.act, Act::Read | Act::Write | Act::Often) {
-            $ask.limit = Limit::None;
-        }
-        let writes = !matches!(
-            $ask.act,
-            Act::Read | Act::ReadVectored | Act::Peek | Act::ReadExact | Act::Chunks | Act::Batches | Act::Often
-        );
-        let (message, bytes) = if writes { $world.message(*$ask) } else { (0, Vec::new()) };
-        let write = Does::Write { message };
-        let read = Does::Read { least: 1 };
-        match $ask.act {
-            Act::Read | Act::Often => {
-                (handle::op(stream.read(watch.buf(small)), how, limit, read_outcome), read, 1)
-            }
-            Act::ReadVectored => {
-                let bufs = [watch.buf(small.div_ceil(2)), watch.buf(small)];
-                (handle::future(async move { joined(stream.read_vectored(bufs).await) }), read, 2)
-            }
-            Act::Peek => {
-                let buf = watch.buf(small);
-                let pending = handle::future(async move {
-                    let (result, buf) = stream.peek(buf).await;
-                    Outcome::Read { result, bytes: buf.bytes().to_vec(), peek: true }
-                });
-                (pending, Does::Peek, 1)
-            }
-            Act::ReadExact => {
-                let buf = watch.buf(small);
-                let pending = handle::future(async move {
-                    let (result, buf) = stream.read_exact(buf).await;
-                    Outcome::Exact { result, bytes: buf.bytes().to_vec() }
-                });
-                (pending, Does::Read { least: small }, 1)
-            }
-            Act::Chunks | Act::Batches => {
-                let batches = $ask.act == Act::Batches;
-                let stream = stream.recv_stream();
-                (Box::new(Chunks { stream, batches }) as Box<dyn Pending>, Does::Chunks, 0)
-            }
-            Act::Write => {
-                let write_op = stream.write(watch.filled(bytes));
-                (handle::op(write_op, how, limit, |(result, _)| Outcome::Wrote(result)), write, 1)
-            }
-            Act::WriteAll => {
-                let buf = watch.filled(bytes);
-                (handle::future(async move { Outcome::WroteAll(stream.write_all(buf).await.0) }), write, 1)
-            }
-            Act::WriteVectored | Act::WriteAllVectored => {
-                let (a, b) = bytes.split_at(size / 2);
-                let bufs = [watch.filled(a), watch.filled(b)];
-                let all = $ask.act == Act::WriteAllVectored;
-                let pending = handle::future(async move {
-                    if all {
-                        Outcome::WroteAll(stream.write_all_vectored(bufs).await.0)
-                    } else {
-                        Outcome::Wrote(stream.write_vectored(bufs).await.0)
-                    }
-                });
-                (pending, write, 2)
-            }
-            Act::SendZc => {
-                let buf = watch.filled(bytes);
-                let pending = handle::future(async move {
-                    let (result, buf) = stream.send_zc(buf).await;
-                    Outcome::WroteZc(result, buf)
-                });
-                (pending, write, 1)
-            }
-            Act::WriteAllZc => {
-                let buf = watch.filled(bytes);
-                let pending = handle::future(async move {
-                    let (result, buf) = stream.write_all_zc(buf).await;
-                    Outcome::WroteAllZc(result, buf)
-                });
-                (pending, write, 1)
-            }
-        }
-    }};
-}
 
 /// What is large: more than a socket holds.
 const LARGE: usize = 300_000;
 
 /// What has begun.
-type Begun = (Box<dyn Pending>, Does, usize);
+pub(crate) type Begun = (Box<dyn Pending>, Does, usize);
 
 /// What an operation is begun with.
 #[derive(Clone, Copy)]
-struct Ask {
-    object: usize,
-    act: Act,
-    size: usize,
-    how: How,
-    limit: Limit,
+pub(crate) struct Ask {
+    pub(crate) object: usize,
+    pub(crate) act: Act,
+    pub(crate) size: usize,
+    pub(crate) how: How,
+    pub(crate) limit: Limit,
 }
 
 impl World {
-    /// Makes a descriptor; in a runtime.
-    pub(crate) fn make(&mut self, kind: Kind, slot: u8) {
-        if self.objects.len() >= 8 {
-            return;
-        }
-        let number = self.objects.len();
-        let object = match kind {
-            Kind::Unix | Kind::Tcp => {
-                let (ours, peer) = object::connected(kind == Kind::Tcp);
-                self.stream(ours, kind == Kind::Tcp, peer)
-            }
-            Kind::Udp => {
-                let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
-                let addr = ours.local_addr().unwrap();
-                let raw = raw(&ours);
-                let mut object = Object::new(Ours::Udp(Rc::new(ours)), raw, number);
-                for _ in 0..2 {
-                    let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-                    peer.set_nonblocking(true).unwrap();
-                    object.peers.push(peer.into());
-                }
-                object.addr = Some(addr.into());
-                object
-            }
-            Kind::UnixListener | Kind::TcpListener => {
-                let (fd, addr) = object::listener(kind == Kind::TcpListener);
-                let raw = raw(&fd);
-                let ours = match kind {
-                    Kind::TcpListener => Ours::TcpListener(Rc::new(TcpListener::from_std(fd.into()))),
-                    _ => Ours::UnixListener(Rc::new(UnixListener::from_std(fd.into()))),
-                };
-                let mut object = Object::new(ours, raw, number);
-                object.addr = Some(addr);
-                object
-            }
-            Kind::File => {
-                let file = object::file();
-                let raw = raw(&file);
-                let ours = Ours::File(Rc::new(File::from_std(file)));
-                let mut object = Object::new(ours, raw, number);
-                object.places = vec![Place::default(); FILE_PLACES];
-                object
-            }
-            Kind::Direct => {
-                let Some(registry) = self.registry(slot) else {
-                    return;
-                };
-                let (fd, peer) = object::connected(false);
-                let ours = registry.register(fd.as_fd()).unwrap();
-                let mut object = Object::new(Ours::Direct(Rc::new(ours)), -1, number);
-                object.peers.push(peer);
-                object
-            }
-            Kind::DirectFile => {
-                let mut object = Object::new(Ours::Opening, -1, number);
-                object.contents = Some(std::fs::read(object::PATH).unwrap());
-                object
-            }
-        };
-        self.objects.push(object);
-        if kind == Kind::Direct {
-            self.touch(number, slot);
-        }
-    }
-
-    /// A stream of these two ends.
-    pub(crate) fn stream(&mut self, ours: OwnedFd, tcp: bool, peer: Socket) -> Object {
-        let raw = raw(&ours);
-        let ours = if tcp {
-            Ours::Tcp(Rc::new(TcpStream::from(ours)))
-        } else {
-            Ours::Unix(Rc::new(UnixStream::from(ours)))
-        };
-        let mut object = Object::new(ours, raw, self.objects.len());
-        object.peers.push(peer);
-        object
-    }
-
-    /// The registry of a runtime, kept from its first use on; in that runtime.
-    fn registry(&mut self, slot: u8) -> Option<Registry> {
-        let place = &mut self.slots[slot as usize].registry;
-        if place.is_none() {
-            *place = Registry::current().ok();
-        }
-        place.clone()
-    }
-
     /// Begins an operation; in a runtime.
     pub(crate) fn start(
         &mut self,
@@ -252,9 +76,14 @@ impl World {
             Ours::Gone => None,
         };
         drop(ours);
-        let Some((mut pending, does, bufs)) = begun else {
-            return;
-        };
+        if let Some(begun) = begun {
+            self.add(ask, slot, begun);
+        }
+    }
+
+    /// A handle comes into the table.
+    fn add(&mut self, ask: Ask, slot: u8, (mut pending, does, bufs): Begun) {
+        let (object, how) = (ask.object, ask.how);
         if how == How::Task {
             pending = handle::task(pending);
         }
@@ -267,8 +96,7 @@ impl World {
             _ if does == Does::Open => vec![self.home(slot)],
             _ => Vec::new(),
         };
-        self.objects[object].wrote_after_reset |=
-            matches!(does, Does::Write { .. });
+        self.objects[object].wrote_after_reset |= matches!(does, Does::Write { .. });
         self.next_id += 1;
         self.handles.push(Handle {
             id: self.next_id,
@@ -280,7 +108,7 @@ impl World {
             cancelled: false,
             homes,
             doomed: false,
-            capacity: 2 * size.min(4096) as u64,
+            capacity: 2 * ask.size.min(4096) as u64,
             bufs,
             began: self.number,
         });
@@ -288,7 +116,7 @@ impl World {
     }
 
     /// A message of ours, and its number.
-    fn message(&mut self, ask: Ask) -> (usize, Vec<u8>) {
+    pub(crate) fn message(&mut self, ask: Ask) -> (usize, Vec<u8>) {
         let output = &mut self.objects[ask.object].output;
         let epoch = output.order.begin();
         let (number, bytes) = output.message(ask.size, epoch);
@@ -296,21 +124,19 @@ impl World {
         (number, bytes)
     }
 
-    fn start_stream(&mut self, ours: &Ours, ask: &mut Ask) -> Option<Begun> {
-        match ours {
-            Ours::Unix(stream) => Some(start_one!(self, stream, ask)),
-            Ours::Tcp(stream) => Some(start_one!(self, stream, ask)),
-            _ => None,
-        }
-    }
-
     fn start_direct(&mut self, stream: &saferring::op::RegisteredFd, ask: Ask) -> Begun {
         match ask.act {
-            Act::Write | Act::WriteAll | Act::WriteVectored | Act::WriteAllVectored
-            | Act::SendZc | Act::WriteAllZc => {
+            Act::Write
+            | Act::WriteAll
+            | Act::WriteVectored
+            | Act::WriteAllVectored
+            | Act::SendZc
+            | Act::WriteAllZc => {
                 let (message, bytes) = self.message(ask);
                 let write = stream.send(self.watch.filled(bytes));
-                let pending = handle::op(write, ask.how, ask.limit, |(result, _)| Outcome::Wrote(result));
+                let pending = handle::op(write, ask.how, ask.limit, |(result, _)| {
+                    Outcome::Wrote(result)
+                });
                 (pending, Does::Write { message }, 1)
             }
             _ => {
@@ -327,12 +153,17 @@ impl World {
         let read = Does::Read { least: 1 };
         match ask.act {
             Act::Read if !without("senders") => {
-                let map = move |(result, buf): (std::io::Result<usize>, Tracked)| Outcome::Datagram {
-                    result: result.map(|n| (n, None)),
-                    bytes: buf.bytes().to_vec(),
-                    capacity,
-                };
-                (handle::op(socket.recv(buf), ask.how, ask.limit, map), read, 1)
+                let map =
+                    move |(result, buf): (std::io::Result<usize>, Tracked)| Outcome::Datagram {
+                        result: result.map(|n| (n, None)),
+                        bytes: buf.bytes().to_vec(),
+                        capacity,
+                    };
+                (
+                    handle::op(socket.recv(buf), ask.how, ask.limit, map),
+                    read,
+                    1,
+                )
             }
             Act::Read | Act::ReadVectored | Act::ReadExact | Act::Peek | Act::Often => {
                 ask.limit = Limit::None;
@@ -355,15 +186,20 @@ impl World {
             }
             Act::Chunks | Act::Batches => {
                 ask.limit = Limit::None;
-                (Box::new(Datagrams(socket.recv_from_stream())), Does::Chunks, 0)
+                (
+                    Box::new(Datagrams(socket.recv_from_stream())),
+                    Does::Chunks,
+                    0,
+                )
             }
             _ => {
                 ask.limit = Limit::None;
                 let addr = self.objects[ask.object].peers[0].local_addr().unwrap();
                 let (socket, addr) = (Rc::clone(socket), addr.as_socket().unwrap());
-                let pending = handle::future(async move {
-                    Outcome::Wrote(socket.send_to(buf, addr).await.0)
-                });
+                let pending =
+                    handle::future(
+                        async move { Outcome::Wrote(socket.send_to(buf, addr).await.0) },
+                    );
                 (pending, Does::Datagram, 1)
             }
         }
@@ -373,8 +209,12 @@ impl World {
         let place = ask.size % FILE_PLACES;
         let at = object::FILE_BASE + place * FILE_PLACE;
         match ask.act {
-            Act::Write | Act::WriteAll | Act::WriteVectored | Act::WriteAllVectored
-            | Act::SendZc | Act::WriteAllZc => {
+            Act::Write
+            | Act::WriteAll
+            | Act::WriteVectored
+            | Act::WriteAllVectored
+            | Act::SendZc
+            | Act::WriteAllZc => {
                 self.objects[ask.object].places[place].begun = true;
                 let does = Does::FileWrite { place };
                 let bytes = object::place_bytes(place);
@@ -460,29 +300,15 @@ fn file_wrote<B>((result, _): (std::io::Result<usize>, B)) -> Outcome {
     Outcome::FileWrote(result)
 }
 
-fn read_outcome((result, buf): (std::io::Result<usize>, Tracked)) -> Outcome {
-    Outcome::Read {
-        result,
-        bytes: buf.bytes().to_vec(),
-        peek: false,
-    }
-}
-
-fn joined((result, bufs): (std::io::Result<usize>, [Tracked; 2])) -> Outcome {
-    Outcome::Read {
-        result,
-        bytes: bufs.iter().flat_map(|buf| buf.bytes()).copied().collect(),
-        peek: false,
-    }
-}
-
 fn start_listener(ours: &Ours, ask: &mut Ask) -> Begun {
     ask.limit = Limit::None;
     let many = matches!(ask.act, Act::Chunks | Act::Batches) || without("accept");
     let pending: Box<dyn Pending> = match ours.clone() {
-        Ours::TcpListener(listener) if many => Box::new(Connections(listener.incoming(), |stream: TcpStream| {
-            stream.into_std().map(Into::into)
-        })),
+        Ours::TcpListener(listener) if many => {
+            Box::new(Connections(listener.incoming(), |stream: TcpStream| {
+                stream.into_std().map(Into::into)
+            }))
+        }
         Ours::UnixListener(listener) if many => {
             Box::new(Connections(listener.incoming(), |stream: UnixStream| {
                 stream.into_std().map(Into::into)
@@ -502,4 +328,3 @@ fn start_listener(ours: &Ours, ask: &mut Ask) -> Begun {
     };
     (pending, Does::Accept, 0)
 }
-

@@ -26,7 +26,11 @@ pub(crate) enum Step {
         limit: Limit,
     },
     /// Polls a handle once.
-    Poll { handle: u8, at: u8, waker: WakerKind },
+    Poll {
+        handle: u8,
+        at: u8,
+        waker: WakerKind,
+    },
     /// Polls a handle whenever it is woken, for a while; until it is ready if it must become so.
     Await { handle: u8, at: u8, in_task: bool },
     /// Cancels a submitted operation.
@@ -168,7 +172,8 @@ fn act() -> impl Strategy<Value = Act> {
 
 fn start() -> impl Strategy<Value = Step> {
     use {How::*, Limit::*};
-    let how = prop_oneof![2 => Just(Lazy), 4 => Just(Polled), 5 => Just(Submitted), 3 => Just(Task)];
+    let how =
+        prop_oneof![2 => Just(Lazy), 4 => Just(Polled), 5 => Just(Submitted), 3 => Just(Task)];
     let limit = prop_oneof![8 => Just(None), 1 => Just(Zero), 1 => Just(Short), 1 => Just(Long)];
     (number(), act(), size(), at(), how, limit).prop_map(|(object, act, size, at, how, limit)| {
         Step::Start {
@@ -190,8 +195,11 @@ fn peer() -> impl Strategy<Value = Step> {
 
 fn shutdown() -> impl Strategy<Value = Step> {
     use Grace::*;
-    (at(), select(vec![Long, Short, Zero]), 0..6u8)
-        .prop_map(|(at, grace, next)| Step::Shutdown { at, grace, next })
+    (at(), select(vec![Long, Short, Zero]), 0..6u8).prop_map(|(at, grace, next)| Step::Shutdown {
+        at,
+        grace,
+        next,
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -217,7 +225,10 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Programs: some descriptors first, then anything.
 pub(crate) fn programs() -> impl Strategy<Value = Vec<Step>> {
-    let makes = vec((kind(), at()).prop_map(|(kind, at)| Step::Make { kind, at }), 1..3);
+    let makes = vec(
+        (kind(), at()).prop_map(|(kind, at)| Step::Make { kind, at }),
+        1..3,
+    );
     (makes, vec(step(), 1..40)).prop_map(|(mut steps, rest)| {
         steps.extend(rest);
         steps

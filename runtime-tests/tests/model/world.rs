@@ -87,7 +87,10 @@ pub(crate) fn attempt(steps: &[Step]) -> Result<(), String> {
         world.end();
     }));
     if let Err(payload) = done {
-        let what = payload.downcast_ref::<String>().cloned().unwrap_or_default();
+        let what = payload
+            .downcast_ref::<String>()
+            .cloned()
+            .unwrap_or_default();
         let what = if what.is_empty() { said() } else { what };
         let place = said().lines().next().unwrap_or_default().to_owned();
         return Err(format!("at step {}: {what} [{place}]", world.number));
@@ -123,7 +126,10 @@ pub(crate) fn attempt(steps: &[Step]) -> Result<(), String> {
 fn check_buffers(watch: &Watch, forgotten: usize, leaked: usize) -> Result<(), String> {
     let alive = watch.alive();
     if watch.dropped_twice() > 0 {
-        return Err(format!("{} buffers were dropped twice", watch.dropped_twice()));
+        return Err(format!(
+            "{} buffers were dropped twice",
+            watch.dropped_twice()
+        ));
     }
     if alive < forgotten || alive > forgotten + leaked {
         return Err(format!(
@@ -138,11 +144,21 @@ fn config(number: u8) -> Builder {
     let builder = Builder::new().fixed_buffers(4096, 2).blocking_threads(1);
     match number {
         0 => builder.entries(8).provided_buffers(64, 4, 2),
-        1 => builder.entries(2).completion_entries(4).provided_buffers(64, 1, 1),
+        1 => builder
+            .entries(2)
+            .completion_entries(4)
+            .provided_buffers(64, 1, 1),
         2 => builder.entries(4).provided_buffers(64, 2, 1),
-        3 => builder.entries(8).completion_entries(8).setup(Setup::Cooperative).provided_buffers(64, 4, 1),
+        3 => builder
+            .entries(8)
+            .completion_entries(8)
+            .setup(Setup::Cooperative)
+            .provided_buffers(64, 4, 1),
         4 => builder.entries(64).provided_buffers(4096, 8, 2),
-        _ => builder.entries(8).setup(Setup::Plain).provided_buffers(256, 2, 2),
+        _ => builder
+            .entries(8)
+            .setup(Setup::Plain)
+            .provided_buffers(256, 2, 2),
     }
 }
 
@@ -329,7 +345,10 @@ impl World {
         let runtime = Rc::try_unwrap(runtime).unwrap();
         let left = tolerate(|| runtime.shutdown_timeout(grace)).unwrap_or(Ok(()));
         if let Err(left) = left {
-            assert!(grace < Duration::from_secs(1), "a shutdown did not end: {left:?}");
+            assert!(
+                grace < Duration::from_secs(1),
+                "a shutdown did not end: {left:?}"
+            );
             self.leave_behind(home, &left);
         }
         let slot = &mut self.slots[slot as usize];
@@ -343,7 +362,11 @@ impl World {
         self.leaked += 2 * left.len();
         self.pool_leaks = true;
         for op in left {
-            for object in self.objects.iter_mut().filter(|object| object.homes.contains(&home)) {
+            for object in self
+                .objects
+                .iter_mut()
+                .filter(|object| object.homes.contains(&home))
+            {
                 if op.fd.is_none_or(|fd| fd == object.raw || object.raw < 0) {
                     object.kernel_stuck = true;
                     object.readers_stuck = true;
