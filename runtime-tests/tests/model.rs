@@ -7,7 +7,7 @@
 //! - `SAFERRING_MODEL_NO_CROSS=1`: no handle is used in a runtime other than its own.
 //! - `SAFERRING_MODEL_WITHOUT`: what is left out, to look past what is known; names with commas between: `cross` (as
 //!   above), `cross-object` (no descriptor is used in two runtimes), `cross-close` (no close waits for what another
-//!   runtime has), `outside` (nothing is polled or dropped outside a runtime), `outside-polls`, `panicking-wakers`, `zero-grace`,
+//!   runtime has), `outside` (nothing is polled or dropped outside a runtime), `outside-polls`, `panicking-wakers`, `turning-wakers`, `zero-grace`,
 //!   `forget`, `resets`, `peer-ends`, `accept` (only streams of connections), `senders` (no
 //!   datagram is received without asking who sent it), `late-connections` (no accept must
 //!   end after another was dropped), `late-resets` (it is not looked how often a reset is told), `queued-closes` (the
@@ -45,6 +45,8 @@ mod start;
 mod start_stream;
 #[path = "model/step.rs"]
 mod step;
+#[path = "model/wakers.rs"]
+mod wakers;
 #[path = "model/world.rs"]
 mod world;
 

@@ -4,14 +4,15 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::future::lazy;
 
 use super::handle::{Does, Handle, Outcome};
 use super::step::{Act, How, Limit, OUTSIDE, Step, WakerKind, without};
+use super::wakers::{Flag, Panics, Turns};
 use super::world::{Wanted, World, index, resume_unless_wanted, said};
 
 /// How long something may take that must come.
@@ -25,27 +26,6 @@ pub(crate) fn must_come() -> Duration {
         MUST_SOON
     } else {
         MUST
-    }
-}
-
-/// A waker that the runtime does not know.
-#[derive(Default)]
-pub(crate) struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// A waker that panics.
-struct Panics;
-
-impl Wake for Panics {
-    fn wake(self: Arc<Self>) {
-        if !std::thread::panicking() {
-            resume_unwind(Box::new(Wanted));
-        }
     }
 }
 
@@ -177,6 +157,7 @@ impl World {
             WakerKind::Panicking if !without("panicking-wakers") => {
                 Some(Waker::from(Arc::new(Panics)))
             }
+            WakerKind::Turning if !without("turning-wakers") => Some(Waker::from(Arc::new(Turns))),
             _ => Some(Waker::from(Arc::new(Flag::default()))),
         };
         let mut handle = self.handles.remove(index);

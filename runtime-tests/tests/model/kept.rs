@@ -88,6 +88,23 @@ fn kept_panicking_waker() {
     ]);
 }
 
+/// A waker turns the runtime while a stream gives up its chunks.
+#[test]
+fn kept_turning_waker() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 1 },
+        Step::Make { kind: Kind::Unix, at: 1 },
+        Step::Start { object: 0, act: Act::Chunks, size: 1, at: 1, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 1, act: Act::Chunks, size: 1, at: 1, how: How::Polled, limit: Limit::None },
+        Step::Peer { object: 0, act: PeerAct::Write, size: 64 },
+        Step::Turn { at: 1 },
+        Step::Peer { object: 1, act: PeerAct::Write, size: 64 },
+        Step::Turn { at: 1 },
+        Step::Poll { handle: 1, at: 1, waker: WakerKind::Turning },
+        Step::Drop { handle: 0, at: OUTSIDE },
+    ]);
+}
+
 /// A stream that waits for its turn with the pool of one runtime goes on in another.
 #[test]
 fn kept_pool_of_another_runtime() {

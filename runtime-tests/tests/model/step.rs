@@ -126,6 +126,8 @@ pub(crate) enum WakerKind {
     Foreign,
     /// One that panics.
     Panicking,
+    /// One that turns the runtimes.
+    Turning,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +206,8 @@ fn shutdown() -> impl Strategy<Value = Step> {
 
 fn step() -> impl Strategy<Value = Step> {
     use WakerKind::*;
-    let waker = prop_oneof![3 => Just(Own), 3 => Just(Foreign), 1 => Just(Panicking)];
+    let waker =
+        prop_oneof![3 => Just(Own), 3 => Just(Foreign), 1 => Just(Panicking), 2 => Just(Turning)];
     prop_oneof![
         16 => start(),
         9 => peer(),

@@ -19,6 +19,7 @@ use saferring_tests::{Watch, open_fds};
 use super::handle::{Handle, Home};
 use super::object::Object;
 use super::step::{Grace, OUTSIDE, Step, without};
+use super::wakers::turn_by_wakers;
 
 /// The payload of panics that belong to a program.
 pub(crate) struct Wanted;
@@ -208,7 +209,9 @@ impl World {
         let slot = &mut self.slots[slot as usize];
         let runtime = slot.runtime.get_or_insert_with(|| {
             let built = config(slot.config).build();
-            Rc::new(built.unwrap())
+            let runtime = Rc::new(built.unwrap());
+            turn_by_wakers(&runtime);
+            runtime
         });
         Rc::clone(runtime)
     }
