@@ -97,7 +97,9 @@ impl World {
     pub(crate) fn is_stranded(&self, index: usize) -> bool {
         let handle = &self.handles[index];
         let gone = handle.homes.iter().any(|&home| !self.is_alive(home));
-        handle.does == Does::Chunks && without("cross-chunks") && gone
+        let stays = handle.does == Does::Chunks && without("cross-chunks")
+            || handle.does == Does::Open && without("registry");
+        stays && gone
     }
 
     /// Polls a handle that was taken out of the table.

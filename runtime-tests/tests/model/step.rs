@@ -142,57 +142,81 @@ fn at() -> impl Strategy<Value = u8> {
     prop_oneof![8 => Just(0u8), 4 => Just(1u8), 1 => Just(2u8)]
 }
 
-fn anywhere() -> impl Strategy<Value = u8> {
-    prop_oneof![8 => Just(0u8), 4 => Just(1u8), 1 => Just(2u8), 3 => Just(OUTSIDE)]
+fn anywhere(focus: Focus) -> impl Strategy<Value = u8> {
+    let outside = if focus == Focus::Chunks { 9 } else { 3 };
+    prop_oneof![8 => Just(0u8), 4 => Just(1u8), 1 => Just(2u8), outside => Just(OUTSIDE)]
 }
 
 fn number() -> impl Strategy<Value = u8> {
     0..12u8
 }
 
-fn size() -> impl Strategy<Value = u16> {
-    prop_oneof![6 => 1..200u16, 2 => 200..1000u16, 1 => Just(u16::MAX)]
+fn size(focus: Focus) -> impl Strategy<Value = u16> {
+    // Just a buffer.
+    let exact = if focus == Focus::Chunks { 9 } else { 1 };
+    prop_oneof![exact => Just(64u16), 6 => 1..200u16, 2 => 200..1000u16, 1 => Just(u16::MAX)]
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
+/// What a program has most of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Focus {
+    All,
+    /// Streams of chunks, which wait for buffers; strange wakers; and handles that are dropped outside.
+    Chunks,
+    /// Direct descriptors, closes and shutdowns.
+    Ends,
+}
+
+fn kind(focus: Focus) -> BoxedStrategy<Kind> {
     use Kind::*;
+    match focus {
+        Focus::All => {}
+        Focus::Chunks => {
+            return prop_oneof![4 => Just(Unix), 1 => Just(Tcp), 1 => Just(Udp)].boxed();
+        }
+        Focus::Ends => {
+            return prop_oneof![2 => Just(Unix), 2 => Just(Direct), 1 => Just(File), 1 => Just(DirectFile)].boxed();
+        }
+    }
     prop_oneof![
         6 => Just(Unix), 4 => Just(Tcp), 3 => Just(Udp), 3 => Just(Direct), 1 => Just(UnixListener),
         1 => Just(TcpListener), 2 => Just(File), 2 => Just(DirectFile),
     ]
+    .boxed()
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn act(focus: Focus) -> impl Strategy<Value = Act> {
     use Act::*;
+    let chunks = if focus == Focus::Chunks { 40 } else { 4 };
     prop_oneof![
         6 => select(vec![Read, ReadVectored, Peek, ReadExact]),
-        4 => select(vec![Read, Chunks, Batches]),
+        chunks => select(vec![Read, Chunks, Batches]),
         3 => select(vec![Write, WriteAll, WriteVectored, WriteAllVectored, SendZc, WriteAllZc]),
         1 => Just(Often),
     ]
 }
 
-fn start() -> impl Strategy<Value = Step> {
+fn start(focus: Focus) -> impl Strategy<Value = Step> {
     use {How::*, Limit::*};
     let how =
         prop_oneof![2 => Just(Lazy), 4 => Just(Polled), 5 => Just(Submitted), 3 => Just(Task)];
     let limit = prop_oneof![8 => Just(None), 1 => Just(Zero), 1 => Just(Short), 1 => Just(Long)];
-    (number(), act(), size(), at(), how, limit).prop_map(|(object, act, size, at, how, limit)| {
-        Step::Start {
+    (number(), act(focus), size(focus), at(), how, limit).prop_map(
+        |(object, act, size, at, how, limit)| Step::Start {
             object,
             act,
             size,
             at,
             how,
             limit,
-        }
-    })
+        },
+    )
 }
 
-fn peer() -> impl Strategy<Value = Step> {
+fn peer(focus: Focus) -> impl Strategy<Value = Step> {
     use PeerAct::*;
     let act = prop_oneof![12 => Just(Write), 2 => Just(Read), 1 => Just(Close), 1 => Just(Reset), 1 => Just(EndWriting)];
-    (number(), act, size()).prop_map(|(object, act, size)| Step::Peer { object, act, size })
+    (number(), act, size(focus)).prop_map(|(object, act, size)| Step::Peer { object, act, size })
 }
 
 fn shutdown() -> impl Strategy<Value = Step> {
@@ -204,35 +228,49 @@ fn shutdown() -> impl Strategy<Value = Step> {
     })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step(focus: Focus) -> impl Strategy<Value = Step> {
     use WakerKind::*;
-    let waker =
-        prop_oneof![3 => Just(Own), 3 => Just(Foreign), 1 => Just(Panicking), 2 => Just(Turning)];
+    let ends = if focus == Focus::Ends { 4 } else { 1 };
+    let polls = if focus == Focus::Chunks { 12 } else { 5 };
+    let waker = prop_oneof![3 => Just(Own), 3 => Just(Foreign), 1 => Just(Panicking), polls / 3 => Just(Turning)];
     prop_oneof![
-        16 => start(),
-        9 => peer(),
+        16 => start(focus),
+        9 => peer(focus),
         5 => at().prop_map(|at| Step::Turn { at }),
-        5 => (number(), anywhere(), waker).prop_map(|(handle, at, waker)| Step::Poll { handle, at, waker }),
+        polls => (number(), anywhere(focus), waker).prop_map(|(handle, at, waker)| Step::Poll { handle, at, waker }),
         6 => (number(), at(), any::<bool>()).prop_map(|(handle, at, in_task)| Step::Await { handle, at, in_task }),
-        2 => (number(), anywhere()).prop_map(|(handle, at)| Step::Cancel { handle, at }),
-        5 => (number(), anywhere()).prop_map(|(handle, at)| Step::Drop { handle, at }),
-        2 => (number(), anywhere()).prop_map(|(chunk, at)| Step::DropChunk { chunk, at }),
+        2 => (number(), anywhere(focus)).prop_map(|(handle, at)| Step::Cancel { handle, at }),
+        5 => (number(), anywhere(focus)).prop_map(|(handle, at)| Step::Drop { handle, at }),
+        2 => (number(), anywhere(focus)).prop_map(|(chunk, at)| Step::DropChunk { chunk, at }),
         1 => number().prop_map(|handle| Step::Forget { handle }),
         2 => (number(), at(), any::<bool>()).prop_map(|(handle, at, panics)| Step::Lose { handle, at, panics }),
-        3 => (kind(), at()).prop_map(|(kind, at)| Step::Make { kind, at }),
-        2 => (number(), at()).prop_map(|(object, at)| Step::Close { object, at }),
-        1 => (number(), anywhere()).prop_map(|(object, at)| Step::DropObject { object, at }),
-        1 => shutdown(),
+        3 => (kind(focus), at()).prop_map(|(kind, at)| Step::Make { kind, at }),
+        2 * ends => (number(), at()).prop_map(|(object, at)| Step::Close { object, at }),
+        ends => (number(), anywhere(focus)).prop_map(|(object, at)| Step::DropObject { object, at }),
+        ends => shutdown(),
     ]
 }
 
 /// Programs: some descriptors first, then anything.
 pub(crate) fn programs() -> impl Strategy<Value = Vec<Step>> {
-    let makes = vec(
-        (kind(), at()).prop_map(|(kind, at)| Step::Make { kind, at }),
-        1..3,
-    );
-    (makes, vec(step(), 1..40)).prop_map(|(mut steps, rest)| {
+    prop_oneof![
+        3 => program(Focus::All),
+        1 => program(Focus::Chunks),
+        1 => program(Focus::Ends),
+    ]
+}
+
+fn program(focus: Focus) -> impl Strategy<Value = Vec<Step>> {
+    let next = prop_oneof![3 => Just(1u8), 2 => 0..6u8];
+    let make = (kind(focus), at()).prop_map(|(kind, at)| Step::Make { kind, at });
+    (vec(make, 1..3), vec(step(focus), 1..40), next).prop_map(move |(makes, rest, next)| {
+        let mut steps = Vec::new();
+        if focus != Focus::All {
+            // There is none yet: this only says what the first is like.
+            let (at, grace) = (0, Grace::Long);
+            steps.push(Step::Shutdown { at, grace, next });
+        }
+        steps.extend(makes);
         steps.extend(rest);
         steps
     })
