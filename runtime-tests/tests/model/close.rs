@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::drive::must_come;
+use super::drive::is_late;
 use super::handle::Handle;
 use super::object::Ours;
 use super::step::{OUTSIDE, without};
@@ -17,7 +17,7 @@ impl World {
     ) -> Option<F::Output> {
         let started = Instant::now();
         let mut round = 0;
-        while started.elapsed() < must_come() {
+        while !is_late(started, round) {
             let runtime = self.runtime(at);
             let polled = tolerate(|| {
                 runtime.block_on(async {

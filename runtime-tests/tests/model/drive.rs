@@ -20,13 +20,14 @@ const MUST: Duration = Duration::from_millis(1500);
 /// The same while a smaller program is looked for.
 const MUST_SOON: Duration = Duration::from_millis(150);
 
-/// How long something may take.
-pub(crate) fn must_come() -> Duration {
-    if super::search::is_shrinking() {
+/// Whether something that must come is late: after that time, and as many turns, for the machine may be busy.
+pub(crate) fn is_late(started: Instant, round: u32) -> bool {
+    let limit = if super::search::is_shrinking() {
         MUST_SOON
     } else {
         MUST
-    }
+    };
+    round > 300 && started.elapsed() > limit
 }
 
 /// What a poll has brought.
@@ -242,7 +243,7 @@ impl World {
             if task.is_finished() {
                 break;
             }
-            if !must && round > 4 || started.elapsed() > must_come() {
+            if !must && round > 4 || is_late(started, round) {
                 task.abort();
                 self.turn(at, 1);
                 break;
@@ -263,7 +264,7 @@ impl World {
         if !must {
             return round >= 4;
         }
-        assert!(started.elapsed() < must_come(), "{}", self.not_ready(index));
+        assert!(!is_late(started, round), "{}", self.not_ready(index));
         false
     }
 

@@ -379,6 +379,8 @@ impl World {
             Some(libc::EBADF) => object.closed || object.is_direct() && object.homes.len() > 1,
             Some(libc::ENOTCONN) => object.input.reset,
             None if error.kind() == io::ErrorKind::TimedOut => ended.limit.is_soon(),
+            // That this is another runtime's.
+            None if error.kind() == io::ErrorKind::Unsupported => ended.crossed,
             Some(libc::ETIMEDOUT) => ended.limit.is_soon(),
             _ => false,
         };
