@@ -110,7 +110,9 @@ impl Input {
         }
         let mut used = vec![false; self.fragments.len()];
         let mut budget = BUDGET;
-        if !self.place(0, &mut used, &mut budget) && budget > 0 {
+        // What was not read may lie before what was: kept for a read that has not come.
+        let gaps = self.lossy || !whole;
+        if !self.place(0, gaps, &mut used, &mut budget) && budget > 0 {
             let read: Vec<_> = self
                 .fragments
                 .iter()
@@ -143,7 +145,7 @@ impl Input {
     }
 
     /// Lays the fragments that are left out from `at` on.
-    fn place(&self, at: u64, used: &mut [bool], budget: &mut u32) -> bool {
+    fn place(&self, at: u64, gaps: bool, used: &mut [bool], budget: &mut u32) -> bool {
         *budget = budget.saturating_sub(1);
         let left = || (0..used.len()).filter(|&index| !used[index]);
         let Some(epoch) = left().map(|index| self.fragments[index].epoch).min() else {
@@ -165,13 +167,13 @@ impl Input {
             let bytes = &self.fragments[index].bytes;
             if self.matches(at, bytes) {
                 used[index] = true;
-                if self.place(at + bytes.len() as u64, used, budget) {
+                if self.place(at + bytes.len() as u64, gaps, used, budget) {
                     return true;
                 }
                 used[index] = false;
             }
         }
-        self.lossy && at < self.sent && self.place(at + 1, used, budget)
+        gaps && at < self.sent && self.place(at + 1, gaps, used, budget)
     }
 }
 

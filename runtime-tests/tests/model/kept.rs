@@ -183,3 +183,38 @@ fn kept_late_datagram_without_its_sender() {
         Step::Start { object: 0, act: Act::ReadVectored, size: 1, at: 0, how: How::Lazy, limit: Limit::None },
     ]);
 }
+
+/// A stream has a chunk that it did not take, and a later read is dropped with what came after: the chunk comes first.
+#[test]
+fn kept_chunk_before_late_bytes() {
+    run(&[
+        Step::Shutdown { at: 0, grace: Grace::Long, next: 1 },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Peer { object: 0, act: PeerAct::Write, size: 64 },
+        Step::Start { object: 0, act: Act::Batches, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Turn { at: 0 },
+        Step::Peer { object: 0, act: PeerAct::Write, size: 64 },
+        Step::Turn { at: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Turn { at: 0 },
+        Step::Drop { handle: 1, at: 0 },
+        Step::Await { handle: 0, at: 0, in_task: false },
+        Step::DropChunk { chunk: 0, at: 0 },
+        Step::Await { handle: 0, at: 0, in_task: false },
+    ]);
+}
+
+/// A stream of connections that was aborted in one runtime has what another waits for in the second.
+#[test]
+fn kept_connection_for_another_runtime() {
+    run(&[
+        Step::Make { kind: Kind::UnixListener, at: 0 },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Task, limit: Limit::None },
+        Step::Turn { at: 0 },
+        Step::Drop { handle: 0, at: 0 },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Await { handle: 0, at: 1, in_task: false },
+        Step::Peer { object: 0, act: PeerAct::Write, size: 64 },
+        Step::Await { handle: 0, at: 1, in_task: true },
+    ]);
+}

@@ -379,8 +379,9 @@ impl World {
             Some(libc::EBADF) => object.closed || object.is_direct() && object.homes.len() > 1,
             Some(libc::ENOTCONN) => object.input.reset,
             None if error.kind() == io::ErrorKind::TimedOut => ended.limit.is_soon(),
-            // That this is another runtime's.
-            None if error.kind() == io::ErrorKind::Unsupported => ended.crossed,
+            None if error.to_string().contains("belongs to another runtime") => {
+                object.is_direct() && object.homes.len() > 1
+            }
             Some(libc::ETIMEDOUT) => ended.limit.is_soon(),
             _ => false,
         };
