@@ -1,5 +1,6 @@
 //! Buffers that tell when and where they are dropped.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
@@ -13,6 +14,10 @@ struct Counts {
     /// How often an address was asked for.
     addresses: AtomicUsize,
     last_thread: Mutex<Option<ThreadId>>,
+    /// The numbers of the buffers that are alive.
+    alive: Mutex<HashSet<usize>>,
+    /// How many drops there were of buffers that were gone already.
+    dropped_twice: AtomicUsize,
 }
 
 /// Watches over the buffers that it makes.
@@ -32,9 +37,12 @@ impl Watch {
 
     /// A buffer with these bytes.
     pub fn filled(&self, bytes: impl Into<Vec<u8>>) -> Tracked {
-        self.0.made.fetch_add(1, Ordering::Relaxed);
+        let number = self.0.made.fetch_add(1, Ordering::Relaxed);
+        let alive = self.0.alive.lock();
+        alive.unwrap_or_else(PoisonError::into_inner).insert(number);
         Tracked {
             bytes: bytes.into(),
+            number,
             watch: self.clone(),
         }
     }
@@ -47,6 +55,11 @@ impl Watch {
     /// How many buffers are alive.
     pub fn alive(&self) -> usize {
         self.0.made.load(Ordering::Acquire) - self.dropped()
+    }
+
+    /// How many drops there were of buffers that were gone already: an error of whoever had them.
+    pub fn dropped_twice(&self) -> usize {
+        self.0.dropped_twice.load(Ordering::Acquire)
     }
 
     /// How often the address of a buffer was asked for.
@@ -68,6 +81,7 @@ impl Watch {
 #[derive(Debug)]
 pub struct Tracked {
     bytes: Vec<u8>,
+    number: usize,
     watch: Watch,
 }
 
@@ -85,6 +99,15 @@ impl Drop for Tracked {
             .last_thread
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current().id());
+        let alive = counts.alive.lock();
+        let was_alive = alive
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.number);
+        if !was_alive {
+            counts.dropped_twice.fetch_add(1, Ordering::Release);
+        }
+        // Whoever reads it from now on sees this.
+        self.bytes.fill(0xdd);
         counts.dropped.fetch_add(1, Ordering::Release);
     }
 }

@@ -39,6 +39,8 @@ pub use unix_stream::UnixStream;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use socket2::SockAddr;
 
@@ -52,14 +54,35 @@ fn inet(addr: SockAddr) -> io::Result<SocketAddr> {
     })
 }
 
-/// An address of the Unix family.
+/// An address of the Unix family: a path, an abstract name, or none at all.
 fn unix(addr: &SockAddr) -> io::Result<std::os::unix::net::SocketAddr> {
-    addr.as_unix().ok_or_else(|| {
-        io::Error::new(
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+
+    if let Some(path) = addr.as_pathname() {
+        return SocketAddr::from_pathname(path);
+    }
+    if let Some(name) = addr.as_abstract_namespace() {
+        return SocketAddr::from_abstract_name(name);
+    }
+    if addr.is_unnamed() {
+        return SocketAddr::from_pathname("");
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "the socket's address is not of the Unix family",
+    ))
+}
+
+/// The address of a path.
+fn unix_path(path: impl AsRef<Path>) -> io::Result<SockAddr> {
+    if path.as_ref().as_os_str().as_bytes().contains(&0) {
+        return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "the socket's address is not of the Unix family",
-        )
-    })
+            "paths must not contain interior null bytes",
+        ));
+    }
+    SockAddr::unix(path)
 }
 
 /// The first success of `f`, or its last error.

@@ -222,11 +222,12 @@ fn write_zero() -> io::Error {
     io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
 }
 
-/// What a send of the whole came to. One that ends short has found no room at all, or was cancelled by a close.
+/// What a send of the whole came to. One that ends short was cancelled, by a close or the end of the runtime.
 fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
     match sent? {
         n if n == len => Ok(()),
-        _ => Err(write_zero()),
+        0 => Err(write_zero()),
+        _ => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
     }
 }
 

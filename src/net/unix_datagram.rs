@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
-use socket2::{Domain, SockAddr, Type};
+use socket2::{Domain, Type};
 
 use super::socket::Socket;
 use super::stream::descriptor;
@@ -56,7 +56,7 @@ impl UnixDatagram {
     /// `AddrInUse` if the path exists, `InvalidInput` if it is too long for an address, and those of bind(2).
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         let bound = Self::unbound()?;
-        bound.socket.options().bind(&SockAddr::unix(path)?)?;
+        bound.socket.options().bind(&super::unix_path(path)?)?;
         Ok(bound)
     }
 
@@ -76,7 +76,7 @@ impl UnixDatagram {
     ///
     /// Those of connect(2).
     pub async fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.socket.connect(SockAddr::unix(path)?).await
+        self.socket.connect(super::unix_path(path)?).await
     }
 
     /// Sends one datagram to the connected peer; returns the number of bytes.
@@ -107,7 +107,7 @@ impl UnixDatagram {
     ///
     /// `InvalidInput` if the path is too long for an address, and those of sendmsg(2).
     pub async fn send_to<B: IoBuf>(&self, buf: B, path: impl AsRef<Path>) -> BufResult<usize, B> {
-        match SockAddr::unix(path) {
+        match super::unix_path(path) {
             Ok(addr) => self.socket.send_to(buf, addr).await,
             Err(error) => (Err(error), buf),
         }
@@ -127,7 +127,7 @@ impl UnixDatagram {
         buf: B,
     ) -> BufResult<(usize, Option<SocketAddr>), B> {
         let (received, buf) = self.socket.recv_from(buf).await;
-        let received = received.map(|(n, from)| (n, from.and_then(|from| from.as_unix())));
+        let received = received.map(|(n, from)| (n, from.and_then(|from| super::unix(&from).ok())));
         (received, buf)
     }
 

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use socket2::{Domain, SockAddr, Type};
+use socket2::{Domain, Type};
 
 use super::socket::{Connections, Socket};
 use super::stream::descriptor;
@@ -30,7 +30,7 @@ impl UnixListener {
     ///
     /// `AddrInUse` if the path exists, `InvalidInput` if it is too long for an address, and those of bind(2).
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
-        let addr = SockAddr::unix(path)?;
+        let addr = super::unix_path(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.options().bind(&addr)?;
         socket.options().listen(BACKLOG)?;

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
-use socket2::{Domain, SockAddr, Type};
+use socket2::{Domain, Type};
 
 use super::recv_stream::RecvStream;
 use super::socket::Socket;
@@ -53,7 +53,7 @@ impl UnixStream {
     ///
     /// Dropping it closes the connection, if it was made.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
-        let addr = SockAddr::unix(path)?;
+        let addr = super::unix_path(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.connect(addr).await?;
         Ok(UnixStream { socket })

@@ -82,10 +82,12 @@ unsafe impl Operation for Accept {
     }
 
     fn complete(mut self, cqe: Completion) -> Self::Output {
+        self.fd.accept_ended(cqe);
         self.connection(cqe)
     }
 
     fn abandon(mut self, cqe: Completion) {
+        self.fd.accept_ended(cqe);
         if let Ok((connection, from)) = self.connection(cqe) {
             self.fd.keep_connection(connection, from);
         }

@@ -54,6 +54,7 @@ unsafe impl Operation for AcceptDirect {
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {
+        self.fd.accept_ended(cqe);
         cqe.result()?;
         Ok(RegisteredFd::new(match self.late {
             Some(late) => late,
@@ -62,6 +63,7 @@ unsafe impl Operation for AcceptDirect {
     }
 
     fn abandon(self, cqe: Completion) {
+        self.fd.accept_ended(cqe);
         if cqe.result().is_ok() {
             self.fd.keep_slot(match self.late {
                 Some(late) => late,

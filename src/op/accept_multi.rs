@@ -54,6 +54,7 @@ unsafe impl Multishot for AcceptMulti {
     }
 
     fn abandon_next(&self, cqe: Completion) {
+        self.fd.accept_ended(cqe);
         if let Ok(connection) = self.next(cqe) {
             // Asked now, because a peer that is gone later has no address any more.
             let from = SockRef::from(&connection).peer_addr().ok();

@@ -112,6 +112,14 @@ impl SharedFd {
         work(self.0.rare.borrow_mut().get_or_insert_default())
     }
 
+    /// An accept has ended. One that was cancelled may have been woken for a connection, and the kernel wakes one only: the
+    /// others look again.
+    pub(super) fn accept_ended(&self, cqe: Completion) {
+        if cqe.raw_result() == -libc::ECANCELED {
+            self.interrupt_reads();
+        }
+    }
+
     /// Lets what waits in the kernel for something to arrive begin anew, because it has arrived elsewhere.
     pub(super) fn interrupt_reads(&self) {
         if self.0.in_kernel.get() > 0 {
@@ -256,10 +264,9 @@ impl Inner {
         unsafe { FileRef::new_unchecked(Rc::as_ptr(this).cast_mut().cast()) }
     }
 
-    /// Whether the kernel has nothing of it, and nothing waits to go there.
+    /// Whether the kernel has nothing of it. What waits for its turn may wait long, and gets no number any more.
     fn is_idle(&self) -> bool {
-        let rare = self.rare.borrow();
-        self.in_kernel.get() == 0 && rare.as_ref().is_none_or(|rare| rare.queues.are_empty())
+        self.in_kernel.get() == 0
     }
 
     #[cold]

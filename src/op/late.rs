@@ -8,8 +8,8 @@ use std::os::fd::OwnedFd;
 
 use socket2::SockAddr;
 
-use super::SharedFd;
 use super::slot::Slot;
+use super::{Completion, SharedFd};
 
 /// The number of a read among those of its descriptor. It wraps; what is compared lies close together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -251,6 +251,19 @@ impl SharedFd {
     pub(super) fn keep_write_error(&self, result: i32) {
         if is_news(result.wrapping_neg()) {
             self.with_rare(|rare| rare.write_error = -result);
+        }
+    }
+
+    /// The answer of a read, at the end of a stream with the error of a write that was dropped, if there was one: then it was
+    /// cut off, and the kernel does not say so again.
+    #[inline]
+    pub(super) fn or_write_error(&self, cqe: Completion) -> Completion {
+        if cqe.raw_result() != 0 || self.is_datagram() {
+            return cqe;
+        }
+        match self.late_write_error() {
+            Some(result) => Completion::new(0, result, 0),
+            None => cqe,
         }
     }
 

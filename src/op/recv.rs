@@ -106,6 +106,7 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
     fn complete(mut self, mut cqe: Completion) -> Self::Output {
         if let Some(order) = self.order {
             self.fd.note_receive(cqe);
+            cqe = self.fd.or_write_error(cqe);
             if self.fd.has_late_before(order) {
                 // A read before this one was dropped after it had been answered: this one gets what came first.
                 self.keep(order, cqe);

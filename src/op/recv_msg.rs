@@ -20,7 +20,7 @@ type Storage = [u8; size_of::<libc::sockaddr_storage>()];
 /// Receives on one socket take turns. What arrives for one that was dropped is kept for the next.
 pub struct RecvMsg<V> {
     fd: SharedFd,
-    /// Its number among the reads of the socket, once the kernel has it; none for one that only looks.
+    /// Its number among the reads of the socket, once the kernel has it.
     order: Option<Order>,
     bufs: V,
     vecs: IoVecs,
@@ -83,6 +83,8 @@ impl<V: IoVectoredBufMut> RecvMsg<V> {
     #[cold]
     fn keep(&mut self, order: Order, cqe: Completion) {
         match self.fill(cqe) {
+            // What one that looks has seen is there still.
+            Ok(_) if self.peek => {}
             // Nothing from a stream is its end, which comes again.
             Ok((n, from)) if n > 0 || self.fd.is_datagram() => {
                 let mut bytes = Vec::with_capacity(n);
@@ -140,9 +142,7 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
     }
 
     fn prepare(&mut self, _ring: RingId) -> Entry {
-        if !self.peek {
-            self.order = Some(self.fd.next_read());
-        }
+        self.order = Some(self.fd.next_read());
         self.vecs.expect(self.bufs.buf_count());
         let vecs = &mut self.vecs;
         self.bufs.for_each_buf_mut(|ptr, len| vecs.push(ptr, len));
@@ -161,7 +161,10 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
 
     fn complete(mut self, mut cqe: Completion) -> Self::Output {
         if let Some(order) = self.order {
-            self.fd.note_receive(cqe);
+            if !self.peek {
+                self.fd.note_receive(cqe);
+            }
+            cqe = self.fd.or_write_error(cqe);
             if self.fd.has_late_before(order) {
                 // A read before this one was dropped after it had been answered: this one gets what came first.
                 self.keep(order, cqe);
@@ -173,7 +176,9 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
 
     fn abandon(mut self, cqe: Completion) {
         if let Some(order) = self.order {
-            self.fd.note_receive(cqe);
+            if !self.peek {
+                self.fd.note_receive(cqe);
+            }
             self.keep(order, cqe);
         }
     }

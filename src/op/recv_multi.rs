@@ -82,6 +82,7 @@ impl Source {
     ) -> io::Result<Received<C>> {
         // Some kernels name a buffer even with an error: it is given back by its drop.
         let buffer = self.lease(cqe);
+        let cqe = self.fd.or_write_error(cqe);
         match -cqe.raw_result() {
             libc::ENOBUFS => {
                 self.pool.ran_dry();

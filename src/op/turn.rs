@@ -57,10 +57,6 @@ impl Queues {
             Side::Write => &mut self.write,
         }
     }
-
-    pub(super) fn are_empty(&self) -> bool {
-        self.read.is_empty() && self.write.is_empty()
-    }
 }
 
 impl SharedFd {

@@ -1,0 +1,267 @@
+//! Programs that have failed once, made smaller. One line a step: this file is left as it is by rustfmt.
+
+use super::search::run;
+use super::step::*;
+
+/// The second of two reads is awaited first.
+#[test]
+fn kept_second_read_first() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 9 },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Submitted, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Submitted, limit: Limit::None },
+        Step::Await { handle: 1, at: 0, in_task: false },
+    ]);
+}
+
+/// A read that is dropped has got the reset; the next must tell it.
+#[test]
+fn kept_reset_of_a_dropped_read() {
+    run(&[
+        Step::Make { kind: Kind::Tcp, at: 0 },
+        Step::Peer { act: PeerAct::Reset, object: 0, size: 1 },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Turn { at: 0 },
+        Step::Drop { handle: 0, at: 0 },
+    ]);
+}
+
+/// A shutdown without grace, with a close on its way.
+#[test]
+fn kept_queued_close() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::DropObject { object: 0, at: 0 },
+        Step::Shutdown { at: 0, grace: Grace::Zero, next: 0 },
+    ]);
+}
+
+/// A close waits for what another runtime has in flight.
+#[test]
+fn kept_close_across_runtimes() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 1, how: How::Polled, limit: Limit::None },
+        Step::Close { object: 0, at: 0 },
+    ]);
+}
+
+/// A place in the table of one runtime is taken by what another opens.
+#[test]
+fn kept_registry_of_another_runtime() {
+    run(&[
+        Step::Make { kind: Kind::Direct, at: 0 },
+        Step::Make { kind: Kind::DirectFile, at: 0 },
+        Step::Start { object: 1, act: Act::Read, size: 1, at: 1, how: How::Lazy, limit: Limit::None },
+        Step::Await { handle: 0, at: 0, in_task: false },
+        Step::Peer { object: 0, act: PeerAct::Write, size: 1 },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Await { handle: 0, at: 0, in_task: false },
+    ]);
+}
+
+/// Direct descriptors of two runtimes are the same number to a close.
+#[test]
+fn kept_close_of_the_same_number() {
+    run(&[
+        Step::Make { kind: Kind::Direct, at: 0 },
+        Step::Make { kind: Kind::Direct, at: 1 },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 1, act: Act::Read, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Close { object: 0, at: 0 },
+    ]);
+}
+
+/// A waker that panics keeps the poll that has woken it from its answer.
+#[test]
+fn kept_panicking_waker() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::WriteAll, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Poll { handle: 1, at: 0, waker: WakerKind::Panicking },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Poll { handle: 2, at: 0, waker: WakerKind::Panicking },
+        Step::Turn { at: 0 },
+        Step::Await { handle: 0, at: 0, in_task: false },
+    ]);
+}
+
+/// A waker turns the runtime while a stream gives up its chunks.
+#[test]
+fn kept_turning_waker() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 1 },
+        Step::Make { kind: Kind::Unix, at: 1 },
+        Step::Start { object: 0, act: Act::Chunks, size: 1, at: 1, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 1, act: Act::Chunks, size: 1, at: 1, how: How::Polled, limit: Limit::None },
+        Step::Peer { object: 0, act: PeerAct::Write, size: 64 },
+        Step::Turn { at: 1 },
+        Step::Peer { object: 1, act: PeerAct::Write, size: 64 },
+        Step::Turn { at: 1 },
+        Step::Poll { handle: 1, at: 1, waker: WakerKind::Turning },
+        Step::Drop { handle: 0, at: OUTSIDE },
+    ]);
+}
+
+/// A stream that waits for its turn with the pool of one runtime goes on in another.
+#[test]
+fn kept_pool_of_another_runtime() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Chunks, size: 1, at: 1, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 1, act: Act::Chunks, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Drop { handle: 0, at: 0 },
+        Step::Turn { at: 0 },
+        Step::Await { handle: 0, at: 0, in_task: false },
+        Step::Peer { object: 0, act: PeerAct::Write, size: 65 },
+        Step::Await { handle: 0, at: 0, in_task: false },
+    ]);
+}
+
+/// A stream that is polled outside its runtime, when its turn has come, must not keep the turn.
+#[test]
+fn kept_turn_outside() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Chunks, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Drop { handle: 0, at: 0 },
+        Step::Turn { at: 0 },
+        Step::Poll { handle: 0, at: OUTSIDE, waker: WakerKind::Own },
+        Step::Drop { handle: 0, at: 0 },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 1 },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+    ]);
+}
+
+/// A listener of Unix sockets accepts whoever has no name.
+#[test]
+fn kept_accept_of_a_nameless_peer() {
+    run(&[
+        Step::Make { kind: Kind::UnixListener, at: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 1 },
+    ]);
+}
+
+/// What was accepted for a stream of connections that is dropped is for another that waits.
+#[test]
+fn kept_connection_for_another_stream() {
+    run(&[
+        Step::Make { kind: Kind::TcpListener, at: 0 },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 1 },
+        Step::Start { object: 0, act: Act::Chunks, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Chunks, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Drop { handle: 0, at: 0 },
+        Step::Await { handle: 0, at: 0, in_task: false },
+    ]);
+}
+
+/// A timeout goes on when its runtime is gone.
+#[test]
+fn kept_timeout_of_a_runtime_that_is_gone() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 1, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 1, how: How::Polled, limit: Limit::Short },
+        Step::Shutdown { at: 1, grace: Grace::Long, next: 0 },
+        Step::Drop { handle: 0, at: 0 },
+        Step::Await { handle: 0, at: 1, in_task: false },
+    ]);
+}
+
+#[test]
+fn kept_late_datagram_without_its_sender() {
+    run(&[
+        Step::Make { kind: Kind::Udp, at: 0 },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 1 },
+        Step::Start { object: 0, act: Act::Read, size: 1, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::ReadVectored, size: 1, at: 0, how: How::Lazy, limit: Limit::None },
+    ]);
+}
+
+/// A stream has a chunk that it did not take, and a later read is dropped with what came after: the chunk comes first.
+#[test]
+fn kept_chunk_before_late_bytes() {
+    run(&[
+        Step::Shutdown { at: 0, grace: Grace::Long, next: 1 },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Peer { object: 0, act: PeerAct::Write, size: 64 },
+        Step::Start { object: 0, act: Act::Batches, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Turn { at: 0 },
+        Step::Peer { object: 0, act: PeerAct::Write, size: 64 },
+        Step::Turn { at: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Turn { at: 0 },
+        Step::Drop { handle: 1, at: 0 },
+        Step::Await { handle: 0, at: 0, in_task: false },
+        Step::DropChunk { chunk: 0, at: 0 },
+        Step::Await { handle: 0, at: 0, in_task: false },
+    ]);
+}
+
+/// A stream of connections that was aborted in one runtime has what another waits for in the second.
+#[test]
+fn kept_connection_for_another_runtime() {
+    run(&[
+        Step::Make { kind: Kind::UnixListener, at: 0 },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Task, limit: Limit::None },
+        Step::Turn { at: 0 },
+        Step::Drop { handle: 0, at: 0 },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Await { handle: 0, at: 1, in_task: false },
+        Step::Peer { object: 0, act: PeerAct::Write, size: 64 },
+        Step::Await { handle: 0, at: 1, in_task: true },
+    ]);
+}
+
+/// A stream goes on while a read before it was answered and not taken, and gets what that leaves.
+#[test]
+fn kept_read_dropped_behind_a_stream() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Submitted, limit: Limit::None },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 143 },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Await { handle: 9, at: 0, in_task: false },
+    ]);
+}
+
+/// A close beside a read that waits for a stream of chunks.
+#[test]
+fn kept_close_beside_a_waiting_read() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Close { object: 0, at: 0 },
+    ]);
+}
+
+/// The reset came for a write that was dropped.
+#[test]
+fn kept_reset_of_a_dropped_write() {
+    run(&[
+        Step::Make { kind: Kind::Tcp, at: 0 },
+        Step::Start { object: 0, act: Act::Write, size: 64, at: 0, how: How::Task, limit: Limit::None },
+        Step::Lose { handle: 0, at: 0, panics: false },
+        Step::Peer { act: PeerAct::Reset, object: 0, size: 64 },
+    ]);
+}
+
+/// The runtime ends in the middle of a write of the whole.
+#[test]
+fn kept_shutdown_in_a_write() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::WriteAll, size: 65535, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Poll { handle: 0, at: 0, waker: WakerKind::Own },
+        Step::Shutdown { at: 0, grace: Grace::Long, next: 0 },
+        Step::Poll { handle: 0, at: 0, waker: WakerKind::Own },
+    ]);
+}
