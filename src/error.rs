@@ -1,6 +1,7 @@
 //! The crate's own error: what can go wrong that is not an answer of the kernel to an operation.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::io;
 
 /// Why a runtime could not be made, or could not do what was asked.
@@ -66,5 +67,29 @@ impl From<Error> for io::Error {
             Error::UnknownBackend { .. } | Error::OtherRuntime => io::ErrorKind::InvalidInput,
         };
         io::Error::new(kind, error)
+    }
+}
+
+/// The time was over before the future was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed(());
+
+impl Elapsed {
+    pub(crate) fn new() -> Self {
+        Elapsed(())
+    }
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("deadline has elapsed")
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+impl From<Elapsed> for io::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        io::Error::new(io::ErrorKind::TimedOut, elapsed)
     }
 }

@@ -214,6 +214,14 @@ impl<R: Receive> Chunks<R> {
     }
 }
 
+impl<R: Receive> Drop for Chunks<R> {
+    fn drop(&mut self) {
+        if let State::Failed(error) = &self.state {
+            self.fd.leave_error(error);
+        }
+    }
+}
+
 impl<R: Receive> fmt::Debug for Chunks<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {

@@ -13,7 +13,7 @@ use super::vtable::Table;
 use super::{Driver, Operation, current};
 use crate::driver::{Orphaned, Owner, Progress, TimerKey};
 use crate::foreign::Scope;
-use crate::sys::Completion;
+use crate::sys::{Completion, ELAPSED};
 use crate::task::WakeRef;
 
 pub(super) struct Flight<T: Operation> {
@@ -203,7 +203,7 @@ impl<T: Operation> Flight<T> {
         }
         if !matches!(*self.deadline, Deadline::None) {
             if self.deadline.is_expired() && was_cancelled(cqe) {
-                cqe = Completion::new(0, -libc::ETIMEDOUT, cqe.flags());
+                cqe = Completion::new(0, ELAPSED, cqe.flags());
             }
             self.drop_deadline();
         }

@@ -4,6 +4,7 @@
 //! difference when a future is dropped: the next read gets what came first.
 
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::OwnedFd;
 
 use socket2::SockAddr;
@@ -110,6 +111,12 @@ impl SharedFd {
         if is_news(-result) {
             self.keep(order, Late::Error(-result));
         }
+    }
+
+    /// Keeps an error that a stream was to tell.
+    #[cold]
+    pub(crate) fn leave_error(&self, error: &io::Error) {
+        self.keep_error(self.0.reads.get(), -error.raw_os_error().unwrap_or(0));
     }
 
     /// Keeps a connection that an orphan accepted.

@@ -41,7 +41,8 @@ impl<T: Operation> Op<T> {
     /// Bounds the operation's time, from its first poll on, by one of the runtime's timers.
     ///
     /// When the time is over the operation is cancelled. It then answers with [`ErrorKind::TimedOut`] and gives its
-    /// buffer back, unless its result came first: that one wins.
+    /// buffer back, unless its result came first: that one wins. TCP has an error of the same kind; the deadline's holds
+    /// an [`Elapsed`](crate::time::Elapsed) (`error.get_ref()`, and there `is` or `downcast_ref`).
     ///
     /// [`ErrorKind::TimedOut`]: std::io::ErrorKind::TimedOut
     pub fn timeout(mut self, timeout: Duration) -> Self {

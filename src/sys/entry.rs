@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::Error;
+use crate::error::Elapsed;
 
 use io_uring::{cqueue, squeue};
 pub(crate) use io_uring::{opcode, types};
@@ -67,6 +68,8 @@ impl From<squeue::Entry> for Entry {
 
 /// The result of an operation that something belongs to of another ring. No error of the kernel has this number.
 pub(crate) const OTHER_RUNTIME: i32 = -(1 << 20);
+/// The result of an operation whose deadline has passed, which is not what TCP calls a timeout.
+pub(crate) const ELAPSED: i32 = OTHER_RUNTIME - 1;
 
 /// A completion queue entry: what the kernel answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +115,7 @@ impl Completion {
         match self.result {
             0.. => Ok(self.result as u32),
             OTHER_RUNTIME => Err(Error::OtherRuntime.into()),
+            ELAPSED => Err(Elapsed::new().into()),
             _ => Err(io::Error::from_raw_os_error(-self.result)),
         }
     }

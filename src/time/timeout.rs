@@ -1,8 +1,6 @@
 //! A bound on any future's time.
 
-use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -10,6 +8,7 @@ use std::time::{Duration, Instant};
 use pin_project::pin_project;
 
 use super::sleep::{Sleep, sleep, sleep_until};
+pub use crate::error::Elapsed;
 
 /// Bounds the time of `future`; when it is over, the future is dropped and the answer is [`Elapsed`].
 ///
@@ -81,24 +80,6 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        Pin::new(this.sleep).poll(cx).map(|()| Err(Elapsed(())))
-    }
-}
-
-/// The time was over before the future was ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Elapsed(());
-
-impl fmt::Display for Elapsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("deadline has elapsed")
-    }
-}
-
-impl std::error::Error for Elapsed {}
-
-impl From<Elapsed> for io::Error {
-    fn from(elapsed: Elapsed) -> Self {
-        io::Error::new(io::ErrorKind::TimedOut, elapsed)
+        Pin::new(this.sleep).poll(cx).map(|()| Err(Elapsed::new()))
     }
 }

@@ -265,3 +265,47 @@ fn kept_shutdown_in_a_write() {
         Step::Poll { handle: 0, at: 0, waker: WakerKind::Own },
     ]);
 }
+
+/// A reset that a batch has found behind its bytes, and was not asked for.
+#[test]
+fn kept_reset_behind_a_batch() {
+    run(&[
+        Step::Make { kind: Kind::Tcp, at: 0 },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 64 },
+        Step::Peer { act: PeerAct::Reset, object: 0, size: 64 },
+        Step::Start { object: 0, act: Act::Batches, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+    ]);
+}
+
+/// The reset came for a peek that was dropped.
+#[test]
+fn kept_reset_of_a_dropped_peek() {
+    run(&[
+        Step::Make { kind: Kind::Tcp, at: 0 },
+        Step::Peer { act: PeerAct::Reset, object: 0, size: 64 },
+        Step::Start { object: 0, act: Act::Peek, size: 64, at: 0, how: How::Task, limit: Limit::None },
+        Step::Drop { handle: 0, at: 0 },
+    ]);
+}
+
+/// The deadline of a read is nobody else's error.
+#[test]
+fn kept_deadline_of_another() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Make { kind: Kind::Direct, at: 1 },
+        Step::Start { object: 7, act: Act::Read, size: 64, at: 0, how: How::Submitted, limit: Limit::None },
+        Step::Peer { act: PeerAct::Write, object: 1, size: 64 },
+        Step::Start { object: 1, act: Act::Read, size: 64, at: 1, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 1, act: Act::Read, size: 64, at: 1, how: How::Polled, limit: Limit::Zero },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Turn { at: 1 },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Await { handle: 3, at: 0, in_task: false },
+        Step::Drop { handle: 2, at: 0 },
+        Step::Await { handle: 0, at: 0, in_task: false },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 11, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Poll { handle: 0, at: 0, waker: WakerKind::Own },
+    ]);
+}

@@ -387,7 +387,6 @@ impl World {
             None if error.to_string().contains("belongs to another runtime") => {
                 object.is_direct() && object.homes.len() > 1
             }
-            Some(libc::ETIMEDOUT) => ended.limit.is_soon(),
             _ => false,
         };
         assert!(
