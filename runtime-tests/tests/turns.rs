@@ -379,7 +379,8 @@ fn the_backlog_goes_on_beside_a_task_that_is_always_ready() {
                     }
                 });
                 let nops: Vec<_> = (0..200).map(|_| nop().submit()).collect();
-                assert!(metrics().backlogged > 0);
+                // The kernel's own thread may have kept up.
+                assert!(sqpoll || metrics().backlogged > 0);
                 let (stream, _peer) = pair();
                 let (result, _) = stream
                     .read(vec![0; 8])
