@@ -1,9 +1,9 @@
 //! A place in a file.
 
-use std::io;
+use std::io::{self, SeekFrom};
 
 use super::File;
-use crate::op::{SharedFd, SpliceEnd};
+use crate::op::{CURRENT, Place, SharedFd, SpliceEnd};
 
 /// A place in a file, to [`splice`](crate::io::splice) from or to; see [`File::at`].
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl SpliceEnd for FileAt<'_> {
     }
 
     fn place(&mut self) -> io::Result<u64> {
-        Ok(super::positional::place(self.offset))
+        Ok(self.offset.min(CURRENT - 1))
     }
 
     fn advance(&mut self, moved: u64) {
@@ -56,10 +56,16 @@ impl SpliceEnd for &mut File {
     }
 
     fn place(&mut self) -> io::Result<u64> {
-        File::place(self)
+        match File::place(self)? {
+            Place::Cursor => self.fd.seek(SeekFrom::Current(0)),
+            _ => Ok(CURRENT),
+        }
     }
 
     fn advance(&mut self, moved: u64) {
-        let _ = File::advance(self, Ok(moved as usize));
+        if let (Ok(Place::Cursor), Ok(moved)) = (File::place(self), i64::try_from(moved)) {
+            // It has a position, and this is one of them.
+            let _ = self.fd.seek(SeekFrom::Current(moved));
+        }
     }
 }

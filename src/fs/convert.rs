@@ -1,24 +1,23 @@
 //! Files of std and descriptors as files of ours, and back.
 
-use std::io::{self, SeekFrom};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::File;
-use super::seek::Cursor;
 use crate::op::SharedFd;
 
 impl File {
-    /// Takes over a file of std. Its cursor starts at the file's position.
+    /// Takes over a file of std, with its position, which is the cursor.
     pub fn from_std(file: std::fs::File) -> File {
         OwnedFd::from(file).into()
     }
 
-    /// Gives the file to std, positioned where the cursor is. Bytes of a pipe that arrived for a read whose future was
-    /// dropped are lost.
+    /// Gives the file to std, with its position, which is the cursor.
     ///
     /// # Errors
     ///
-    /// `ResourceBusy` if operations are in flight on the file, which is then closed when they end; to keep it, use
+    /// `ResourceBusy` if operations are in flight on the file, or bytes of a pipe that arrived for a dropped read were not
+    /// read yet; the file is then closed when the operations end. To keep it, use
     /// `std::fs::File::try_from(file)`, which gives it back.
     ///
     /// # Examples
@@ -62,14 +61,10 @@ impl TryFrom<File> for std::fs::File {
     type Error = File;
 
     fn try_from(file: File) -> Result<Self, File> {
-        let File { fd, cursor } = file;
-        if let Cursor::At(position) = cursor {
-            // It was found to have positions, and this is one of them.
-            let _ = fd.seek(SeekFrom::Start(position));
-        }
+        let File { fd, positions } = file;
         match fd.into_owned() {
             Ok(fd) => Ok(fd.into()),
-            Err(fd) => Err(File { fd, cursor }),
+            Err(fd) => Err(File { fd, positions }),
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Reads and writes by cursor, one after the other.
 
-use std::io;
+use std::io::{self, SeekFrom};
 
 use super::File;
 use super::positional::{unexpected_eof, write_zero};
-use super::seek::Cursor;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
-use crate::op::{CURRENT, Read, Readv, Write, Writev};
+use crate::op::{Place, Read, Readv, Write, Writev};
 
 /// How much a vectored read of a stream takes at most.
 const STREAM_CHUNK: usize = 64 * 1024;
@@ -28,8 +27,8 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing: the cursor has not moved, and what arrived from a pipe or a terminal is kept
-    /// for the next read.
+    /// Dropping the future loses nothing: the cursor is back where it was when the kernel is done, which the next read,
+    /// write or seek waits for; and what arrived from a pipe or a terminal is kept for the next read.
     ///
     /// # Kernel
     ///
@@ -61,8 +60,7 @@ impl File {
             Ok(at) => at,
             Err(error) => return (Err(error), buf),
         };
-        let (read, buf) = Read::new(&self.fd, buf, at).await;
-        (self.advance(read), buf)
+        Read::new(&self.fd, buf, at).await
     }
 
     /// Writes the bytes of `buf` from the cursor on, moves the cursor, and returns how many it wrote, which may be
@@ -106,8 +104,7 @@ impl File {
             Ok(at) => at,
             Err(error) => return (Err(error), buf),
         };
-        let (written, buf) = Write::ordered(&self.fd, buf, at).await;
-        (self.advance(written), buf)
+        Write::new(&self.fd, buf, at).await
     }
 
     /// As [`read`](File::read), into several buffers, filled one after the other.
@@ -135,16 +132,13 @@ impl File {
     /// ```
     pub async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut bufs: V) -> BufResult<usize, V> {
         match self.place() {
-            Ok(CURRENT) => {
+            Ok(Place::Stream) => {
                 // What a dropped read received must be kept, and `Readv` cannot do that.
                 let room = bufs.total_capacity().min(STREAM_CHUNK);
                 let (read, bytes) = self.read(Vec::with_capacity(room).slice(..room)).await;
                 (read.map(|_| bufs.fill_from(&bytes)), bufs)
             }
-            Ok(at) => {
-                let (read, bufs) = Readv::new(&self.fd, bufs, at).await;
-                (self.advance(read), bufs)
-            }
+            Ok(at) => Readv::new(&self.fd, bufs, at).await,
             Err(error) => (Err(error), bufs),
         }
     }
@@ -177,8 +171,7 @@ impl File {
             Ok(at) => at,
             Err(error) => return (Err(error), bufs),
         };
-        let (written, bufs) = Writev::ordered(&self.fd, bufs, at).await;
-        (self.advance(written), bufs)
+        Writev::new(&self.fd, bufs, at).await
     }
 
     /// Fills `buf` to its capacity. `Vec::with_capacity(n).slice(..n)` reads exactly `n` bytes.
@@ -327,10 +320,7 @@ impl File {
 
     /// How much there is to read from the cursor on, if the file tells its length.
     async fn rest_hint(&mut self) -> Option<usize> {
-        self.place().ok()?;
-        let Cursor::At(position) = self.cursor else {
-            return None;
-        };
+        let position = self.fd.seek(SeekFrom::Current(0)).ok()?;
         let metadata = self.metadata().await.ok()?;
         let rest = metadata.len().saturating_sub(position);
         // What says 0 may be a file of the kernel's own, of any length.

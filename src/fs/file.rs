@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 use super::fallback::blocking;
-use super::seek::Cursor;
 use super::{Metadata, OpenOptions};
 use crate::op::{Fallocate, Fsync, Ftruncate, Op, SharedFd, Statx};
 
@@ -43,14 +42,15 @@ use crate::op::{Fallocate, Fsync, Ftruncate, Op, SharedFd, Statx};
 /// ```
 pub struct File {
     pub(super) fd: SharedFd,
-    pub(super) cursor: Cursor,
+    /// Whether it has positions, once that was asked.
+    pub(super) positions: Option<bool>,
 }
 
 impl File {
     pub(super) fn new(fd: SharedFd) -> Self {
         File {
             fd,
-            cursor: Cursor::Unknown,
+            positions: None,
         }
     }
 
@@ -301,7 +301,7 @@ impl File {
         blocking(move || file.set_permissions(permissions)).await
     }
 
-    /// Another descriptor of the same open file, by dup(2). Its cursor starts where this one is, and is its own.
+    /// Another descriptor of the same open file, by dup(2). The two share the cursor, as in std.
     ///
     /// # Errors
     ///
@@ -310,7 +310,7 @@ impl File {
         let fd = self.fd.as_fd().try_clone_to_owned()?;
         Ok(File {
             fd: SharedFd::new(fd),
-            cursor: self.cursor,
+            positions: self.positions,
         })
     }
 
@@ -354,7 +354,6 @@ impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("File")
             .field("fd", &self.fd.as_raw_fd())
-            .field("cursor", &self.cursor)
             .finish()
     }
 }

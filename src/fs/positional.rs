@@ -4,12 +4,12 @@ use std::io;
 
 use super::File;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
-use crate::op::{CURRENT, Op, Read, Readv, Write, Writev};
+use crate::op::{CURRENT, Op, Place, Read, Readv, Write, Writev};
 
 /// What the kernel is told for `offset`: the one value that it would take for the descriptor's own position becomes
 /// its neighbour, which is refused as every offset is that does not fit a signed number.
-pub(super) fn place(offset: u64) -> u64 {
-    offset.min(CURRENT - 1)
+pub(super) fn place(offset: u64) -> Place {
+    Place::At(offset.min(CURRENT - 1))
 }
 
 impl File {

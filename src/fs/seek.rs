@@ -1,20 +1,9 @@
-//! Where the cursor is.
+//! The cursor: the position of the open file itself, which all that share it move.
 
 use std::io::{self, SeekFrom};
 
 use super::File;
-use crate::op::CURRENT;
-
-/// Where the next read or write by cursor starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cursor {
-    /// Not asked yet: see [`File::place`].
-    Unknown,
-    /// At this offset.
-    At(u64),
-    /// The file has no positions: a pipe, a terminal, a socket.
-    Stream,
-}
+use crate::op::{Place, Settle};
 
 impl File {
     /// Moves the cursor, and returns where it is then, in bytes from the start. It may be beyond the end.
@@ -30,7 +19,7 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// The cursor is kept in user space. Seeking from the end asks for the length, by `STATX` or lseek(2).
+    /// lseek(2), once what was dropped in flight has ended. Seeking from the end asks for the length before, by `STATX`.
     ///
     /// # Examples
     ///
@@ -48,29 +37,23 @@ impl File {
     /// # }
     /// ```
     pub async fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.place()?;
-        let Cursor::At(position) = self.cursor else {
-            return Err(io::Error::from_raw_os_error(libc::ESPIPE));
-        };
-        let target = match to {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::Current(offset) => position.checked_add_signed(offset),
-            SeekFrom::End(offset) => self.end().await?.checked_add_signed(offset),
-        };
-        match target {
-            Some(target) if i64::try_from(target).is_ok() => {
-                self.cursor = Cursor::At(target);
-                Ok(target)
-            }
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "cannot seek before the start of a file or beyond i64::MAX",
-            )),
+        // What was dropped may still move it.
+        if let Some(settled) = Settle::new(&self.fd) {
+            settled.await?;
         }
+        if let SeekFrom::End(offset) = to {
+            // The length may have to be fetched from far away.
+            let end = self.end().await?.checked_add_signed(offset);
+            let target = end.filter(|&end| i64::try_from(end).is_ok());
+            let target = target.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+            return self.fd.seek(SeekFrom::Start(target));
+        }
+        self.fd.seek(to)
     }
 
-    /// Where the file ends.
+    /// Where the end is, if the file has positions.
     async fn end(&self) -> io::Result<u64> {
+        self.fd.seek(SeekFrom::Current(0))?;
         let metadata = self.metadata().await?;
         if metadata.is_file() {
             Ok(metadata.len())
@@ -106,27 +89,22 @@ impl File {
         self.seek(SeekFrom::Start(0)).await.map(drop)
     }
 
-    /// The offset for the next operation by cursor; [`CURRENT`] for a file without positions. The first call asks the
-    /// kernel.
-    pub(super) fn place(&mut self) -> io::Result<u64> {
-        if self.cursor == Cursor::Unknown {
-            self.cursor = match self.fd.seek(SeekFrom::Current(0)) {
-                Ok(position) => Cursor::At(position),
-                Err(error) if error.kind() == io::ErrorKind::NotSeekable => Cursor::Stream,
-                Err(error) => return Err(error),
-            };
-        }
-        Ok(match self.cursor {
-            Cursor::At(position) => position,
-            Cursor::Unknown | Cursor::Stream => CURRENT,
+    /// Where the next operation by cursor goes. The first call asks the kernel whether there are positions.
+    pub(super) fn place(&mut self) -> io::Result<Place> {
+        let positions = match self.positions {
+            Some(positions) => positions,
+            None => {
+                let positions = match self.fd.seek(SeekFrom::Current(0)) {
+                    Ok(_) => true,
+                    Err(error) if error.kind() == io::ErrorKind::NotSeekable => false,
+                    Err(error) => return Err(error),
+                };
+                *self.positions.insert(positions)
+            }
+        };
+        Ok(match positions {
+            true => Place::Cursor,
+            false => Place::Stream,
         })
-    }
-
-    /// Moves the cursor by what an operation has transferred.
-    pub(super) fn advance(&mut self, transferred: io::Result<usize>) -> io::Result<usize> {
-        if let (Cursor::At(position), Ok(n)) = (&mut self.cursor, &transferred) {
-            *position = position.saturating_add(*n as u64);
-        }
-        transferred
     }
 }

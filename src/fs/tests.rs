@@ -403,15 +403,64 @@ fn lengths_and_permissions_can_be_set() {
 }
 
 #[test]
-fn clones_have_cursors_of_their_own() {
+fn the_cursor_is_shared_as_in_std() {
+    use std::io::{Read, Seek, Write};
+
     let dir = Dir::new().with("f", "0123456789");
     run(async {
         let mut one = File::open(dir.join("f")).await.unwrap();
         one.seek(SeekFrom::Start(2)).await.unwrap();
         let mut two = one.try_clone().unwrap();
         assert_eq!(&one.read([0; 3]).await.1, b"234");
+        let (read, parts) = two.read_vectored([[0; 2]; 2]).await;
+        assert_eq!((read.unwrap(), parts), (4, [*b"56", *b"78"]));
         one.close().await.unwrap();
-        assert_eq!(&two.read([0; 3]).await.1, b"234");
+    });
+    run(async {
+        // A log that this program, std and a child write to in turn.
+        let path = dir.join("log");
+        let mut std_file = std::fs::File::create(&path).unwrap();
+        let mut file = File::from_std(std_file.try_clone().unwrap());
+        file.write_all("one\n").await.0.unwrap();
+        std_file.write_all(b"two\n").unwrap();
+        file.write_vectored(["three", "\n"]).await.0.unwrap();
+        assert_eq!(std_file.stream_position().unwrap(), 14);
+        assert_eq!(file.stream_position().await.unwrap(), 14);
+        file.rewind().await.unwrap();
+        std_file.write_all(b"ONE").unwrap();
+        // Positional calls leave it alone.
+        file.write_at("TWO", 4).await.0.unwrap();
+        assert_eq!(std_file.stream_position().unwrap(), 3);
+        let mut std_file = file.into_std().unwrap();
+        std_file.write_all(b"!").unwrap();
+        drop(std_file);
+        assert_eq!(std::fs::read(&path).unwrap(), b"ONE!TWO\nthree\n");
+        let mut text = String::new();
+        let mut std_file = std::fs::File::open(&path).unwrap();
+        let mut file = File::from_std(std_file.try_clone().unwrap());
+        let (_, line) = file.read_exact([0; 4]).await;
+        assert_eq!(&line, b"ONE!");
+        std_file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "TWO\nthree\n");
+        assert_eq!(file.read([0; 1]).await.0.unwrap(), 0);
+    });
+}
+
+#[test]
+fn the_cursor_is_back_after_a_dropped_read() {
+    let dir = Dir::new().with("f", pattern(1 << 20));
+    run(async {
+        let mut file = File::open(dir.join("f")).await.unwrap();
+        for round in 0..20 {
+            let mut read = Box::pin(file.read(vec![0; 1 << 20]));
+            assert!(futures_util::poll!(&mut read).is_pending());
+            if round % 2 == 0 {
+                crate::op::nop().await.unwrap();
+            }
+            drop(read);
+            assert_eq!(file.stream_position().await.unwrap(), 0);
+        }
+        assert_eq!(file.read_to_end(Vec::new()).await.1, pattern(1 << 20));
     });
 }
 

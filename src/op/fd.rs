@@ -172,6 +172,15 @@ impl SharedFd {
         }
     }
 
+    /// Moves the position back to before a read that nobody has waited for.
+    #[cold]
+    pub(super) fn unread(&self, cqe: Completion) {
+        if cqe.raw_result() > 0 {
+            // What has had a position a moment ago has one still; and else there is nobody to tell.
+            let _ = self.seek(SeekFrom::Current(-i64::from(cqe.raw_result())));
+        }
+    }
+
     /// Whether writes to a file are done by the calling thread, when they are first polled, or by the kernel's.
     pub(crate) fn set_inline_writes(&self, inline: bool) {
         self.0.inline_writes.set(inline);

@@ -14,6 +14,37 @@ const LEN_MAX: usize = 0x7fff_f000;
 /// The offset that stands for a file's own position.
 pub(crate) const CURRENT: u64 = u64::MAX;
 
+/// Where a file is read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// At this offset, at any time.
+    At(u64),
+    /// At the position that the file has, for everybody who shares it; that is moved. In turn with other reads and writes
+    /// there.
+    Cursor,
+    /// It has no positions: in turn with other reads, or with other writes.
+    Stream,
+}
+
+impl Place {
+    pub(super) fn offset(self) -> u64 {
+        match self {
+            Place::At(offset) => offset,
+            Place::Cursor | Place::Stream => CURRENT,
+        }
+    }
+
+    /// The turn of an operation of this side.
+    pub(super) fn turn(self, side: Side) -> Option<Side> {
+        match self {
+            Place::At(_) => None,
+            // Reads and writes move the same position.
+            Place::Cursor => Some(Side::Read),
+            Place::Stream => Some(side),
+        }
+    }
+}
+
 /// A length as an entry holds it. What is beyond is left for the next call: reads and writes may end short.
 #[inline]
 pub(super) fn len_u32(len: usize) -> u32 {
@@ -40,18 +71,18 @@ pub struct Read<B> {
     /// Its number among the reads of a stream, once the kernel has it.
     order: Option<Order>,
     buf: B,
-    offset: u64,
+    place: Place,
 }
 
 impl<B: IoBufMut> Read<B> {
-    /// Reads at `offset`; [`CURRENT`] reads a file without positions, such as a pipe: in turn, and what arrives for
-    /// a read that was dropped is kept for the next.
-    pub(crate) fn new(fd: &SharedFd, buf: B, offset: u64) -> Op<Self> {
+    /// What arrives for a read of a stream that was dropped is kept for the next; one by cursor that was dropped moves that
+    /// back.
+    pub(crate) fn new(fd: &SharedFd, buf: B, place: Place) -> Op<Self> {
         Op::new(Read {
             fd: fd.clone(),
             order: None,
             buf,
-            offset,
+            place,
         })
     }
 
@@ -87,7 +118,10 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
     type Output = BufResult<usize, B>;
 
     fn turn(&self) -> Option<Side> {
-        (self.offset == CURRENT && self.buf.buf_capacity() > 0).then_some(Side::Read)
+        match self.buf.buf_capacity() {
+            0 => None,
+            _ => self.place.turn(Side::Read),
+        }
     }
 
     fn early(&mut self) -> Option<i32> {
@@ -96,7 +130,7 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
         if self.buf.buf_capacity() == 0 {
             return Some(-libc::EINVAL);
         }
-        if self.offset != CURRENT {
+        if self.place != Place::Stream {
             self.fd.note_use();
             return None;
         }
@@ -105,7 +139,7 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
     }
 
     fn has_late(&self) -> bool {
-        self.offset == CURRENT && self.fd.has_late()
+        self.place == Place::Stream && self.fd.has_late()
     }
 
     fn file(&self) -> Option<&SharedFd> {
@@ -113,7 +147,7 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
     }
 
     fn prepare(&mut self, ring: RingId) -> Entry {
-        if self.offset == CURRENT {
+        if self.place == Place::Stream {
             self.order = Some(self.fd.next_read());
         }
         let len = len_u32(self.buf.buf_capacity());
@@ -121,11 +155,11 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
         let (fd, start) = (self.fd.target(), self.buf.buf_mut_ptr());
         match slot {
             None => opcode::Read::new(fd, start, len)
-                .offset(self.offset)
+                .offset(self.place.offset())
                 .build(),
             // The kernel checks that the range is in the slot's memory.
             Some(slot) => opcode::ReadFixed::new(fd, start, len, slot)
-                .offset(self.offset)
+                .offset(self.place.offset())
                 .build(),
         }
         .into()
@@ -145,6 +179,8 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
     fn abandon(mut self, cqe: Completion) {
         if let Some(order) = self.order {
             self.keep(order, cqe);
+        } else if self.place == Place::Cursor {
+            self.fd.unread(cqe);
         }
     }
 }
@@ -190,7 +226,7 @@ mod tests {
             fd: fd.clone(),
             order: None,
             buf,
-            offset: 0,
+            place: Place::At(0),
         };
         assert!(is(read.prepare(driver.id()), opcode::ReadFixed::CODE));
         let buf = read.buf.slice(..10);
@@ -198,7 +234,7 @@ mod tests {
             fd,
             order: None,
             buf,
-            offset: 0,
+            place: Place::At(0),
         };
         assert!(is(read.prepare(driver.id()), opcode::ReadFixed::CODE));
         // To another ring it is an ordinary buffer.

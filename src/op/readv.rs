@@ -1,8 +1,8 @@
 //! `IORING_OP_READV`: preadv(2).
 
 use super::iovecs::IoVecs;
-use super::read::read_result;
-use super::{Completion, Entry, Op, Operation, SharedFd};
+use super::read::{Place, read_result};
+use super::{Completion, Entry, Op, Operation, SharedFd, Side};
 use crate::buf::{BufResult, IoVectoredBufMut};
 use crate::sys::{RingId, opcode};
 
@@ -12,16 +12,16 @@ pub struct Readv<V> {
     fd: SharedFd,
     bufs: V,
     vecs: IoVecs,
-    offset: u64,
+    place: Place,
 }
 
 impl<V: IoVectoredBufMut> Readv<V> {
-    pub(crate) fn new(fd: &SharedFd, bufs: V, offset: u64) -> Op<Self> {
+    pub(crate) fn new(fd: &SharedFd, bufs: V, place: Place) -> Op<Self> {
         Op::new(Readv {
             fd: fd.clone(),
             bufs,
             vecs: IoVecs::new(),
-            offset,
+            place,
         })
     }
 }
@@ -33,6 +33,13 @@ unsafe impl<V: IoVectoredBufMut> Operation for Readv<V> {
     const CODE: u8 = opcode::Readv::CODE;
     const BY_SLOT: bool = true;
     type Output = BufResult<usize, V>;
+
+    fn turn(&self) -> Option<Side> {
+        match self.bufs.total_capacity() {
+            0 => None,
+            _ => self.place.turn(Side::Read),
+        }
+    }
 
     fn early(&mut self) -> Option<i32> {
         (self.bufs.total_capacity() == 0).then_some(-libc::EINVAL)
@@ -51,7 +58,7 @@ unsafe impl<V: IoVectoredBufMut> Operation for Readv<V> {
             self.vecs.as_mut_ptr(),
             self.vecs.len() as u32,
         )
-        .offset(self.offset)
+        .offset(self.place.offset())
         .build()
         .into()
     }
@@ -63,5 +70,11 @@ unsafe impl<V: IoVectoredBufMut> Operation for Readv<V> {
             unsafe { self.bufs.set_filled(n) };
         }
         (result, self.bufs)
+    }
+
+    fn abandon(self, cqe: Completion) {
+        if self.place == Place::Cursor {
+            self.fd.unread(cqe);
+        }
     }
 }

@@ -13,7 +13,9 @@ use super::install::Install;
 use super::open_direct::OpenDirect;
 use super::slot::Slot;
 use super::socket_direct::SocketDirect;
-use super::{CURRENT, Connect, Driver, Fsync, Op, Read, Recv, Send, SharedFd, Write, current};
+use super::{
+    CURRENT, Connect, Driver, Fsync, Op, Place, Read, Recv, Send, SharedFd, Write, current,
+};
 use crate::buf::{IoBuf, IoBufMut};
 use crate::sys::features;
 
@@ -173,12 +175,12 @@ impl RegisteredFd {
 
     /// Reads a file at `offset`; see [`File::read_at`](crate::fs::File::read_at).
     pub fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> Op<Read<B>> {
-        Read::new(&self.fd, buf, offset.min(CURRENT - 1))
+        Read::new(&self.fd, buf, Place::At(offset.min(CURRENT - 1)))
     }
 
     /// Writes a file at `offset`; see [`File::write_at`](crate::fs::File::write_at).
     pub fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> Op<Write<B>> {
-        Write::new(&self.fd, buf, offset.min(CURRENT - 1))
+        Write::new(&self.fd, buf, Place::At(offset.min(CURRENT - 1)))
     }
 
     /// Brings data and metadata of a file to the disk; see [`File::sync_all`](crate::fs::File::sync_all).

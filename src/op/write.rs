@@ -1,7 +1,7 @@
 //! `IORING_OP_WRITE`: pwrite(2), and write(2) of files that have no position.
 
 use super::fixed_buf::registered_slot;
-use super::read::{CURRENT, len_u32};
+use super::read::{Place, len_u32};
 use super::{Completion, Entry, Op, Operation, SharedFd, Side};
 use crate::buf::{BufResult, IoBuf};
 use crate::sys::{RingId, opcode};
@@ -12,28 +12,15 @@ use std::io;
 pub struct Write<B> {
     fd: SharedFd,
     buf: B,
-    offset: u64,
-    /// Whether this write must not start before the one before has ended, be that an orphan.
-    ordered: bool,
+    place: Place,
 }
 
 impl<B: IoBuf> Write<B> {
-    /// Writes at `offset`, at any time.
-    pub(crate) fn new(fd: &SharedFd, buf: B, offset: u64) -> Op<Self> {
-        Self::op(fd, buf, offset, false)
-    }
-
-    /// Writes at `offset` (or [`CURRENT`](super::read::CURRENT)) when the ordered writes before are done.
-    pub(crate) fn ordered(fd: &SharedFd, buf: B, offset: u64) -> Op<Self> {
-        Self::op(fd, buf, offset, true)
-    }
-
-    fn op(fd: &SharedFd, buf: B, offset: u64, ordered: bool) -> Op<Self> {
+    pub(crate) fn new(fd: &SharedFd, buf: B, place: Place) -> Op<Self> {
         Op::new(Write {
             fd: fd.clone(),
             buf,
-            offset,
-            ordered,
+            place,
         })
     }
 }
@@ -43,9 +30,14 @@ impl<B: IoBuf> Write<B> {
     fn write_now(&self) -> i32 {
         let (fd, start) = (self.fd.target().0, self.buf.buf_ptr().cast());
         let len = len_u32(self.buf.buf_len()) as usize;
-        // SAFETY: by the contract of `IoBuf` so many bytes are there and stay while `self` is borrowed; the call only reads
-        // them. The descriptor is open, or -1.
-        let written = unsafe { libc::pwrite64(fd, start, len, self.offset as i64) };
+        // By the contract of `IoBuf` so many bytes are there and stay while `self` is borrowed; the calls only read them. The
+        // descriptor is open, or -1.
+        let written = match self.place {
+            // SAFETY: as told.
+            Place::At(offset) => unsafe { libc::pwrite64(fd, start, len, offset as i64) },
+            // SAFETY: as told.
+            Place::Cursor | Place::Stream => unsafe { libc::write(fd, start, len) },
+        };
         match written {
             -1 => -io::Error::last_os_error()
                 .raw_os_error()
@@ -64,12 +56,12 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
     type Output = BufResult<usize, B>;
 
     fn turn(&self) -> Option<Side> {
-        self.ordered.then_some(Side::Write)
+        self.place.turn(Side::Write)
     }
 
     fn early(&mut self) -> Option<i32> {
         // What has no positions may make a writer wait for ever: it never holds up the core.
-        if self.fd.0.inline_writes.get() && self.offset != CURRENT {
+        if self.fd.0.inline_writes.get() && self.place != Place::Stream {
             return Some(self.write_now());
         }
         self.fd.note_use();
@@ -86,11 +78,11 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
         let (fd, start) = (self.fd.target(), self.buf.buf_ptr());
         match slot {
             None => opcode::Write::new(fd, start, len)
-                .offset(self.offset)
+                .offset(self.place.offset())
                 .build(),
             // The kernel checks that the range is in the slot's memory.
             Some(slot) => opcode::WriteFixed::new(fd, start, len, slot)
-                .offset(self.offset)
+                .offset(self.place.offset())
                 .build(),
         }
         .into()

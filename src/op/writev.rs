@@ -1,6 +1,7 @@
 //! `IORING_OP_WRITEV`: pwritev(2).
 
 use super::iovecs::IoVecs;
+use super::read::Place;
 use super::{Completion, Entry, Op, Operation, SharedFd, Side};
 use crate::buf::{BufResult, IoVectoredBuf};
 use crate::sys::{RingId, opcode};
@@ -11,29 +12,16 @@ pub struct Writev<V> {
     fd: SharedFd,
     bufs: V,
     vecs: IoVecs,
-    offset: u64,
-    /// Whether this write must not start before the one before has ended, be that an orphan.
-    ordered: bool,
+    place: Place,
 }
 
 impl<V: IoVectoredBuf> Writev<V> {
-    /// Writes at `offset`, at any time.
-    pub(crate) fn new(fd: &SharedFd, bufs: V, offset: u64) -> Op<Self> {
-        Self::op(fd, bufs, offset, false)
-    }
-
-    /// Writes at `offset` (or [`CURRENT`](super::read::CURRENT)) when the ordered writes before are done.
-    pub(crate) fn ordered(fd: &SharedFd, bufs: V, offset: u64) -> Op<Self> {
-        Self::op(fd, bufs, offset, true)
-    }
-
-    fn op(fd: &SharedFd, bufs: V, offset: u64, ordered: bool) -> Op<Self> {
+    pub(crate) fn new(fd: &SharedFd, bufs: V, place: Place) -> Op<Self> {
         Op::new(Writev {
             fd: fd.clone(),
             bufs,
             vecs: IoVecs::new(),
-            offset,
-            ordered,
+            place,
         })
     }
 }
@@ -47,7 +35,7 @@ unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
     type Output = BufResult<usize, V>;
 
     fn turn(&self) -> Option<Side> {
-        self.ordered.then_some(Side::Write)
+        self.place.turn(Side::Write)
     }
 
     fn file(&self) -> Option<&SharedFd> {
@@ -65,7 +53,7 @@ unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
             self.vecs.as_mut_ptr(),
             self.vecs.len() as u32,
         )
-        .offset(self.offset)
+        .offset(self.place.offset())
         .build()
         .into()
     }
