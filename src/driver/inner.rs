@@ -55,7 +55,12 @@ pub(super) struct Inner<W: 'static> {
     pub(super) pool: Rc<Pool>,
     pub(super) registered: Registered,
     pub(super) stubborn: Stubborn,
+    /// This process is a child of the one that made the ring.
+    pub(super) forked: bool,
 }
+
+const FORKED: &str = "this process is a child of fork(2) and the ring is its parent's; make another runtime here, or call \
+                      exec(2), as std::process::Command does";
 
 impl<W> Inner<W> {
     pub(super) fn new(config: &RingConfig, pool: PoolConfig, id: RingId) -> Result<Self, Error> {
@@ -70,6 +75,7 @@ impl<W> Inner<W> {
             pool: Rc::new(Pool::new(pool, id)),
             registered: Registered::default(),
             stubborn: Stubborn::default(),
+            forked: false,
         })
     }
 
@@ -109,7 +115,10 @@ impl<W> Inner<W> {
             self.drain_backlog();
             let wait = self.wait(park, limit);
             let Some(ring) = &mut self.ring else {
-                return Ok(());
+                return match self.forked {
+                    false => Ok(()),
+                    true => Err(io::Error::other(FORKED)),
+                };
             };
             self.counters.enters += u64::from(ring.enter(wait)?);
             // A queue that the kernel would not empty has to wait until completions were reaped, or its thread is there.

@@ -280,6 +280,16 @@ impl<W> Driver<W> {
         self.with(|inner| Rc::clone(&inner.pool))
     }
 
+    /// In a child of fork(2): the ring is its parent's, who goes on with it, and so is what was in flight.
+    pub(crate) fn lose_ring(&self) {
+        self.with(|inner| {
+            inner.forked = true;
+            inner.backlog.clear();
+            // Its memory is not there, and its descriptor says nothing to the kernel when the child ends.
+            std::mem::forget(inner.ring.take());
+        });
+    }
+
     /// Adds a group of provided buffers; false if there are enough already.
     ///
     /// # Errors

@@ -41,7 +41,9 @@ impl Socket {
     }
 
     pub(super) fn from_owned(fd: OwnedFd) -> Self {
-        Socket(SharedFd::new(fd), OnceCell::new())
+        let fd = SharedFd::new(fd);
+        fd.mark_socket();
+        Socket(fd, OnceCell::new())
     }
 
     /// Takes over a descriptor that was made elsewhere. It may be in non-blocking mode, in which the kernel would

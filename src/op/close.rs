@@ -3,10 +3,37 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use super::{Completion, Entry, Operation};
+use socket2::SockRef;
+
+use super::{Completion, Entry, Operation, current, submit_detached};
 use crate::sys::{RingId, opcode, types};
 
-/// Closes a descriptor.
+/// Closes the descriptor of somebody who does not wait for it: at once, as in std, unless that may take long, which is so of
+/// a socket that lingers. A thread does it then.
+pub(super) fn close_dropped(fd: OwnedFd, socket: bool) {
+    if !socket || !lingers(&fd) {
+        return drop(fd);
+    }
+    let unsubmitted = match current() {
+        Some(driver) => match submit_detached(&driver, Close::new(fd)) {
+            Ok(()) => return,
+            Err(close) => close.fd,
+        },
+        None => Some(fd),
+    };
+    // Where no thread can be had, this one waits: the closure is dropped, and the descriptor with it.
+    let _ = std::thread::Builder::new()
+        .name("saferring-close".to_owned())
+        .spawn(move || drop(unsubmitted));
+}
+
+/// Whether the end of a socket may wait for the peer.
+pub(super) fn lingers(fd: &OwnedFd) -> bool {
+    let linger = SockRef::from(fd).linger();
+    linger.is_ok_and(|linger| linger.is_some_and(|time| !time.is_zero()))
+}
+
+/// Closes a descriptor, on a thread of the kernel.
 #[derive(Debug)]
 pub struct Close {
     /// Ours until the kernel is asked.
@@ -47,7 +74,11 @@ unsafe impl Operation for Close {
     fn prepare(&mut self, _ring: RingId) -> Entry {
         // From here on the kernel closes it.
         let raw = self.fd.take().map_or(-1, IntoRawFd::into_raw_fd);
-        opcode::Close::new(types::Fd(raw)).build().into()
+        // The last close of a file may have much to do, and one of a socket may linger.
+        opcode::Close::new(types::Fd(raw))
+            .build()
+            .flags(io_uring::squeue::Flags::ASYNC)
+            .into()
     }
 
     fn complete(mut self, cqe: Completion) -> Self::Output {

@@ -83,6 +83,13 @@ pub(crate) fn register(driver: &Rc<Driver>) {
         all.retain(|one| one.strong_count() > 0);
         all.push(Rc::downgrade(driver));
     });
+    super::fork::watch();
+}
+
+/// The drivers of this thread, which from now on has none.
+pub(super) fn take_all() -> Vec<Rc<Driver>> {
+    let all = ALL.try_with(RefCell::take).unwrap_or_default();
+    all.iter().filter_map(Weak::upgrade).collect()
 }
 
 /// The drivers of this thread's runtimes, those included that have ended and are still held by an operation.

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::close::{close_dropped, lingers};
 use super::late::{Order, Stash};
 use super::slot::Slot;
 use super::turn::{Queues, Side};
@@ -31,6 +32,8 @@ pub(super) struct Inner {
     reading: Cell<bool>,
     writing: Cell<bool>,
     pub(super) closing: Cell<bool>,
+    /// Whether it is known to be a socket.
+    socket: Cell<bool>,
     /// Whether it is a socket of datagrams.
     datagram: Cell<bool>,
     /// Whether writes are done at once, by the calling thread.
@@ -83,6 +86,7 @@ impl SharedFd {
             reading: Cell::new(false),
             writing: Cell::new(false),
             closing: Cell::new(false),
+            socket: Cell::new(false),
             datagram: Cell::new(false),
             inline_writes: Cell::new(false),
             drained: Cell::new(false),
@@ -148,6 +152,11 @@ impl SharedFd {
         self.0.datagram.get()
     }
 
+    /// It is a socket.
+    pub(crate) fn mark_socket(&self) {
+        self.0.socket.set(true);
+    }
+
     /// It is a socket of datagrams. Told once by whoever makes it, because to ask the kernel at each end of a stream is a
     /// system call a connection.
     pub(crate) fn mark_datagram(&self) {
@@ -205,6 +214,8 @@ impl SharedFd {
         }
         drop(self.0.take_slot());
         match self.0.fd.take() {
+            // Sockets are closed in no time, unless they linger.
+            Some(fd) if self.0.socket.get() && !lingers(&fd) => Close::new(fd).now(),
             Some(fd) if current().is_some() => Op::new(Close::new(fd)).await,
             Some(fd) => Close::new(fd).now(),
             None => Ok(()),
@@ -301,6 +312,16 @@ impl Inner {
     fn take_slot(&self) -> Option<Slot> {
         self.slot.set(NO_SLOT);
         self.rare.borrow_mut().as_mut()?.slot.take()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Late connections close themselves, and a slot is emptied.
+        self.rare.borrow_mut().take();
+        if let Some(fd) = self.fd.take() {
+            close_dropped(fd, self.socket.get());
+        }
     }
 }
 

@@ -36,6 +36,7 @@ mod fd;
 mod fixed_buf;
 mod fixed_pool;
 mod flight;
+mod fork;
 mod late;
 mod multi;
 mod queue;

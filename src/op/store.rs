@@ -7,7 +7,7 @@ use super::cell::{place, put, take};
 use super::vtable::Table;
 use super::{Driver, Multishot, Operation, SharedFd, Side, context};
 use crate::driver::{KEEPS_TURN, Key, OpVTable, Owner, Progress, Submission};
-use crate::sys::OTHER_RUNTIME;
+use crate::sys::{ENDED, OTHER_RUNTIME};
 use crate::task::WakeRef;
 
 /// Whether the operation may go to this ring: what it carries of a ring is of this one.
@@ -97,7 +97,11 @@ impl Stored {
             return Err((op, OTHER_RUNTIME));
         }
         let Some(key) = driver.reserve(vtable) else {
-            return Err((op, -libc::ENOMEM));
+            let result = match driver.ring_info() {
+                Some(_) => -libc::ENOMEM,
+                None => ENDED,
+            };
+            return Err((op, result));
         };
         // SAFETY: the cell was just reserved for us.
         unsafe { put(key.payload(), op) };

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use io_uring::{opcode, types};
@@ -11,8 +12,22 @@ use super::{EventFd, IGNORED};
 
 const SEND_MSG_RING: u32 = 31;
 
+/// How often this process is a child: what was made in another generation belongs to an ancestor.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// This process is a child of fork(2).
+pub(crate) fn note_fork() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Ends the wait of a ring's owner.
+pub(crate) struct Bell {
+    generation: u32,
+    way: Way,
+}
+
 /// Rung from any thread, it puts a completion into the owner's ring.
-pub(crate) enum Bell {
+enum Way {
     /// A message straight to the ring (6.13): no descriptor, and nothing to arm again.
     Message(Mutex<Option<RawFd>>),
     /// An eventfd, of which the owner keeps a read in flight.
@@ -27,17 +42,22 @@ impl Bell {
     /// If no descriptor is free for an eventfd.
     pub(super) fn new(ring: RawFd) -> io::Result<Self> {
         // Tried out, because a kernel may lack it and a filter may forbid it. The completion says nothing.
-        Ok(match send(ring) {
-            Ok(()) => Bell::Message(Mutex::new(Some(ring))),
-            Err(_) => Bell::Event(EventFd::new()?),
-        })
+        let way = match send(ring) {
+            Ok(()) => Way::Message(Mutex::new(Some(ring))),
+            Err(_) => Way::Event(EventFd::new()?),
+        };
+        let generation = GENERATION.load(Ordering::Relaxed);
+        Ok(Bell { generation, way })
     }
 
     /// Ends the owner's wait, this one or the next.
     pub(crate) fn ring(&self) {
-        match self {
-            Bell::Event(event) => event.notify(),
-            Bell::Message(ring) => {
+        if self.generation != GENERATION.load(Ordering::Relaxed) {
+            return; // The owner is another process.
+        }
+        match &self.way {
+            Way::Event(event) => event.notify(),
+            Way::Message(ring) => {
                 // Held across the call, so that the ring is not closed, and its number another's, meanwhile.
                 let ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(fd) = *ring else { return };
@@ -51,16 +71,16 @@ impl Bell {
 
     /// The ring is about to be closed.
     pub(crate) fn silence(&self) {
-        if let Bell::Message(ring) = self {
+        if let Way::Message(ring) = &self.way {
             ring.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
     }
 
     /// The eventfd to be read, if there is one.
     pub(crate) fn event(&self) -> Option<RawFd> {
-        match self {
-            Bell::Event(event) => Some(event.as_raw_fd()),
-            Bell::Message(_) => None,
+        match &self.way {
+            Way::Event(event) => Some(event.as_raw_fd()),
+            Way::Message(_) => None,
         }
     }
 }
@@ -93,9 +113,9 @@ fn send(ring: RawFd) -> io::Result<()> {
 
 impl fmt::Debug for Bell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Bell::Message(_) => "Bell(message)",
-            Bell::Event(_) => "Bell(eventfd)",
+        f.write_str(match self.way {
+            Way::Message(_) => "Bell(message)",
+            Way::Event(_) => "Bell(eventfd)",
         })
     }
 }

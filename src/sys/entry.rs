@@ -70,6 +70,8 @@ impl From<squeue::Entry> for Entry {
 pub(crate) const OTHER_RUNTIME: i32 = -(1 << 20);
 /// The result of an operation whose deadline has passed, which is not what TCP calls a timeout.
 pub(crate) const ELAPSED: i32 = OTHER_RUNTIME - 1;
+/// The result of an operation for a ring that is gone.
+pub(crate) const ENDED: i32 = OTHER_RUNTIME - 2;
 
 /// A completion queue entry: what the kernel answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +118,10 @@ impl Completion {
             0.. => Ok(self.result as u32),
             OTHER_RUNTIME => Err(Error::OtherRuntime.into()),
             ELAPSED => Err(Elapsed::new().into()),
+            ENDED => Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "the runtime has ended, or this process is a child of the one that made it",
+            )),
             _ => Err(io::Error::from_raw_os_error(-self.result)),
         }
     }

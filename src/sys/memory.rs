@@ -68,8 +68,10 @@ impl Memory {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
+        // A child finds zeros there. (Nothing at all would be as well, but that a drop in the child unmaps the range, where
+        // something else may be by then.)
         // SAFETY: the range is the mapping just made. A failure only means that a child would get a copy.
-        unsafe { libc::madvise(start, len, libc::MADV_DONTFORK) };
+        unsafe { libc::madvise(start, len, libc::MADV_WIPEONFORK) };
         match NonNull::new(start.cast()) {
             Some(start) => Ok(Memory { start, len }),
             None => Err(io::Error::from_raw_os_error(libc::ENOMEM)),

@@ -20,11 +20,11 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-pub(crate) use bell::Bell;
+pub(crate) use bell::{Bell, note_fork};
 pub(crate) use buf_ring::BufRing;
 pub(crate) use clock::coarse_millis;
 pub use entry::{Completion, Entry};
-pub(crate) use entry::{ELAPSED, OTHER_RUNTIME, Target, opcode, types};
+pub(crate) use entry::{ELAPSED, ENDED, OTHER_RUNTIME, Target, opcode, types};
 use event::EventFd;
 pub use features::{Features, features};
 pub(crate) use memory::Memory;
