@@ -16,8 +16,8 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use super::recv_stream::{RecvFromStream, RecvStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::op::{
-    Accept, AcceptMulti, Connect, Multi, Op, Recv, RecvDatagram, RecvMsg, Send, SendMsg, SendMsgZc,
-    SendTo, SendZc, SharedFd, Submitted, Usage, ZcBuf,
+    Accept, AcceptMulti, Connect, Multi, Op, Pause, Recv, RecvDatagram, RecvMsg, Send, SendMsg,
+    SendMsgZc, SendTo, SendZc, SharedFd, Submitted, Usage, ZcBuf,
 };
 use crate::sys::features;
 
@@ -194,11 +194,20 @@ impl Socket {
 
     /// Accepts one connection. One that ended before it was accepted is no error of the listener.
     pub(super) async fn accept(&self) -> io::Result<(Socket, Option<SockAddr>)> {
+        if let Some(pause) = self.0.take_pause() {
+            pause.await;
+        }
         loop {
             match Accept::new(&self.0).await {
-                Ok((fd, addr)) => return Ok((Socket::from_owned(fd), addr)),
+                Ok((fd, addr)) => {
+                    self.0.note_accept(0);
+                    return Ok((Socket::from_owned(fd), addr));
+                }
                 Err(error) if is_transient(&error) => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.0.note_accept(-error.raw_os_error().unwrap_or(0));
+                    return Err(error);
+                }
             }
         }
     }
@@ -264,6 +273,8 @@ pub(super) struct Connections {
 #[derive(Debug)]
 enum Accepting {
     Idle,
+    /// There was no descriptor.
+    Paused(Pause),
     Many(Multi<AcceptMulti>),
     One(Box<Submitted<Accept>>),
 }
@@ -281,7 +292,16 @@ impl Stream for Connections {
                 return Poll::Ready(Some(Ok(Socket::from_owned(late))));
             }
             let accepted = match &mut this.state {
+                Accepting::Paused(pause) => {
+                    ready!(Pin::new(pause).poll(cx));
+                    this.state = Accepting::Idle;
+                    continue;
+                }
                 Accepting::Idle => {
+                    if let Some(pause) = this.listener.take_pause() {
+                        this.state = Accepting::Paused(pause);
+                        continue;
+                    }
                     this.state = if features().multishot_accept() {
                         Accepting::Many(Multi::new(AcceptMulti::new(&this.listener)))
                     } else {
@@ -297,10 +317,17 @@ impl Stream for Connections {
                 }
             };
             match accepted {
-                Some(Ok(fd)) => return Poll::Ready(Some(Ok(Socket::from_owned(fd)))),
+                Some(Ok(fd)) => {
+                    this.listener.note_accept(0);
+                    return Poll::Ready(Some(Ok(Socket::from_owned(fd))));
+                }
                 // The runtime has cancelled it because too many connections were waiting; or see `is_transient`.
                 Some(Err(error)) if is_transient(&error) || is_cancelled(&error) => {}
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => {
+                    this.listener
+                        .note_accept(-error.raw_os_error().unwrap_or(0));
+                    return Poll::Ready(Some(Err(error)));
+                }
                 None => this.state = Accepting::Idle,
             }
         }

@@ -10,9 +10,11 @@ use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::close::{close_dropped, lingers};
 use super::late::{Order, Stash};
+use super::pause::descriptor_closed;
 use super::slot::Slot;
 use super::turn::{Queues, Side};
 use super::{Close, Op, context, current};
@@ -55,6 +57,9 @@ pub(super) struct Inner {
 #[derive(Default)]
 pub(super) struct Rare {
     pub(super) late: Stash,
+    /// How long the last accept was paused for want of descriptors or memory, and whether the next is to be.
+    pub(super) pause: Duration,
+    pub(super) paused: bool,
     /// The error of a write that was dropped; 0 for none.
     pub(super) write_error: i32,
     pub(super) queues: Queues,
@@ -213,13 +218,15 @@ impl SharedFd {
             poll_fn(|cx| self.poll_idle(cx)).await;
         }
         drop(self.0.take_slot());
-        match self.0.fd.take() {
+        let closed = match self.0.fd.take() {
             // Sockets are closed in no time, unless they linger.
             Some(fd) if self.0.socket.get() && !lingers(&fd) => Close::new(fd).now(),
             Some(fd) if current().is_some() => Op::new(Close::new(fd)).await,
             Some(fd) => Close::new(fd).now(),
             None => Ok(()),
-        }
+        };
+        descriptor_closed();
+        closed
     }
 
     /// Cancels all that is in flight on it, in whatever ring.
@@ -321,6 +328,7 @@ impl Drop for Inner {
         self.rare.borrow_mut().take();
         if let Some(fd) = self.fd.take() {
             close_dropped(fd, self.socket.get());
+            descriptor_closed();
         }
     }
 }

@@ -6,9 +6,9 @@ use std::future::poll_fn;
 use std::io;
 use std::ptr::NonNull;
 use std::rc::{Rc, Weak};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
-use super::queue::Queue;
+use super::waiters::{Wait, Waiters};
 use super::{Driver, FixedBuf, current};
 use crate::buf::Registration;
 use crate::sys::{Memory, RingId, memlock};
@@ -60,10 +60,8 @@ pub(super) struct Arena {
     stride: usize,
     buffers: u32,
     free: RefCell<Vec<u32>>,
-    /// Who waits for a buffer, each with a number of its own.
-    waiters: RefCell<Queue<(u64, WakeRef)>>,
-    /// The last of these numbers.
-    waits: Cell<u64>,
+    /// Who waits for a buffer.
+    waiters: Waiters,
     ring: RingId,
     driver: Weak<Driver>,
     /// Its slot in the driver's table; `None` if it is not registered.
@@ -128,8 +126,7 @@ impl FixedBufPool {
             stride,
             buffers,
             free: RefCell::new((0..buffers).rev().collect()),
-            waiters: RefCell::default(),
-            waits: Cell::new(0),
+            waiters: Waiters::default(),
             ring: driver.id(),
             driver: Rc::downgrade(&driver),
             index: Cell::new(None),
@@ -171,20 +168,20 @@ impl FixedBufPool {
     ///
     /// Dropping the future loses nothing.
     pub async fn take(&self) -> FixedBuf {
-        let mut wait = Wait {
+        let mut taking = Taking {
             arena: &self.0,
-            place: None,
+            wait: Wait::default(),
         };
         poll_fn(|cx| match self.try_take() {
             Some(buf) => Poll::Ready(buf),
-            None if wait.will_wake(cx.waker()) => Poll::Pending,
+            None if taking.wait.will_wake(&self.0.waiters, cx.waker()) => Poll::Pending,
             None => {
                 // Foreign code, in which a buffer may come back: so it is looked at again.
                 let waiter = WakeRef::new(cx.waker());
                 match self.try_take() {
                     Some(buf) => Poll::Ready(buf),
                     None => {
-                        wait.register(waiter);
+                        taking.wait.register(&self.0.waiters, waiter);
                         Poll::Pending
                     }
                 }
@@ -245,58 +242,16 @@ impl fmt::Debug for FixedBufPool {
 }
 
 /// One who waits for a buffer, or has just been woken for one.
-struct Wait<'a> {
+struct Taking<'a> {
     arena: &'a Arena,
-    /// Its place in the queue, and its number: another's may stand there after it was woken.
-    place: Option<(u32, u64)>,
+    wait: Wait,
 }
 
-impl Wait<'_> {
-    /// What stands for it in the queue, if it has not been woken yet.
-    fn with_queued<R>(&self, look: impl FnOnce(&WakeRef) -> R) -> Option<R> {
-        let (place, number) = self.place?;
-        let mut waiters = self.arena.waiters.borrow_mut();
-        let (own, waiter) = waiters.get_mut(place)?;
-        (*own == number).then(|| look(waiter))
-    }
-
-    fn will_wake(&self, waker: &Waker) -> bool {
-        self.with_queued(|waiter| waiter.will_wake(waker)) == Some(true)
-    }
-
-    /// Waits, at the place that it had.
-    fn register(&mut self, waiter: WakeRef) {
-        if self.with_queued(|_| ()).is_some() {
-            let (place, _) = self.place.unwrap_or_default();
-            let mut waiters = self.arena.waiters.borrow_mut();
-            let before = waiters
-                .get_mut(place)
-                .map(|(_, one)| std::mem::replace(one, waiter));
-            drop(waiters);
-            drop(before);
-            return;
-        }
-        let number = self.arena.waits.get() + 1;
-        self.arena.waits.set(number);
-        let mut waiters = self.arena.waiters.borrow_mut();
-        let place = match self.place {
-            None => waiters.push((number, waiter)),
-            // It was woken, and somebody was faster.
-            Some(_) => waiters.push_front((number, waiter)),
-        };
-        self.place = Some((place, number));
-    }
-}
-
-impl Drop for Wait<'_> {
+impl Drop for Taking<'_> {
     fn drop(&mut self) {
-        if self.with_queued(|_| ()).is_some() {
-            let (place, _) = self.place.unwrap_or_default();
-            let left = self.arena.waiters.borrow_mut().remove(place);
-            drop(left);
-        } else if self.place.is_some() && !self.arena.free.borrow().is_empty() {
-            // It was woken, and leaves a buffer behind: the wake is for the next.
-            self.arena.wake_next();
+        // The wake that it leaves behind, with a buffer, is for the next.
+        if self.wait.leave(&self.arena.waiters) && !self.arena.free.borrow().is_empty() {
+            self.arena.waiters.wake_one();
         }
     }
 }
@@ -313,7 +268,7 @@ impl Arena {
     pub(super) fn give_back(&self, start: NonNull<u8>) {
         let offset = start.addr().get() - self.memory.start().addr().get();
         self.free.borrow_mut().push((offset / self.stride) as u32);
-        self.wake_next();
+        self.waiters.wake_one();
     }
 
     /// Where the memory is registered.
@@ -322,12 +277,5 @@ impl Arena {
             ring: self.ring.get(),
             index: self.index.get()?,
         })
-    }
-
-    fn wake_next(&self) {
-        let next = self.waiters.borrow_mut().pop();
-        if let Some((_, waiter)) = next {
-            waiter.wake();
-        }
     }
 }
