@@ -339,13 +339,13 @@ fn datagrams_go_on_without_a_buffer() {
             let client = UdpSocket::bind("127.0.0.1:0").unwrap();
             let address = server.local_addr().unwrap();
             for i in 0..10u8 {
-                client.send_to([i; 8], address).await.0.unwrap();
+                client.send_to([i; 100], address).await.0.unwrap();
             }
             let mut datagrams = server.recv_from_stream();
             let mut held = Vec::new();
             for i in 0..10u8 {
                 let (datagram, _) = datagrams.next().await.unwrap().unwrap();
-                assert_eq!(datagram[..], [i; 8]);
+                assert_eq!(datagram[..], [i; 100]);
                 held.push(datagram);
             }
             if features().multishot_recv() {

@@ -290,15 +290,11 @@ impl<W> Driver<W> {
         });
     }
 
-    /// Adds a group of provided buffers; false if there are enough already.
-    ///
-    /// # Errors
-    ///
-    /// If there is no memory, or the kernel does not have provided buffers.
-    pub(crate) fn grow_pool(&self) -> io::Result<bool> {
+    /// Adds a group of provided buffers; false if there are enough already, or no more can be had.
+    pub(crate) fn grow_pool(&self) -> bool {
         self.with(|inner| match &mut inner.ring {
             Some(ring) => inner.pool.grow(ring),
-            None => Ok(false),
+            None => false,
         })
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct Pool {
     spare: Cell<Vec<Lease>>,
     /// How often a stream found no buffer.
     dry: Cell<u64>,
+    /// Whether the kernel has refused a group.
+    refused: Cell<bool>,
 }
 
 struct Group {
@@ -75,6 +77,7 @@ impl Pool {
             returns: Arc::new(Returns::new()),
             spare: Cell::new(Vec::new()),
             dry: Cell::new(0),
+            refused: Cell::new(false),
         }
     }
 
@@ -91,16 +94,19 @@ impl Pool {
         (most.available > 0).then(|| most.ring.group())
     }
 
-    /// Adds a group; false if there are enough.
-    ///
-    /// # Errors
-    ///
-    /// If there is no memory, or the kernel does not have provided buffers.
-    pub(super) fn grow(&self, ring: &mut Ring) -> io::Result<bool> {
-        let group = self.groups.borrow().len() as u16;
-        if group >= self.config.groups_max {
-            return Ok(false);
+    /// Adds a group; false if there are enough, or no more can be had: then that is not tried again.
+    pub(super) fn grow(&self, ring: &mut Ring) -> bool {
+        if self.refused.get() || self.groups.borrow().len() >= usize::from(self.config.groups_max) {
+            return false;
         }
+        // There is no memory, or it may not be locked, or a filter forbids it.
+        let added = self.add_group(ring).is_ok();
+        self.refused.set(!added);
+        added
+    }
+
+    fn add_group(&self, ring: &mut Ring) -> io::Result<()> {
+        let group = self.groups.borrow().len() as u16;
         let mut buffers = BufRing::new(group, self.config.buffers, self.config.buffer_size)?;
         // SAFETY: the group goes into `groups` and is never taken out, and its memory does not move with it. The pool
         // is held by the driver, which lets go of it only when its ring is gone and nothing is in flight.
@@ -113,7 +119,20 @@ impl Pool {
             available: buffers.entries(),
             ring: buffers,
         });
-        Ok(true)
+        Ok(())
+    }
+
+    /// Whether most of what there may be is out, so that little should lie in it.
+    pub(crate) fn is_low(&self) -> bool {
+        let groups = self.groups.borrow();
+        let available: u32 = groups.iter().map(|one| u32::from(one.available)).sum();
+        let more = u32::from(self.config.groups_max).saturating_sub(groups.len() as u32);
+        let all = u32::from(self.config.groups_max) * u32::from(self.config.buffers);
+        let to_come = match self.refused.get() {
+            true => 0,
+            false => more * u32::from(self.config.buffers),
+        };
+        available + to_come < all / 2
     }
 
     /// Takes note that the kernel has handed out a buffer of a group.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use socket2::SockAddr;
 
 use crate::op::{
-    Multi, Multishot, Pool, ProvidedBuf, Received, Recv, RecvFromMulti, RecvMsg, RecvMulti,
+    Multi, Multishot, Pool, ProvidedBuf, Ready, Received, Recv, RecvFromMulti, RecvMsg, RecvMulti,
     SharedFd,
 };
 use crate::runtime::with_driver;
@@ -51,7 +51,7 @@ impl Receive for RecvMulti {
             let (received, bytes) = receive.await;
             Ok(match received? {
                 0 if !fd.is_datagram() => Received::End,
-                _ => Received::Chunk(bytes.into()),
+                _ => Received::Chunk(fitting(bytes).into()),
             })
         })
     }
@@ -73,9 +73,17 @@ impl Receive for RecvFromMulti {
         Box::pin(async move {
             let (received, [bytes]) = receive.await;
             let (_, from) = received?;
-            Ok(Received::Chunk((bytes.into(), from)))
+            Ok(Received::Chunk((fitting(bytes).into(), from)))
         })
     }
+}
+
+/// A few bytes do not hold the memory that was there for many.
+fn fitting(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.len() < bytes.capacity() / 2 {
+        bytes.shrink_to_fit();
+    }
+    bytes
 }
 
 /// What a socket receives, chunk by chunk.
@@ -137,25 +145,30 @@ impl<R: Receive> Chunks<R> {
     }
 
     /// Asks the kernel for what comes.
-    fn arm(&mut self) -> io::Result<()> {
+    fn arm(&mut self) {
         self.state = with_driver("a stream of chunks", |driver| {
             let pool = driver.pool();
             if !features().multishot_recv() {
-                return Ok(State::One(R::one(&self.fd, pool.buffer_size())));
+                return State::One(R::one(&self.fd, pool.buffer_size()));
             }
             let group = match pool.pick() {
-                None if driver.grow_pool()? => pool.pick(),
+                None if driver.grow_pool() => pool.pick(),
                 picked => picked,
             };
-            Ok::<_, io::Error>(match group {
+            match group {
                 Some(group) => State::Many(Multi::new(R::many(&self.fd, pool, group))),
                 None => {
                     pool.ran_dry();
-                    State::One(R::one(&self.fd, pool.buffer_size()))
+                    // No memory is held before there is something to put into it.
+                    let ready = Ready::read(&self.fd);
+                    let (fd, size) = (self.fd.clone(), pool.buffer_size());
+                    State::One(Box::pin(async move {
+                        ready.await?;
+                        R::one(&fd, size).await
+                    }))
                 }
-            })
-        })?;
-        Ok(())
+            }
+        });
     }
 
     /// The next completion of whatever is armed; `None` if that has ended without one.
@@ -191,10 +204,7 @@ impl<R: Receive> Chunks<R> {
                     return Poll::Ready(Some(Err(error)));
                 }
                 State::Idle => {
-                    if let Err(error) = self.arm() {
-                        self.state = State::Ended;
-                        return Poll::Ready(Some(Err(error)));
-                    }
+                    self.arm();
                     continue;
                 }
                 State::Many(_) | State::One(_) => {}

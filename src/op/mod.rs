@@ -129,6 +129,7 @@ pub use provided::ProvidedBuf;
 pub use read::Read;
 pub(crate) use read::{CURRENT, Place};
 pub use readv::Readv;
+pub(crate) use ready::Ready;
 pub use recv::Recv;
 pub use recv_datagram::RecvDatagram;
 pub(crate) use recv_from_multi::RecvFromMulti;

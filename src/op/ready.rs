@@ -7,13 +7,13 @@ use crate::sys::{RingId, opcode};
 
 /// Waits until a descriptor is ready.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     fd: SharedFd,
     wanted: i16,
 }
 
 impl Ready {
-    pub(super) fn read(fd: &SharedFd) -> Op<Self> {
+    pub(crate) fn read(fd: &SharedFd) -> Op<Self> {
         let fd = fd.clone();
         let wanted = libc::POLLIN;
         Op::new(Ready { fd, wanted })

@@ -12,6 +12,9 @@ use super::{Completion, Entry, Multishot, Operation, Pool, ProvidedBuf, SharedFd
 use crate::driver::Lease;
 use crate::sys::{RingId, opcode};
 
+/// When buffers are low, chunks of less than such a part of one are copied out.
+const SMALL: usize = 4;
+
 /// What a completion of a multishot receive stands for.
 #[derive(Debug)]
 pub(crate) enum Received<C> {
@@ -101,7 +104,12 @@ impl Source {
         let (group, id) = (self.group, cqe.buffer()?);
         let len = cqe.raw_result().max(0) as usize;
         // SAFETY: the completion is one of the operation's that this belongs to, on its own group, and is read once.
-        Some(unsafe { ProvidedBuf::lease(Rc::clone(&self.pool), Lease { group, id }, len) })
+        let chunk = unsafe { ProvidedBuf::lease(Rc::clone(&self.pool), Lease { group, id }, len) };
+        // Whoever keeps a few bytes for long is not to keep a large buffer from others with them.
+        if len <= self.pool.buffer_size() / SMALL && self.pool.is_low() {
+            return Some(chunk.to_vec().into());
+        }
+        Some(chunk)
     }
 }
 
