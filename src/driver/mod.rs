@@ -168,9 +168,14 @@ impl<W> Driver<W> {
                     _ => Progress::Unwatched,
                 };
             }
-            let again = head.tag & (INTERRUPTED | CANCELLED) == INTERRUPTED;
-            let cqe = Completion::new(u64::from(again), head.a as i32, head.b);
-            Progress::Complete(cqe)
+            // Nobody has asked for its end: the kernel has given it up.
+            let given_up = head.a as i32 == -libc::ECANCELED && head.tag & CANCELLED == 0;
+            let mark = match head.tag & (INTERRUPTED | CANCELLED) {
+                INTERRUPTED => Completion::BEGINS_ANEW,
+                _ if given_up => Completion::GIVEN_UP,
+                _ => 0,
+            };
+            Progress::Complete(Completion::new(mark, head.a as i32, head.b))
         })
     }
 

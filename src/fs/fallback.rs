@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::op::{Op, Operation};
-use crate::runtime::spawn_blocking;
+use crate::runtime::spawn_own;
 use crate::sys::features;
 
 /// Awaits `native` if the kernel has its opcode; otherwise runs `fallback`, which does the same, on a thread.
@@ -25,5 +25,5 @@ where
 pub(super) async fn blocking<R: Send + 'static>(
     f: impl FnOnce() -> io::Result<R> + Send + 'static,
 ) -> io::Result<R> {
-    spawn_blocking(f).await?
+    spawn_own(f).await?
 }

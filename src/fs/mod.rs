@@ -45,6 +45,7 @@ mod convert;
 mod copy;
 mod cursor;
 mod fallback;
+mod fifo;
 mod file;
 mod io_traits;
 mod metadata;

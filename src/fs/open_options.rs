@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::File;
+use super::fifo::Again;
 use crate::op::{Op, OpenAt, SharedFd};
 
 /// How a file is opened: as [`std::fs::OpenOptions`], with the same rules.
@@ -157,20 +158,37 @@ impl OpenOptions {
     ///
     /// # Kernel
     ///
-    /// One `OPENAT`; see openat(2).
+    /// One `OPENAT`; see openat(2). A FIFO waits for its other end, as in std, on a thread of its own.
     pub fn open<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<File>> + use<P> {
         let op = self.operation(path.as_ref());
-        async move { Ok(File::new(SharedFd::new(op?.await?))) }
+        let again = Again {
+            path: path.as_ref().to_owned(),
+            flags: self.flags().unwrap_or(0),
+            mode: self.mode,
+        };
+        async move {
+            let fd = match op?.await {
+                // There is no reader yet, or somebody holds a lease: what std waits for.
+                Err(error) if again.may_wait(&error) => again.open(None).await?,
+                opened => again.check(opened?).await?,
+            };
+            Ok(File::new(SharedFd::new(fd)))
+        }
+    }
+
+    fn flags(&self) -> io::Result<i32> {
+        let direct = if self.direct { libc::O_DIRECT } else { 0 };
+        let flags = self.access()? | self.creation()? | direct;
+        Ok(flags | (self.custom_flags & !libc::O_ACCMODE))
     }
 
     fn operation(&self, path: &Path) -> io::Result<Op<OpenAt>> {
-        let direct = if self.direct { libc::O_DIRECT } else { 0 };
-        let flags = self.access()? | self.creation()? | direct;
-        OpenAt::new(
-            path,
-            flags | (self.custom_flags & !libc::O_ACCMODE),
-            self.mode,
-        )
+        // The kernel opens with O_NONBLOCK first, and so never waits, unless there may be something to create: then a thread of
+        // its own waits, and others behind it.
+        let flags = self.flags()?;
+        let creates = flags & (libc::O_CREAT | libc::O_TRUNC) != 0;
+        let nonblock = if creates { libc::O_NONBLOCK } else { 0 };
+        OpenAt::new(path, flags | nonblock, self.mode)
     }
 
     fn access(&self) -> io::Result<i32> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-use crate::runtime::spawn_blocking;
+use crate::runtime::spawn_own;
 
 /// What can be turned into socket addresses.
 ///
@@ -136,7 +136,7 @@ impl<T: ToSocketAddrs + ?Sized> sealed::Sealed for &T {
 /// ```
 pub async fn lookup_host(host: impl ToSocketAddrs) -> io::Result<impl Iterator<Item = SocketAddr>> {
     let addrs = match host.target() {
-        Target::Name(name, port) => spawn_blocking(move || resolve(&name, port)).await??,
+        Target::Name(name, port) => spawn_own(move || resolve(&name, port)).await??,
         other => literal(other)?,
     };
     Ok(addrs.into_iter())

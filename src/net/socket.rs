@@ -219,9 +219,13 @@ impl Socket {
         }
     }
 
-    /// Always a direct call: the ring would hand it to a worker thread, for nothing.
+    /// Always a direct call: the ring would hand it to a worker thread, for nothing. Of a peer that is gone already there is
+    /// nothing to end, which whoever ends a stream need not know.
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.options().shutdown(how)
+        match self.options().shutdown(how) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            ended => ended,
+        }
     }
 
     pub(super) fn close(self) -> impl Future<Output = io::Result<()>> {

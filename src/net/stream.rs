@@ -226,11 +226,12 @@ macro_rules! stream_methods {
                 self.socket.zero_copy().set_threshold(bytes);
             }
 
-            /// Ends one direction of the stream, or both; see shutdown(2).
+            /// Ends one direction of the stream, or both; see shutdown(2). If it has ended already, because the peer is gone
+            /// or this was called before, there is nothing to do, and that is no error.
             ///
             /// # Errors
             ///
-            /// Those of shutdown(2).
+            /// Those of shutdown(2), but for `NotConnected`.
             pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
                 self.socket.shutdown(how)
             }

@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use socket2::{Domain, Type};
 
@@ -15,7 +16,7 @@ use super::split::{OwnedReadHalf, OwnedWriteHalf, SplitStream, split};
 use super::stream::{descriptor, stream_methods};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use crate::op::{self, CURRENT, Op, SharedFd, SpliceEnd, ZcBuf};
+use crate::op::{self, CURRENT, Op, Pause, SharedFd, SpliceEnd, ZcBuf};
 
 /// A connection between processes of one machine; see unix(7).
 ///
@@ -43,7 +44,8 @@ pub struct UnixStream {
 stream_methods!(UnixStream);
 
 impl UnixStream {
-    /// Connects to the socket at `path`.
+    /// Connects to the socket at `path`. If that has as many connections waiting as it may, it tries again until there is
+    /// room.
     ///
     /// # Errors
     ///
@@ -55,7 +57,21 @@ impl UnixStream {
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         let addr = super::unix_path(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.connect(addr).await?;
+        // A direct call, which does not block then: through the ring it would wait in a thread of the kernel, and a thousand
+        // of them in a thousand.
+        socket.options().set_nonblocking(true)?;
+        let mut pause = Duration::from_millis(1);
+        while let Err(error) = socket.options().connect(&addr) {
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => {
+                    Pause::new(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(32));
+                }
+                _ => return Err(error),
+            }
+        }
+        socket.options().set_nonblocking(false)?;
         Ok(UnixStream { socket })
     }
 

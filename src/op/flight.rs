@@ -13,7 +13,7 @@ use super::vtable::Table;
 use super::{Driver, Operation, current};
 use crate::driver::{Orphaned, Owner, Progress, TimerKey};
 use crate::foreign::Scope;
-use crate::sys::{Completion, ELAPSED};
+use crate::sys::{Completion, ELAPSED, NO_THREAD};
 use crate::task::WakeRef;
 
 pub(super) struct Flight<T: Operation> {
@@ -200,6 +200,9 @@ impl<T: Operation> Flight<T> {
         if cqe.begins_anew() && was_cancelled(cqe) {
             self.state = State::Idle(op);
             return None;
+        }
+        if cqe.is_given_up() {
+            cqe = Completion::new(0, NO_THREAD, cqe.flags());
         }
         if !matches!(*self.deadline, Deadline::None) {
             if self.deadline.is_expired() && was_cancelled(cqe) {

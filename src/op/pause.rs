@@ -80,7 +80,7 @@ pub(crate) struct Pause {
 }
 
 impl Pause {
-    fn new(length: Duration) -> Self {
+    pub(crate) fn new(length: Duration) -> Self {
         Pause {
             length,
             timer: None,

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::context;
+use super::{Core, context};
 use crate::foreign;
 use crate::task::JoinHandle;
 
@@ -51,10 +51,13 @@ impl BlockingPool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(self: &Arc<Self>, job: Job) -> io::Result<()> {
+    /// # Errors
+    ///
+    /// Why it cannot be run, and the job.
+    fn run(self: &Arc<Self>, job: Job) -> Result<(), (io::Error, Job)> {
         let mut state = self.lock();
         if state.closed {
-            return Err(io::Error::other("the runtime is shutting down"));
+            return Err((io::Error::other("the runtime is shutting down"), job));
         }
         let needs_thread = state.idle <= state.jobs.len() && state.threads < self.threads_max;
         if needs_thread {
@@ -66,7 +69,7 @@ impl BlockingPool {
                 Ok(_) => state.threads += 1,
                 // The threads there are will come to it.
                 Err(_) if state.threads > 0 => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err((error, job)),
             }
         }
         state.jobs.push_back(job);
@@ -169,15 +172,67 @@ where
 {
     let core = context::current_or_panic("spawn_blocking");
     let (promise, answer) = oneshot();
-    let refused = core
-        .blocking
-        .run(Box::new(move || {
-            promise.keep(catch_unwind(AssertUnwindSafe(f)));
-        }))
-        .err();
+    let refused = core.blocking.run(job(promise, f)).err();
+    join(&core, answer, refused.map(|(error, _)| error))
+}
+
+/// [`spawn_blocking`] for work of the crate's own, which ends: on threads that no job of a user occupies, and where none can
+/// be had on this one.
+#[track_caller]
+pub(crate) fn spawn_own<F, R>(f: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let core = context::current_or_panic("an operation on a thread");
+    let (promise, answer) = oneshot();
+    if let Err((_, job)) = core.own_blocking.run(job(promise, f)) {
+        core.run_here.set(core.run_here.get() + 1);
+        job();
+    }
+    join(&core, answer, None)
+}
+
+/// [`spawn_blocking`] for what may wait without end, on a thread of its own.
+///
+/// # Errors
+///
+/// If no thread can be made.
+pub(crate) fn spawn_apart<F, R>(f: F) -> io::Result<impl Future<Output = io::Result<R>>>
+where
+    F: FnOnce() -> io::Result<R> + Send + 'static,
+    R: Send + 'static,
+{
+    let (promise, answer) = oneshot();
+    let job = job(promise, f);
+    thread::Builder::new()
+        .name("saferring-waiting".to_owned())
+        .spawn(move || foreign::guarded(job))?;
+    Ok(async move {
+        match answer.await {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => resume_unwind(panic),
+            None => Err(io::Error::other("the thread has ended without an answer")),
+        }
+    })
+}
+
+fn job<F, R>(promise: Promise<R>, f: F) -> Job
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    Box::new(move || promise.keep(catch_unwind(AssertUnwindSafe(f))))
+}
+
+/// The task that waits for a job.
+fn join<R: 'static>(core: &Core, answer: Answer<R>, refused: Option<io::Error>) -> JoinHandle<R> {
     core.executor.spawn(async move {
         if let Some(error) = refused {
-            panic!("spawn_blocking cannot start a thread: {error}");
+            panic!(
+                "spawn_blocking cannot start a thread: {error}; the limit on processes may be reached (`ulimit -u`, \
+                 LimitNPROC= or TasksMax= in the service's unit, or the container's pids limit)"
+            );
         }
         match answer.await {
             Some(Ok(result)) => result,

@@ -55,6 +55,8 @@ pub struct Builder {
     fixed: (usize, u32),
 }
 
+/// How many threads look up names, and copy files, at most.
+const OWN_THREADS: usize = 16;
 /// Small, because rings are charged to the locked-memory limit: with its completions 80 KiB, so that the usual limit of
 /// 8 MiB has room for a hundred. What does not fit waits in a queue of ours, which costs a second enter.
 const ENTRIES: u32 = 256;
@@ -179,6 +181,8 @@ impl Builder {
                 executor,
                 driver,
                 blocking: BlockingPool::new(self.blocking_threads),
+                own_blocking: BlockingPool::new(OWN_THREADS),
+                run_here: Cell::new(0),
                 bell,
                 event_armed: Rc::new(Cell::new(false)),
                 event_interval: self.event_interval,

@@ -27,6 +27,9 @@ pub struct Metrics {
     pub orphans: u32,
     /// Tasks alive now.
     pub tasks: usize,
+    /// Work that was to go to a thread, such as looking up a name, and was done by the runtime's own, as no other could be
+    /// had: it has held up the core.
+    pub run_here: u64,
     /// Provided buffers that exist.
     pub provided_buffers: u32,
     /// Those of them that are free, for data to come; the others hold some.
@@ -55,6 +58,7 @@ impl Core {
             in_flight,
             orphans,
             tasks: self.executor.task_count(),
+            run_here: self.run_here.get(),
             provided_buffers: provided.buffers,
             provided_free: provided.available,
             provided_dry: provided.dry,

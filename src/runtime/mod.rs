@@ -35,6 +35,7 @@ pub use crate::sys::{RingInfo, Setup};
 use crate::task::{Executor, JoinHandle, Unpark};
 use blocking::BlockingPool;
 pub use blocking::spawn_blocking;
+pub(crate) use blocking::{spawn_apart, spawn_own};
 pub use builder::{Backend, Builder};
 pub(crate) use context::with_driver;
 pub use context::{fixed_buffers, in_flight, metrics};
@@ -68,6 +69,10 @@ struct Core {
     executor: Executor,
     driver: Rc<Driver>,
     blocking: Arc<BlockingPool>,
+    /// For work of the runtime's own, so that users' jobs cannot keep it waiting.
+    own_blocking: Arc<BlockingPool>,
+    /// How much of that was done on this thread, for want of others.
+    run_here: Cell<u64>,
     /// Other threads ring it to end our wait.
     bell: Arc<Bell>,
     /// Whether the read of the bell's eventfd is in flight.

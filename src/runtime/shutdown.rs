@@ -52,7 +52,9 @@ impl Core {
         self.bell.silence();
         self.driver.close();
         op::lose(&self.driver);
-        self.blocking.close(grace.saturating_sub(started.elapsed()));
+        for pool in [&self.blocking, &self.own_blocking] {
+            pool.close(grace.saturating_sub(started.elapsed()));
+        }
         left
     }
 }

@@ -72,6 +72,8 @@ pub(crate) const OTHER_RUNTIME: i32 = -(1 << 20);
 pub(crate) const ELAPSED: i32 = OTHER_RUNTIME - 1;
 /// The result of an operation for a ring that is gone.
 pub(crate) const ENDED: i32 = OTHER_RUNTIME - 2;
+/// The result of an operation that needs a thread of the kernel, where none can be had.
+pub(crate) const NO_THREAD: i32 = OTHER_RUNTIME - 3;
 
 /// A completion queue entry: what the kernel answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +120,11 @@ impl Completion {
             0.. => Ok(self.result as u32),
             OTHER_RUNTIME => Err(Error::OtherRuntime.into()),
             ELAPSED => Err(Elapsed::new().into()),
+            NO_THREAD => Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                "the kernel can start no thread for this: the limit on processes is reached; raise it (`ulimit -u`, LimitNPROC= \
+                 or TasksMax= in the service's unit, or the container's pids limit)",
+            )),
             ENDED => Err(io::Error::new(
                 io::ErrorKind::NotConnected,
                 "the runtime has ended, or this process is a child of the one that made it",
@@ -126,11 +133,20 @@ impl Completion {
         }
     }
 
-    /// Whether the operation that this ended was interrupted, and has to be done again. The driver sets the mark in place of
-    /// the user data, which has been read by then.
+    /// Marks that the driver sets in place of the user data, which has been read by then.
+    pub(crate) const BEGINS_ANEW: u64 = 1;
+    pub(crate) const GIVEN_UP: u64 = 2;
+
+    /// Whether the operation that this ended was interrupted, and has to be done again.
     #[inline]
     pub(crate) fn begins_anew(&self) -> bool {
-        self.user_data != 0
+        self.user_data == Self::BEGINS_ANEW
+    }
+
+    /// Whether it says that the operation was cancelled although nobody has asked for that.
+    #[inline]
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.user_data == Self::GIVEN_UP
     }
 
     /// Whether further completions of the same operation follow.

@@ -24,7 +24,7 @@ pub(crate) use bell::{Bell, note_fork};
 pub(crate) use buf_ring::BufRing;
 pub(crate) use clock::coarse_millis;
 pub use entry::{Completion, Entry};
-pub(crate) use entry::{ELAPSED, ENDED, OTHER_RUNTIME, Target, opcode, types};
+pub(crate) use entry::{ELAPSED, ENDED, NO_THREAD, OTHER_RUNTIME, Target, opcode, types};
 use event::EventFd;
 pub use features::{Features, features};
 pub(crate) use memory::Memory;
