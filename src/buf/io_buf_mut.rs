@@ -62,6 +62,15 @@ pub unsafe trait IoBufMut: IoBuf {
     /// How many bytes may be written, from the first on.
     fn buf_capacity(&self) -> usize;
 
+    /// How many bytes a read fills that is to fill the buffer, such as `read_exact`: its length if it has one, else its
+    /// capacity.
+    fn fill_len(&self) -> usize {
+        match self.buf_len() {
+            0 => self.buf_capacity(),
+            len => len.min(self.buf_capacity()),
+        }
+    }
+
     /// Records that a read put `n` bytes into the buffer: a growable one gets length `n`, a fixed one stays as it is.
     ///
     /// # Safety

@@ -168,6 +168,14 @@ unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
         self.end.min(self.inner.buf_capacity()) - self.begin
     }
 
+    /// Up to its end, if it was given one.
+    fn fill_len(&self) -> usize {
+        match (self.end, self.buf_len()) {
+            (usize::MAX, len @ 1..) => len,
+            _ => self.buf_capacity(),
+        }
+    }
+
     unsafe fn set_filled(&mut self, n: usize) {
         // SAFETY: the caller vouches for `n` bytes from `begin` on, with `begin + n <= capacity`. The `begin` bytes
         // before them are initialised as `begin <= inner.buf_len()`.

@@ -174,7 +174,8 @@ impl File {
         Writev::new(&self.fd, bufs, at).await
     }
 
-    /// Fills `buf` to its capacity. `Vec::with_capacity(n).slice(..n)` reads exactly `n` bytes.
+    /// Fills `buf`: to its length, or an empty one to its capacity ([how](crate::buf#how-a-read-fills-a-buffer)).
+    /// `Vec::with_capacity(n).slice(..n)` reads exactly `n` bytes.
     ///
     /// # Errors
     ///
@@ -203,10 +204,10 @@ impl File {
     /// # }
     /// ```
     pub async fn read_exact<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<(), B> {
-        let len = buf.buf_capacity();
+        let len = buf.fill_len();
         let mut filled = 0;
         while filled < len {
-            let (read, rest) = self.read(buf.slice(filled..)).await;
+            let (read, rest) = self.read(buf.slice(filled..len)).await;
             buf = rest.into_inner();
             match read {
                 Ok(0) => return (Err(unexpected_eof()), buf),

@@ -152,7 +152,8 @@ impl File {
         Writev::new(&self.fd, bufs, place(offset))
     }
 
-    /// Fills `buf` to its capacity with what is at `offset`. `Vec::with_capacity(n).slice(..n)` reads exactly `n`
+    /// Fills `buf` with what is at `offset`: to its length, or an empty one to its capacity
+    /// ([how](crate::buf#how-a-read-fills-a-buffer)). `Vec::with_capacity(n).slice(..n)` reads exactly `n`
     /// bytes.
     ///
     /// # Errors
@@ -182,11 +183,11 @@ impl File {
     /// # }
     /// ```
     pub async fn read_exact_at<B: IoBufMut>(&self, mut buf: B, offset: u64) -> BufResult<(), B> {
-        let len = buf.buf_capacity();
+        let len = buf.fill_len();
         let mut filled = 0;
         while filled < len {
             let at = offset.saturating_add(filled as u64);
-            let (read, rest) = self.read_at(buf.slice(filled..), at).await;
+            let (read, rest) = self.read_at(buf.slice(filled..len), at).await;
             buf = rest.into_inner();
             match read {
                 Ok(0) => return (Err(unexpected_eof()), buf),

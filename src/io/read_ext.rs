@@ -12,7 +12,7 @@ const MIN_READ: usize = 8 * 1024;
 ///
 /// Reads that are [interrupted](ErrorKind::Interrupted) by a signal are repeated.
 pub trait AsyncReadExt: AsyncRead {
-    /// Fills `buf` to its capacity.
+    /// Fills `buf`: to its length, or an empty one to its capacity ([how](crate::buf#how-a-read-fills-a-buffer)).
     ///
     /// Returns the buffer, full. `Vec::with_capacity(n)` may have room for more than `n` bytes, and would then wait for
     /// them: state the bound by `Vec::with_capacity(n).slice(..n)`, or read into an array or a `Box<[u8]>`. A buffer
@@ -197,9 +197,9 @@ where
     R: AsyncRead + ?Sized,
     B: IoBufMut,
 {
-    let mut filled = 0;
-    while filled < buf.buf_capacity() {
-        let (result, rest) = reader.read(buf.slice(filled..)).await;
+    let (mut filled, len) = (0, buf.fill_len());
+    while filled < len {
+        let (result, rest) = reader.read(buf.slice(filled..len)).await;
         buf = rest.into_inner();
         match result {
             Ok(0) => return (Err(ended_early()), buf),

@@ -43,7 +43,8 @@ macro_rules! stream_methods {
                 self.socket.recv_stream()
             }
 
-            /// As [`read`](Self::read), until `buf` is full up to its capacity. `buf.slice(..n)` bounds it.
+            /// As [`read`](Self::read), until `buf` is full: to its length, or an empty one to its capacity. `buf.slice(..n)`
+            /// bounds it.
             ///
             /// # Errors
             ///
