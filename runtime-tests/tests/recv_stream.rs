@@ -355,3 +355,88 @@ fn datagrams_go_on_without_a_buffer() {
         });
     });
 }
+
+/// Sends more than the buffers of `b` hold: for a chunk, for one that comes late, for a receive into a buffer.
+async fn cut(a: &UdpSocket, b: &UdpSocket, connected: bool) {
+    let to = b.local_addr().unwrap();
+    let receive = async || {
+        if connected {
+            b.recv_stream().next().await.unwrap().unwrap()
+        } else {
+            b.recv_from_stream().next().await.unwrap().unwrap().0
+        }
+    };
+    a.send_to(pattern(5000), to).await.0.unwrap();
+    let chunk = receive().await;
+    assert!(chunk.missing() > 0);
+    assert_eq!(chunk.len() + chunk.missing(), 5000);
+    assert_eq!(&chunk[..], &pattern(5000)[..chunk.len()]);
+
+    // Taken by a stream that is dropped.
+    if connected {
+        assert!(poll_immediate(b.recv_stream().next()).await.is_none());
+    } else {
+        assert!(poll_immediate(b.recv_from_stream().next()).await.is_none());
+    }
+    a.send_to(pattern(6000), to).await.0.unwrap();
+    yield_now().await;
+    let chunk = receive().await;
+    assert_eq!(chunk.len() + chunk.missing(), 6000);
+    assert_eq!(&chunk[..], &pattern(6000)[..chunk.len()]);
+
+    a.send_to(pattern(7000), to).await.0.unwrap();
+    let (meta, bytes) = b.recv_meta(Vec::with_capacity(100)).await;
+    let meta = meta.unwrap();
+    assert!(meta.is_cut());
+    assert_eq!((meta.len, meta.full_len), (100, 7000));
+    assert_eq!(meta.addr, a.local_addr().unwrap());
+    assert_eq!(bytes, pattern(100));
+
+    // Taken by a receive that is dropped, and then by one with more room, or less.
+    for (room, len) in [(500, 100), (50, 50)] {
+        let mut small = Box::pin(b.recv_meta(Vec::with_capacity(100)));
+        assert!(poll_immediate(&mut small).await.is_none());
+        a.send_to(pattern(7000), to).await.0.unwrap();
+        yield_now().await;
+        drop(small);
+        let (meta, bytes) = b.recv_meta(Vec::with_capacity(room)).await;
+        let meta = meta.unwrap();
+        assert_eq!((meta.len, meta.full_len), (len, 7000));
+        assert_eq!(bytes, pattern(len));
+    }
+
+    // What fits is whole, also if it just fits.
+    a.send_to(pattern(900), to).await.0.unwrap();
+    let chunk = receive().await;
+    assert_eq!((chunk.len(), chunk.missing()), (900, 0));
+    a.send_to(pattern(100), to).await.0.unwrap();
+    let (meta, _) = b.recv_meta(Vec::with_capacity(100)).await;
+    assert!(!meta.unwrap().is_cut());
+}
+
+#[test]
+fn a_part_of_a_datagram_says_what_is_missing() {
+    for dry in [false, true] {
+        for connected in [false, true] {
+            bounded(move || {
+                let builder = Builder::new().provided_buffers(1024, 1, 1);
+                builder.build().unwrap().block_on(async {
+                    let a = UdpSocket::bind("127.0.0.1:0").unwrap();
+                    let b = UdpSocket::bind("127.0.0.1:0").unwrap();
+                    let mut held = None;
+                    if dry {
+                        let to = b.local_addr().unwrap();
+                        a.send_to([1; 500], to).await.0.unwrap();
+                        held = b.recv_from_stream().next().await;
+                        yield_now().await;
+                    }
+                    if connected {
+                        b.connect(a.local_addr().unwrap()).await.unwrap();
+                    }
+                    cut(&a, &b, connected).await;
+                    drop(held);
+                });
+            });
+        }
+    }
+}

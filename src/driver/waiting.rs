@@ -40,7 +40,8 @@ impl<W> Driver<W> {
             let head = inner.slots.head(key);
             debug_assert_eq!(head.state, State::Waiting);
             head.state = State::Complete;
-            head.tag |= if again { INTERRUPTED } else { 0 };
+            // It is the runtime that ends it: the kernel has not given it up.
+            head.tag |= if again { INTERRUPTED } else { CANCELLED };
             let waiter = head.waiter.take();
             if head.is_multishot() {
                 inner.enqueue(key, Completion::new(0, result, 0));

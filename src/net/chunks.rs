@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use socket2::SockAddr;
 
 use crate::op::{
-    Multi, Multishot, Pool, ProvidedBuf, Ready, Received, Recv, RecvFromMulti, RecvMsg, RecvMulti,
-    SharedFd,
+    Message, Multi, Multishot, Pool, ProvidedBuf, Ready, Received, RecvFromMulti, RecvMsg,
+    RecvMulti, SharedFd,
 };
 use crate::runtime::with_driver;
 use crate::sys::features;
@@ -27,7 +27,7 @@ pub(super) trait Receive: Multishot<Item = Arrival<Self::Chunk>> + Sized {
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self;
 
     /// What has arrived late.
-    fn late(bytes: Vec<u8>, from: Option<SockAddr>) -> Self::Chunk;
+    fn late(bytes: Vec<u8>, message: Message) -> Self::Chunk;
 
     /// One receive of at most `size` bytes, into memory of its own: before kernel 6.0, and where all buffers are out.
     fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<Self::Chunk>>>>;
@@ -40,18 +40,19 @@ impl Receive for RecvMulti {
         RecvMulti::new(fd, pool, group)
     }
 
-    fn late(bytes: Vec<u8>, _from: Option<SockAddr>) -> ProvidedBuf {
-        bytes.into()
+    fn late(bytes: Vec<u8>, message: Message) -> ProvidedBuf {
+        datagram(bytes, &message)
     }
 
     fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<ProvidedBuf>>>> {
-        let fd = fd.clone();
-        let receive = Recv::new(&fd, Vec::with_capacity(size)).submit();
+        let datagrams = fd.is_datagram();
+        let receive = RecvMsg::new(fd, [Vec::with_capacity(size)]).submit();
         Box::pin(async move {
-            let (received, bytes) = receive.await;
-            Ok(match received? {
-                0 if !fd.is_datagram() => Received::End,
-                _ => Received::Chunk(fitting(bytes).into()),
+            let (received, [bytes]) = receive.await;
+            let message = received?;
+            Ok(match message.len {
+                0 if !datagrams => Received::End,
+                _ => Received::Chunk(datagram(fitting(bytes), &message)),
             })
         })
     }
@@ -64,18 +65,27 @@ impl Receive for RecvFromMulti {
         RecvFromMulti::new(fd, pool, group)
     }
 
-    fn late(bytes: Vec<u8>, from: Option<SockAddr>) -> Self::Chunk {
-        (bytes.into(), from)
+    fn late(bytes: Vec<u8>, message: Message) -> Self::Chunk {
+        (datagram(bytes, &message), message.from)
     }
 
     fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<Self::Chunk>>>> {
         let receive = RecvMsg::new(fd, [Vec::with_capacity(size)]).submit();
         Box::pin(async move {
             let (received, [bytes]) = receive.await;
-            let (_, from) = received?;
-            Ok(Received::Chunk((fitting(bytes).into(), from)))
+            let message = received?;
+            let chunk = datagram(fitting(bytes), &message);
+            Ok(Received::Chunk((chunk, message.from)))
         })
     }
+}
+
+/// What was received, with a note of what is missing of a datagram.
+fn datagram(bytes: Vec<u8>, message: &Message) -> ProvidedBuf {
+    let missing = message.full_len.saturating_sub(bytes.len());
+    let mut chunk = ProvidedBuf::from(bytes);
+    chunk.set_missing(missing);
+    chunk
 }
 
 /// A few bytes do not hold the memory that was there for many.
@@ -122,7 +132,7 @@ impl<R: Receive> Chunks<R> {
     fn late(&self) -> Option<io::Result<R::Chunk>> {
         let late = self.fd.late_chunk()?;
         Some(match late {
-            Ok((bytes, from)) => Ok(R::late(bytes, from)),
+            Ok((bytes, message)) => Ok(R::late(bytes, message)),
             Err(error) => Err(io::Error::from_raw_os_error(error)),
         })
     }

@@ -32,7 +32,7 @@ pub use recv_stream::{RecvFromStream, RecvStream};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use tcp_listener::{Incoming, TcpListener};
 pub use tcp_stream::TcpStream;
-pub use udp::UdpSocket;
+pub use udp::{RecvMeta, UdpSocket};
 pub use unix_datagram::UnixDatagram;
 pub use unix_listener::{UnixIncoming, UnixListener};
 pub use unix_stream::UnixStream;

@@ -149,7 +149,8 @@ impl Stream for RecvFromStream {
             None => return Poll::Ready(None),
             Some(received) => received,
         };
-        Poll::Ready(Some(super::udp::with_sender(received)))
+        let (chunk, from) = received;
+        Poll::Ready(Some(super::udp::sender(from).map(|from| (chunk, from))))
     }
 }
 

@@ -16,8 +16,8 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use super::recv_stream::{RecvFromStream, RecvStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::op::{
-    Accept, AcceptMulti, Connect, Multi, Op, Pause, Recv, RecvDatagram, RecvMsg, Send, SendMsg,
-    SendMsgZc, SendTo, SendZc, SharedFd, Submitted, Usage, ZcBuf,
+    Accept, AcceptMulti, Connect, Message, Multi, Op, Pause, Recv, RecvDatagram, RecvMsg, Send,
+    SendMsg, SendMsgZc, SendTo, SendZc, SharedFd, Submitted, Usage, ZcBuf,
 };
 use crate::sys::features;
 
@@ -147,7 +147,7 @@ impl Socket {
 
     pub(super) async fn recv_vectored<V: IoVectoredBufMut>(&self, bufs: V) -> BufResult<usize, V> {
         let (received, bufs) = RecvMsg::new(&self.0, bufs).await;
-        (received.map(|(n, _)| n), bufs)
+        (received.map(|message| message.len), bufs)
     }
 
     pub(super) async fn send_vectored<V: IoVectoredBuf>(&self, bufs: V) -> BufResult<usize, V> {
@@ -163,21 +163,15 @@ impl Socket {
 
     pub(super) async fn peek<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
         let (received, [buf]) = RecvMsg::peek(&self.0, [buf]).await;
-        (received.map(|(n, _)| n), buf)
+        (received.map(|message| message.len), buf)
     }
 
-    pub(super) async fn recv_from<B: IoBufMut>(
-        &self,
-        buf: B,
-    ) -> BufResult<(usize, Option<SockAddr>), B> {
+    pub(super) async fn recv_from<B: IoBufMut>(&self, buf: B) -> BufResult<Message, B> {
         let (received, [buf]) = RecvMsg::new(&self.0, [buf]).await;
         (received, buf)
     }
 
-    pub(super) async fn peek_from<B: IoBufMut>(
-        &self,
-        buf: B,
-    ) -> BufResult<(usize, Option<SockAddr>), B> {
+    pub(super) async fn peek_from<B: IoBufMut>(&self, buf: B) -> BufResult<Message, B> {
         let (received, [buf]) = RecvMsg::peek(&self.0, [buf]).await;
         (received, buf)
     }

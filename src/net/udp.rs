@@ -5,14 +5,14 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockAddr, Type};
 
 use super::addr::{ToSocketAddrs, lookup_host, lookup_host_blocking, try_each};
 use super::recv_stream::{RecvFromStream, RecvStream};
 use super::socket::Socket;
 use super::stream::descriptor;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
-use crate::op::{self, Op, ZcBuf};
+use crate::op::{self, Message, Op, ZcBuf};
 
 /// A UDP socket; see udp(7).
 ///
@@ -37,6 +37,25 @@ use crate::op::{self, Op, ZcBuf};
 #[derive(Debug)]
 pub struct UdpSocket {
     socket: Socket,
+}
+
+/// What is known of a datagram beside its bytes: see [`UdpSocket::recv_meta`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecvMeta {
+    /// How many bytes of it are in the buffer.
+    pub len: usize,
+    /// How many bytes it had.
+    pub full_len: usize,
+    /// Who sent it.
+    pub addr: SocketAddr,
+}
+
+impl RecvMeta {
+    /// Whether it was larger than the buffer.
+    pub fn is_cut(&self) -> bool {
+        self.full_len > self.len
+    }
 }
 
 descriptor!(UdpSocket);
@@ -123,8 +142,8 @@ impl UdpSocket {
 
     /// The datagrams from the connected peer, one a chunk, in buffers that the kernel takes only when data arrives; see
     /// [`TcpStream::recv_stream`](super::TcpStream::recv_stream). What does not fit into a buffer
-    /// ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)) is lost. It ends only with an error, and
-    /// a new one goes on.
+    /// ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)) is lost, and [`ProvidedBuf::missing`](super::ProvidedBuf::missing)
+    /// tells how much. It ends only with an error, and a new one goes on.
     ///
     /// # Cancel safety
     ///
@@ -164,7 +183,8 @@ impl UdpSocket {
         }
     }
 
-    /// Receives one datagram; returns the number of bytes and the sender. What does not fit into the buffer is lost.
+    /// Receives one datagram; returns the number of bytes and the sender. What does not fit into the buffer is lost;
+    /// [`recv_meta`](UdpSocket::recv_meta) tells whether something was.
     ///
     /// # Errors
     ///
@@ -174,13 +194,47 @@ impl UdpSocket {
     ///
     /// Dropping it loses no datagram: one that arrives nevertheless is kept for the next receive.
     pub async fn recv_from<B: IoBufMut>(&self, buf: B) -> BufResult<(usize, SocketAddr), B> {
+        let (received, buf) = self.recv_meta(buf).await;
+        (received.map(|meta| (meta.len, meta.addr)), buf)
+    }
+
+    /// As [`recv_from`](UdpSocket::recv_from), and tells how long the datagram was: whether it fit.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`recv_from`](UdpSocket::recv_from).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`recv_from`](UdpSocket::recv_from).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// use saferring::net::UdpSocket;
+    ///
+    /// let a = UdpSocket::bind("127.0.0.1:0")?;
+    /// let b = UdpSocket::bind("127.0.0.1:0")?;
+    /// a.send_to("too much", b.local_addr()?).await.0?;
+    /// let (meta, data) = b.recv_meta(Vec::with_capacity(3)).await;
+    /// let meta = meta?;
+    /// assert!(meta.is_cut());
+    /// assert_eq!((meta.len, meta.full_len), (3, 8));
+    /// assert_eq!(data, b"too");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub async fn recv_meta<B: IoBufMut>(&self, buf: B) -> BufResult<RecvMeta, B> {
         let (received, buf) = self.socket.recv_from(buf).await;
         (received.and_then(with_sender), buf)
     }
 
     /// All datagrams and who sent them, in buffers that the kernel takes only when data arrives. What does not fit into a
     /// buffer ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)), behind 44 bytes for the
-    /// address, is lost. It ends only with an error, and a new one goes on.
+    /// address, is lost, and [`ProvidedBuf::missing`](super::ProvidedBuf::missing) tells how much. It ends only with an error, and a new one goes on.
     ///
     /// The way for servers: what has arrived is taken together. Answer from a task of its own, so that answers go
     /// together, too: an echo then takes half of the time that it takes by `recv_from` and `send_to`, one after the other.
@@ -233,7 +287,8 @@ impl UdpSocket {
     /// Those of [`recv_from`](UdpSocket::recv_from).
     pub async fn peek_from<B: IoBufMut>(&self, buf: B) -> BufResult<(usize, SocketAddr), B> {
         let (received, buf) = self.socket.peek_from(buf).await;
-        (received.and_then(with_sender), buf)
+        let received = received.and_then(with_sender);
+        (received.map(|meta| (meta.len, meta.addr)), buf)
     }
 
     /// The address it is bound to.
@@ -357,11 +412,18 @@ impl From<std::net::UdpSocket> for UdpSocket {
 }
 
 /// A datagram always has a sender.
-pub(super) fn with_sender<T>(
-    (received, from): (T, Option<socket2::SockAddr>),
-) -> io::Result<(T, SocketAddr)> {
+fn with_sender(message: Message) -> io::Result<RecvMeta> {
+    Ok(RecvMeta {
+        len: message.len,
+        full_len: message.full_len,
+        addr: sender(message.from)?,
+    })
+}
+
+/// Who has sent a datagram.
+pub(super) fn sender(from: Option<SockAddr>) -> io::Result<SocketAddr> {
     match from {
-        Some(from) => Ok((received, super::inet(from)?)),
+        Some(from) => super::inet(from),
         None => Err(io::Error::other("the datagram came without a sender")),
     }
 }

@@ -127,7 +127,10 @@ impl UnixDatagram {
         buf: B,
     ) -> BufResult<(usize, Option<SocketAddr>), B> {
         let (received, buf) = self.socket.recv_from(buf).await;
-        let received = received.map(|(n, from)| (n, from.and_then(|from| super::unix(&from).ok())));
+        let received = received.map(|message| {
+            let from = message.from.and_then(|from| super::unix(&from).ok());
+            (message.len, from)
+        });
         (received, buf)
     }
 

@@ -80,6 +80,15 @@ impl IoVecs {
     pub(super) fn len(&self) -> usize {
         self.count
     }
+
+    /// How many bytes the kernel may write.
+    pub(super) fn room(&self) -> usize {
+        let vecs = match self.many.capacity() {
+            0 => &self.few[..self.count],
+            _ => &self.many[..],
+        };
+        vecs.iter().map(|vec| vec.iov_len).sum()
+    }
 }
 
 /// An array that was used before, or one without room.

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use socket2::SockAddr;
 
 use super::slot::Slot;
-use super::{Completion, SharedFd};
+use super::{Completion, Message, SharedFd};
 
 /// The number of a read among those of its descriptor. It wraps; what is compared lies close together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub(super) struct LateBytes {
     bytes: Vec<u8>,
     /// How many of them were taken.
     start: usize,
+    /// How many there were besides, of a datagram that did not fit.
+    missing: usize,
     from: Option<Box<SockAddr>>,
 }
 
@@ -96,11 +98,23 @@ impl SharedFd {
 
     /// Keeps bytes that an orphan received.
     #[cold]
-    pub(super) fn keep_bytes(&self, order: Order, bytes: Vec<u8>, from: Option<SockAddr>) {
+    pub(super) fn keep_bytes(&self, order: Order, bytes: Vec<u8>) {
+        let message = Message {
+            len: bytes.len(),
+            full_len: bytes.len(),
+            from: None,
+        };
+        self.keep_datagram(order, bytes, message);
+    }
+
+    /// Keeps bytes that an orphan received, and what is known of them.
+    #[cold]
+    pub(super) fn keep_datagram(&self, order: Order, bytes: Vec<u8>, message: Message) {
         let late = LateBytes {
+            missing: message.full_len.saturating_sub(bytes.len()),
             bytes,
             start: 0,
-            from: from.map(Box::new),
+            from: message.from.map(Box::new),
         };
         self.keep(order, Late::Bytes(late));
     }
@@ -190,31 +204,38 @@ impl SharedFd {
         })
     }
 
-    /// Whole bytes that arrived late, and where from; or the error.
+    /// Whole bytes that arrived late, and what is known of them; or the error.
     #[cold]
-    pub(crate) fn late_chunk(&self) -> Option<Result<(Vec<u8>, Option<SockAddr>), i32>> {
+    pub(crate) fn late_chunk(&self) -> Option<Result<(Vec<u8>, Message), i32>> {
         self.take_late(|late| match late {
-            Late::Bytes(LateBytes {
-                mut bytes,
-                start,
-                from,
-            }) => {
+            Late::Bytes(kept) => {
+                let LateBytes {
+                    mut bytes,
+                    start,
+                    missing,
+                    from,
+                } = kept;
                 bytes.drain(..start);
-                Ok(Ok((bytes, from.map(|from| *from))))
+                let message = Message {
+                    len: bytes.len(),
+                    full_len: bytes.len() + missing,
+                    from: from.map(|from| *from),
+                };
+                Ok(Ok((bytes, message)))
             }
             Late::Error(error) => Ok(Err(error)),
             other => Err(other),
         })
     }
 
-    /// Hands late bytes to `fill`, which says how many it took; gives that, or what is to be told of an error, as the
-    /// kernel would. What `fill` leaves stays for the next read if this is a stream; the rest of a datagram is dropped, as
+    /// Hands late bytes to `fill`, with how many of a datagram are missing, and its sender. `fill` says how many it took:
+    /// this gives that, or what is to be told of an error, as the kernel would. What `fill` leaves stays for the next read if this is a stream; the rest of a datagram is dropped, as
     /// recv(2) does. With `peek` nothing is removed.
     #[inline]
     pub(super) fn late_bytes(
         &self,
         peek: bool,
-        fill: impl FnOnce(&[u8], Option<&SockAddr>) -> usize,
+        fill: impl FnOnce(&[u8], usize, Option<&SockAddr>) -> usize,
     ) -> Option<i32> {
         if self.0.rare.borrow().is_none() {
             return None;
@@ -226,7 +247,7 @@ impl SharedFd {
     fn take_late_bytes(
         &self,
         peek: bool,
-        fill: impl FnOnce(&[u8], Option<&SockAddr>) -> usize,
+        fill: impl FnOnce(&[u8], usize, Option<&SockAddr>) -> usize,
     ) -> Option<i32> {
         let (order, first) = self.0.rare.borrow_mut().as_mut()?.late.0.pop_front()?;
         let mut kept = match first {
@@ -239,7 +260,7 @@ impl SharedFd {
         };
         // `fill` writes to a user's buffer: no borrow is held meanwhile.
         let rest = kept.bytes.get(kept.start..).unwrap_or_default();
-        let taken = fill(rest, kept.from.as_deref());
+        let taken = fill(rest, kept.missing, kept.from.as_deref());
         if peek {
             self.put_back(order, Late::Bytes(kept));
         } else if taken < rest.len() && !self.is_datagram() {

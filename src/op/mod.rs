@@ -133,7 +133,7 @@ pub(crate) use ready::Ready;
 pub use recv::Recv;
 pub use recv_datagram::RecvDatagram;
 pub(crate) use recv_from_multi::RecvFromMulti;
-pub use recv_msg::RecvMsg;
+pub use recv_msg::{Message, RecvMsg};
 pub(crate) use recv_multi::{Received, RecvMulti};
 pub use registered_fd::{RegisteredFd, Registry};
 pub use renameat::RenameAt;

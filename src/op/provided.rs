@@ -46,7 +46,11 @@ enum Owner {
     Pool {
         pool: Rc<Pool>,
         lease: Lease,
+        /// How many bytes of a datagram did not fit.
+        missing: u32,
     },
+    /// A part of a datagram, and how many bytes are missing.
+    Cut(Box<(Vec<u8>, u32)>),
     /// Bytes that arrived for a read that was dropped, or on a kernel without provided buffers.
     Heap(Vec<u8>),
     /// One of these, with other parts beside this one.
@@ -72,7 +76,11 @@ impl ProvidedBuf {
         ProvidedBuf {
             start: pool.buffer(lease),
             len,
-            owner: Owner::Pool { pool, lease },
+            owner: Owner::Pool {
+                pool,
+                lease,
+                missing: 0,
+            },
         }
     }
 
@@ -114,6 +122,30 @@ impl ProvidedBuf {
         back
     }
 
+    /// How many bytes of a datagram are not here, because it was larger than a buffer; 0 of one that came whole, of bytes of a
+    /// stream, and of parts that were split off. [`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)
+    /// makes buffers large enough.
+    pub fn missing(&self) -> usize {
+        match &self.owner {
+            Owner::Pool { missing, .. } => *missing as usize,
+            Owner::Cut(cut) => cut.1 as usize,
+            Owner::Heap(_) | Owner::Shared(_) => 0,
+        }
+    }
+
+    /// Notes that so many bytes of a datagram did not fit.
+    pub(crate) fn set_missing(&mut self, n: usize) {
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        match &mut self.owner {
+            Owner::Pool { missing, .. } => *missing = n,
+            Owner::Cut(cut) => cut.1 = n,
+            Owner::Heap(bytes) if n > 0 => {
+                self.owner = Owner::Cut(Box::new((mem::take(bytes), n)));
+            }
+            Owner::Heap(_) | Owner::Shared(_) => {}
+        }
+    }
+
     /// Leaves out all but the first `len` bytes. Does nothing if there are no more.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
@@ -145,17 +177,22 @@ impl ProvidedBuf {
     fn share(&mut self) -> &Arc<Shared> {
         if !matches!(self.owner, Owner::Shared(_)) {
             let shared = match self.take_owner() {
-                // SAFETY: the lease began with a completion, as `lease` was promised; the owner was taken out, so this
-                // stands for its end. Whoever looks into the buffer holds a count of `shared`.
-                Owner::Pool { pool, lease } => Arc::new(Shared::Pool(unsafe { pool.share(lease) })),
+                Owner::Pool { pool, lease, .. } => {
+                    // SAFETY: the lease began with a completion, as `lease` was promised; the owner was taken out, so
+                    // this stands for its end. Whoever looks into the buffer holds a count of `shared`.
+                    Arc::new(Shared::Pool(unsafe { pool.share(lease) }))
+                }
                 Owner::Heap(bytes) => Arc::new(Shared::Heap(bytes)),
+                Owner::Cut(cut) => Arc::new(Shared::Heap(cut.0)),
                 Owner::Shared(shared) => shared,
             };
             self.owner = Owner::Shared(shared);
         }
         match &self.owner {
             Owner::Shared(shared) => shared,
-            Owner::Pool { .. } | Owner::Heap(_) => unreachable!("it was made shared"),
+            Owner::Pool { .. } | Owner::Cut(_) | Owner::Heap(_) => {
+                unreachable!("it was made shared")
+            }
         }
     }
 
@@ -208,7 +245,7 @@ unsafe impl IoBuf for ProvidedBuf {
 impl Drop for ProvidedBuf {
     #[inline]
     fn drop(&mut self) {
-        if let Owner::Pool { pool, lease } = &self.owner {
+        if let Owner::Pool { pool, lease, .. } = &self.owner {
             // SAFETY: the lease began with a completion, as `lease` was promised, and was not shared since. Nobody looks
             // into it after this.
             unsafe { pool.give_back(*lease) };
@@ -257,6 +294,12 @@ mod into_bytes {
         }
     }
 
+    /// The `len` bytes at `start` of a vector.
+    fn from_vec(start: NonNull<u8>, len: usize, bytes: Vec<u8>) -> Bytes {
+        let from = start.addr().get() - bytes.as_ptr().addr();
+        Bytes::slice(&Bytes::from(bytes), from..from + len)
+    }
+
     /// Without a copy. The lease goes back when the last `Bytes` of it is dropped, on whatever thread; its memory stays
     /// until then, even without the runtime.
     impl From<ProvidedBuf> for Bytes {
@@ -268,12 +311,10 @@ mod into_bytes {
             let owner = match buf.take_owner() {
                 // SAFETY: as in `share`: the owner was taken out, so this stands for its end, and the part that is made
                 // below goes with it.
-                Owner::Pool { pool, lease } => PartOwner::Pool(unsafe { pool.share(lease) }),
+                Owner::Pool { pool, lease, .. } => PartOwner::Pool(unsafe { pool.share(lease) }),
                 Owner::Shared(shared) => PartOwner::Shared(shared),
-                Owner::Heap(bytes) => {
-                    let from = start.addr().get() - bytes.as_ptr().addr();
-                    return Bytes::slice(&Bytes::from(bytes), from..from + len);
-                }
+                Owner::Cut(cut) => return from_vec(start, len, cut.0),
+                Owner::Heap(bytes) => return from_vec(start, len, bytes),
             };
             Bytes::from_owner(Part {
                 start,

@@ -102,7 +102,7 @@ impl<B: IoBufMut> Read<B> {
             Ok(n) => {
                 // SAFETY: the buffer holds at least the n bytes that were just filled.
                 let bytes = unsafe { std::slice::from_raw_parts(self.buf.buf_ptr(), n) };
-                self.fd.keep_bytes(order, bytes.to_vec(), None);
+                self.fd.keep_bytes(order, bytes.to_vec());
             }
             Err(_) => self.fd.keep_error(order, cqe.raw_result()),
         }
@@ -135,7 +135,7 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
             return None;
         }
         let buf = &mut self.buf;
-        self.fd.late_bytes(false, |late, _| buf.fill_from(late))
+        self.fd.late_bytes(false, |late, _, _| buf.fill_from(late))
     }
 
     fn has_late(&self) -> bool {

@@ -47,7 +47,7 @@ impl<B: IoBufMut> Recv<B> {
             Ok(n) if n > 0 || self.fd.is_datagram() => {
                 // SAFETY: the buffer holds at least the n bytes that were just filled.
                 let bytes = unsafe { std::slice::from_raw_parts(self.buf.buf_ptr(), n) };
-                self.fd.keep_bytes(order, bytes.to_vec(), None);
+                self.fd.keep_bytes(order, bytes.to_vec());
             }
             Ok(_) => {}
             Err(_) => self.fd.keep_error(order, cqe.raw_result()),
@@ -77,7 +77,7 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
             return Some(-libc::EINVAL);
         }
         let buf = &mut self.buf;
-        self.fd.late_bytes(false, |late, _| buf.fill_from(late))
+        self.fd.late_bytes(false, |late, _, _| buf.fill_from(late))
     }
 
     #[inline]

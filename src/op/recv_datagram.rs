@@ -45,7 +45,7 @@ unsafe impl<B: IoBufMut> Operation for RecvDatagram<B> {
 
     fn complete(self, cqe: Completion) -> Self::Output {
         let (received, [buf]) = self.0.complete(cqe);
-        (received.map(|(n, _)| n), buf)
+        (received.map(|message| message.len), buf)
     }
 
     fn abandon(self, cqe: Completion) {

@@ -43,11 +43,15 @@ impl RecvFromMulti {
 
     /// Takes the sender's address off the front of what the kernel has written.
     fn split(&self, mut chunk: ProvidedBuf) -> io::Result<(ProvidedBuf, Option<SockAddr>)> {
-        let from = match RecvMsgOut::parse(&chunk, &self.header) {
-            Ok(out) => sock_addr::from_bytes(out.name_data(), out.name_data().len()),
+        let (from, full_len) = match RecvMsgOut::parse(&chunk, &self.header) {
+            Ok(out) => {
+                let from = sock_addr::from_bytes(out.name_data(), out.name_data().len());
+                (from, out.incoming_payload_len() as usize)
+            }
             Err(()) => return Err(io::ErrorKind::InvalidData.into()),
         };
         chunk.advance(HEAD + self.header.msg_namelen as usize);
+        chunk.set_missing(full_len.saturating_sub(chunk.len()));
         Ok((chunk, from))
     }
 }
@@ -80,7 +84,9 @@ unsafe impl Operation for RecvFromMulti {
     fn prepare(&mut self, _ring: RingId) -> Entry {
         self.source.begin();
         let (fd, group) = (self.source.fd.target(), self.source.group);
+        // The length is to be told of a whole datagram, also if it does not fit.
         opcode::RecvMsgMulti::new(fd, &raw const self.header, group)
+            .flags(libc::MSG_TRUNC as u32)
             .build()
             .into()
     }
@@ -104,7 +110,7 @@ unsafe impl Multishot for RecvFromMulti {
 
     fn abandon_next(&self, cqe: Completion) {
         match self.next(cqe) {
-            Ok(Received::Chunk((chunk, from))) => self.source.keep(Ok((chunk.to_vec(), from))),
+            Ok(Received::Chunk((chunk, from))) => self.source.keep(Ok((chunk, from))),
             Ok(_) => {}
             Err(error) => self.source.keep(Err(error)),
         }

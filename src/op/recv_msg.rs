@@ -15,6 +15,17 @@ use crate::sys::{RingId, opcode};
 
 type Storage = [u8; size_of::<libc::sockaddr_storage>()];
 
+/// What came.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// How many bytes of it are in the buffers.
+    pub len: usize,
+    /// How many there were: more than that of a datagram that did not fit.
+    pub full_len: usize,
+    /// From whom, where the socket's kind has senders.
+    pub from: Option<SockAddr>,
+}
+
 /// Receives a message.
 ///
 /// Receives on one socket take turns. What arrives for one that was dropped is kept for the next.
@@ -26,8 +37,8 @@ pub struct RecvMsg<V> {
     vecs: IoVecs,
     header: MaybeUninit<libc::msghdr>,
     from: Storage,
-    /// The sender of a message that was kept.
-    late_from: Option<SockAddr>,
+    /// Of a message that was kept: its whole length, and its sender.
+    late: Option<(usize, Option<SockAddr>)>,
     peek: bool,
 }
 
@@ -56,27 +67,32 @@ impl<V: IoVectoredBufMut> RecvMsg<V> {
             vecs: IoVecs::new(),
             header: MaybeUninit::zeroed(),
             from: [0; size_of::<Storage>()],
-            late_from: None,
+            late: None,
             peek: false,
         }
     }
 
-    /// Who sent the message.
-    fn sender(&mut self) -> Option<SockAddr> {
-        if self.late_from.is_some() {
-            return self.late_from.take();
-        }
-        // SAFETY: a msghdr is plain numbers and pointers, valid when zeroed, and the kernel is done with it.
-        let size = unsafe { self.header.assume_init_ref() }.msg_namelen as usize;
-        sock_addr::from_bytes(&self.from, size)
-    }
-
-    /// What the kernel (or `early`) has put into the buffers, and who sent it.
-    fn fill(&mut self, cqe: Completion) -> io::Result<(usize, Option<SockAddr>)> {
-        let n = read_result(cqe, self.bufs.total_capacity())?;
-        // SAFETY: the first n bytes of the buffers taken together were written.
-        unsafe { self.bufs.set_filled(n) };
-        Ok((n, self.sender()))
+    /// What the kernel (or `early`) has put into the buffers.
+    fn fill(&mut self, cqe: Completion) -> io::Result<Message> {
+        let told = read_result(cqe, self.bufs.total_capacity())?;
+        let (len, full_len, from) = match self.late.take() {
+            Some((full_len, from)) => (told, full_len, from),
+            None => {
+                // SAFETY: a msghdr is plain numbers and pointers, valid when zeroed, and the kernel is done with it.
+                let size = unsafe { self.header.assume_init_ref() }.msg_namelen as usize;
+                let from = sock_addr::from_bytes(&self.from, size);
+                // The kernel tells how long a datagram is, and writes what there is room for.
+                (told.min(self.vecs.room()), told, from)
+            }
+        };
+        // SAFETY: the first `len` bytes of the buffers taken together were written: by the kernel, that has not written
+        // beyond what it was shown, or by `early`, which tells how much it has copied.
+        unsafe { self.bufs.set_filled(len) };
+        Ok(Message {
+            len,
+            full_len,
+            from,
+        })
     }
 
     /// Leaves what came to the next read.
@@ -86,14 +102,14 @@ impl<V: IoVectoredBufMut> RecvMsg<V> {
             // What one that looks has seen is there still.
             Ok(_) if self.peek => {}
             // Nothing from a stream is its end, which comes again.
-            Ok((n, from)) if n > 0 || self.fd.is_datagram() => {
-                let mut bytes = Vec::with_capacity(n);
+            Ok(message) if message.len > 0 || self.fd.is_datagram() => {
+                let mut bytes = Vec::with_capacity(message.len);
                 self.bufs.for_each_buf(|ptr, len| {
-                    let len = len.min(n - bytes.len());
+                    let len = len.min(message.len - bytes.len());
                     // SAFETY: the buffer's first `len` bytes are initialised, by the contract of `IoVectoredBuf`.
                     bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(ptr, len) });
                 });
-                self.fd.keep_bytes(order, bytes, from);
+                self.fd.keep_datagram(order, bytes, message);
             }
             Ok(_) => {}
             Err(_) => self.fd.keep_error(order, cqe.raw_result()),
@@ -109,8 +125,7 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
     const CODE: u8 = opcode::RecvMsg::CODE;
     const BY_SLOT: bool = true;
     const READS: bool = true;
-    /// How many bytes came, and from whom, where the socket's kind has senders.
-    type Output = BufResult<(usize, Option<SockAddr>), V>;
+    type Output = BufResult<Message, V>;
 
     fn turn(&self) -> Option<Side> {
         (self.bufs.total_capacity() > 0).then_some(Side::Read)
@@ -122,15 +137,11 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
         if self.bufs.total_capacity() == 0 {
             return Some(-libc::EINVAL);
         }
-        let (bufs, late_from) = (&mut self.bufs, &mut self.late_from);
-        let result = self.fd.late_bytes(self.peek, |late, from| {
-            *late_from = from.cloned();
+        let (bufs, kept) = (&mut self.bufs, &mut self.late);
+        self.fd.late_bytes(self.peek, |late, missing, from| {
+            *kept = Some((late.len() + missing, from.cloned()));
             bufs.fill_from(late)
-        })?;
-        // The address of what the kernel may have written before is not that of this.
-        // SAFETY: a msghdr is plain numbers and pointers, valid when zeroed, and the kernel does not have it.
-        unsafe { self.header.assume_init_mut() }.msg_namelen = 0;
-        Some(result)
+        })
     }
 
     fn has_late(&self) -> bool {
@@ -152,7 +163,14 @@ unsafe impl<V: IoVectoredBufMut> Operation for RecvMsg<V> {
         header.msg_namelen = size_of::<Storage>() as libc::socklen_t;
         header.msg_iov = self.vecs.as_mut_ptr();
         header.msg_iovlen = self.vecs.len();
-        let flags = if self.peek { libc::MSG_PEEK } else { 0 };
+        let peek = if self.peek { libc::MSG_PEEK } else { 0 };
+        // The length is to be told of a whole datagram, also if it does not fit. (Of a stream it would throw bytes away.)
+        let whole = if self.fd.is_datagram() {
+            libc::MSG_TRUNC
+        } else {
+            0
+        };
+        let flags = peek | whole;
         opcode::RecvMsg::new(self.fd.target(), self.header.as_mut_ptr())
             .flags(flags as u32)
             .build()

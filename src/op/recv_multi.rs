@@ -8,7 +8,7 @@ use std::rc::Rc;
 use socket2::SockAddr;
 
 use super::late::Order;
-use super::{Completion, Entry, Multishot, Operation, Pool, ProvidedBuf, SharedFd, Side};
+use super::{Completion, Entry, Message, Multishot, Operation, Pool, ProvidedBuf, SharedFd, Side};
 use crate::driver::Lease;
 use crate::sys::{RingId, opcode};
 
@@ -64,12 +64,19 @@ impl Source {
     }
 
     /// Leaves what came to the next read.
-    pub(super) fn keep(&self, received: io::Result<(Vec<u8>, Option<SockAddr>)>) {
+    pub(super) fn keep(&self, received: io::Result<(ProvidedBuf, Option<SockAddr>)>) {
         let Some(order) = self.order.get() else {
             return;
         };
         match received {
-            Ok((bytes, from)) => self.fd.keep_bytes(order, bytes, from),
+            Ok((chunk, from)) => {
+                let message = Message {
+                    len: chunk.len(),
+                    full_len: chunk.len() + chunk.missing(),
+                    from,
+                };
+                self.fd.keep_datagram(order, chunk.to_vec(), message);
+            }
             Err(error) => {
                 let number = error.raw_os_error().unwrap_or(0);
                 self.fd.keep_error(order, -number);
@@ -102,9 +109,12 @@ impl Source {
     /// Takes over the buffer that a completion names, with the bytes in it.
     fn lease(&self, cqe: Completion) -> Option<ProvidedBuf> {
         let (group, id) = (self.group, cqe.buffer()?);
-        let len = cqe.raw_result().max(0) as usize;
+        let full_len = cqe.raw_result().max(0) as usize;
+        let len = full_len.min(self.pool.buffer_size());
         // SAFETY: the completion is one of the operation's that this belongs to, on its own group, and is read once.
-        let chunk = unsafe { ProvidedBuf::lease(Rc::clone(&self.pool), Lease { group, id }, len) };
+        let mut chunk =
+            unsafe { ProvidedBuf::lease(Rc::clone(&self.pool), Lease { group, id }, len) };
+        chunk.set_missing(full_len - len);
         // Whoever keeps a few bytes for long is not to keep a large buffer from others with them.
         if len <= self.pool.buffer_size() / SMALL && self.pool.is_low() {
             return Some(chunk.to_vec().into());
@@ -149,7 +159,14 @@ unsafe impl Operation for RecvMulti {
 
     fn prepare(&mut self, _ring: RingId) -> Entry {
         self.0.begin();
+        // Of a datagram that does not fit the whole length is told.
+        let flags = if self.0.fd.is_datagram() {
+            libc::MSG_TRUNC
+        } else {
+            0
+        };
         opcode::RecvMulti::new(self.0.fd.target(), self.0.group)
+            .flags(flags)
             .build()
             .into()
     }
@@ -176,7 +193,7 @@ unsafe impl Multishot for RecvMulti {
 
     fn abandon_next(&self, cqe: Completion) {
         match self.next(cqe) {
-            Ok(Received::Chunk(chunk)) => self.0.keep(Ok((chunk.to_vec(), None))),
+            Ok(Received::Chunk(chunk)) => self.0.keep(Ok((chunk, None))),
             Ok(_) => {}
             Err(error) => self.0.keep(Err(error)),
         }

@@ -65,7 +65,7 @@ impl Splice {
         let most = self.len as usize;
         let pipe = self.pipe.as_raw_fd();
         let mut result = 0;
-        let taken = self.other.late_bytes(false, |late, _| {
+        let taken = self.other.late_bytes(false, |late, _, _| {
             let len = late.len().min(most);
             // SAFETY: the pointer is to `len` bytes that are borrowed; the pipe is open, as `self` counts it. There is
             // room, so this does not block.
