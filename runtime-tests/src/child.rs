@@ -1,10 +1,13 @@
-//! Tests in a process of their own: limits, filters and leak checks concern the whole process.
+//! Tests in a process of their own: limits and filters concern the whole process, and so do checks in the middle of a test
+//! of what it has leaked.
 
 use std::process::{Command, Stdio};
 
+use crate::accounts::Books;
+
 const CHILD: &str = "SAFERRING_TEST_CHILD";
 
-/// Runs `body` in a child process, bounded in time, and fails if it fails. `name` is the calling test's.
+/// Runs `body` in a child process, [`bounded`](crate::bounded), and fails if it fails. `name` is the calling test's.
 ///
 /// The child is this test binary, told to run this test only; there this function runs `body`.
 ///
@@ -17,6 +20,8 @@ pub fn in_child(name: &str, body: impl FnOnce() + Send + 'static) {
         println!("{name}: the child has run");
         return;
     }
+    // The pipes to the child would be another test's descriptors.
+    let books = Books::open();
     let program = match std::env::current_exe() {
         Ok(program) => program,
         Err(error) => panic!("cannot find the test binary: {error}"),
@@ -38,4 +43,7 @@ pub fn in_child(name: &str, body: impl FnOnce() + Send + 'static) {
         "{name} failed in its child ({}):\n{out}\n{err}",
         output.status,
     );
+    if let Some(books) = books {
+        books.close();
+    }
 }

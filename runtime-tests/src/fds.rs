@@ -4,8 +4,9 @@ use std::os::fd::RawFd;
 
 /// Every open descriptor and what it stands for, as in `(3, "socket:[1234]")`.
 ///
-/// Tests of one binary run at the same time: to look for leaks, compare in a process of its own
-/// ([`in_child`](crate::in_child)), or look for one descriptor by [`fd_link`] and [`holders`].
+/// Tests of one binary run one after the other, but an earlier one may still be ending: to look for leaks within a test,
+/// compare in a process of its own ([`in_child`](crate::in_child)), or look for one descriptor by [`fd_link`] and
+/// [`holders`]. For leaks at its end [`bounded`](crate::bounded) looks.
 pub fn open_fds() -> Vec<(RawFd, String)> {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
         return Vec::new();

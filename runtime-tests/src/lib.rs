@@ -1,6 +1,7 @@
-//! What the tests share: a bound on their time, child processes, buffers that tell when they are dropped, and a look
-//! at the process's descriptors.
+//! What the tests share: a bound on their time, a look at what they leave behind, child processes, buffers that tell when
+//! they are dropped, and the process's descriptors.
 
+mod accounts;
 mod child;
 mod fds;
 mod seccomp;
@@ -10,6 +11,7 @@ use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+pub use accounts::{Account, leaks_on_purpose};
 pub use child::in_child;
 pub use fds::{fd_link, holders, open_fds, ring_fds};
 pub use seccomp::{Refusal, refuse};
@@ -19,11 +21,15 @@ pub use tracked::{Tracked, Watch};
 pub const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs `body` on a thread of its own, and ends the process with a message if that takes longer than [`TIME_LIMIT`]:
-/// a test that hangs fails.
+/// a test that hangs fails. So does one that leaves something behind: a descriptor, a driver, an operation (see
+/// [`Account`], and [`leaks_on_purpose`] for those that must).
+///
+/// Tests of one process wait for each other here, because all of that is counted for the process, not for a test. Within
+/// `body`, on its own thread, it only bounds the time.
 ///
 /// # Panics
 ///
-/// With what `body` panics.
+/// With what `body` panics, and if something is left behind.
 #[track_caller]
 pub fn bounded(body: impl FnOnce() + Send + 'static) {
     bounded_by(TIME_LIMIT, body);
@@ -33,9 +39,21 @@ pub fn bounded(body: impl FnOnce() + Send + 'static) {
 ///
 /// # Panics
 ///
-/// With what `body` panics.
+/// As [`bounded`].
 #[track_caller]
 pub fn bounded_by(limit: Duration, body: impl FnOnce() + Send + 'static) {
+    let books = accounts::Books::open();
+    if let Err(panic) = run(limit, body) {
+        // What is left then would hide why.
+        resume_unwind(panic);
+    }
+    if let Some(books) = books {
+        books.close();
+    }
+}
+
+#[track_caller]
+fn run(limit: Duration, body: impl FnOnce() + Send + 'static) -> std::thread::Result<()> {
     let caller = std::panic::Location::caller();
     let (ended, end) = mpsc::channel::<()>();
     let name = std::thread::current().name().unwrap_or("test").to_owned();
@@ -44,6 +62,7 @@ pub fn bounded_by(limit: Duration, body: impl FnOnce() + Send + 'static) {
         .spawn(move || {
             // Dropped when `body` ends, by a panic or not.
             let _ended = ended;
+            accounts::enter_test();
             body();
         });
     let thread = match thread {
@@ -54,9 +73,7 @@ pub fn bounded_by(limit: Duration, body: impl FnOnce() + Send + 'static) {
         eprintln!("{name} ({caller}) did not end within {limit:?}");
         std::process::abort();
     }
-    if let Err(panic) = thread.join() {
-        resume_unwind(panic);
-    }
+    thread.join()
 }
 
 /// Round trips through the ring until `condition` holds.

@@ -26,7 +26,10 @@ use saferring::fs::File;
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use saferring::op::{PollAdd, Readiness};
 use saferring::runtime::{Builder, Runtime, Setup, in_flight, metrics};
-use saferring_tests::{Watch, bounded, fd_link, holders, in_child, open_fds, poll_once, until};
+use saferring_tests::{
+    Account, Watch, bounded, fd_link, holders, in_child, leaks_on_purpose, open_fds, poll_once,
+    until,
+};
 
 type StdStream = std::os::unix::net::UnixStream;
 
@@ -73,6 +76,10 @@ fn hazard_01_buffer_freed_while_kernel_writes() {
 #[test]
 fn hazard_02_forgotten_future() {
     bounded(|| {
+        leaks_on_purpose(
+            &[Account::Descriptors, Account::Drivers],
+            "a forgotten future keeps its descriptor, and its driver with the table",
+        );
         let watch = Watch::new();
         runtime().block_on(async {
             let (stream, mut peer) = pair();

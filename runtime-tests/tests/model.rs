@@ -31,6 +31,8 @@ mod handle;
 #[rustfmt::skip]
 #[path = "model/kept.rs"]
 mod kept;
+#[path = "model/left.rs"]
+mod left;
 #[path = "model/make.rs"]
 mod make;
 #[path = "model/object.rs"]

@@ -17,7 +17,8 @@ use saferring::net::{TcpListener, UnixStream};
 use saferring::op::{PollAdd, Readiness};
 use saferring::runtime::{Builder, Runtime, in_flight, metrics};
 use saferring_tests::{
-    Refusal, Watch, bounded, fd_link, holders, poll_once, refuse, spin_until, until,
+    Account, Refusal, Watch, bounded, fd_link, holders, leaks_on_purpose, poll_once, refuse,
+    spin_until, until,
 };
 
 type StdStream = std::os::unix::net::UnixStream;
@@ -37,6 +38,10 @@ fn pair() -> (UnixStream, StdStream) {
 fn soundness_01_pushed_is_in_flight() {
     // The filter stays with the thread that `bounded` makes.
     bounded(|| {
+        leaks_on_purpose(
+            &[Account::Descriptors, Account::Lost],
+            "the kernel is not asked any more, so what it has is never freed",
+        );
         let runtime = runtime();
         let watch = Watch::new();
         let (stream, mut peer) = pair();
@@ -137,6 +142,10 @@ fn soundness_01_interrupted_enters_lose_nothing() {
 #[test]
 fn soundness_02_kernel_memory_outlives_its_future() {
     bounded(|| {
+        leaks_on_purpose(
+            &[Account::Descriptors, Account::Drivers],
+            "a forgotten future keeps its descriptor and its driver",
+        );
         let runtime = runtime();
         let here = std::thread::current().id();
 
@@ -208,6 +217,10 @@ fn soundness_02_kernel_memory_outlives_its_future() {
 #[test]
 fn soundness_02_exit_of_the_thread_frees_nothing() {
     bounded(|| {
+        leaks_on_purpose(
+            &[Account::Descriptors, Account::Drivers],
+            "the runtime is forgotten",
+        );
         let watch = Watch::new();
         let (ours, mut theirs) = StdStream::pair().unwrap();
         let seen = watch.clone();
@@ -458,6 +471,10 @@ fn soundness_06_shutdown_drains_or_leaks() {
         }
     }
     bounded(|| {
+        leaks_on_purpose(
+            &[Account::Descriptors, Account::Lost],
+            "the kernel is not asked any more, so what it has is never freed",
+        );
         let runtime = runtime();
         let log = Rc::new(RefCell::new(Vec::new()));
         let (stream, peer) = pair();
@@ -800,10 +817,12 @@ fn soundness_12_overflow_is_survived() {
 /// The helper that the tests wait with is not satisfied by nothing.
 #[test]
 fn waiting_sees_the_condition() {
-    let mut count = 0;
-    spin_until("three", || {
-        count += 1;
-        count == 3
+    bounded(|| {
+        let mut count = 0;
+        spin_until("three", || {
+            count += 1;
+            count == 3
+        });
+        assert_eq!(count, 3);
     });
-    assert_eq!(count, 3);
 }

@@ -12,7 +12,8 @@ use futures_util::future::join;
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixStream, ZcBuf};
 use saferring::runtime::{Builder, Runtime, in_flight, metrics};
 use saferring_tests::{
-    Watch, bounded, fd_link, holders, in_child, pattern_bytes, poll_once, until,
+    Account, Watch, bounded, fd_link, holders, in_child, leaks_on_purpose, pattern_bytes,
+    poll_once, until,
 };
 
 const MEGABYTE: usize = 1 << 20;
@@ -182,6 +183,7 @@ fn hazard_24_a_dropped_second_future_keeps_the_buffer() {
 #[test]
 fn a_forgotten_second_future_keeps_the_buffer_for_good() {
     bounded(|| {
+        leaks_on_purpose(&[Account::Drivers], "a forgotten future keeps its driver");
         let watch = Watch::new();
         let runtime = runtime();
         runtime.block_on(async {
@@ -381,6 +383,10 @@ fn close_passes_an_answer_that_nobody_takes() {
 #[test]
 fn the_runtime_ends_with_a_notification_outstanding() {
     in_child("the_runtime_ends_with_a_notification_outstanding", || {
+        leaks_on_purpose(
+            &[Account::Lost],
+            "the kernel still reads the buffer when the runtime ends",
+        );
         let watch = Watch::new();
         let (stream, peer) = pair();
         let runtime = runtime();

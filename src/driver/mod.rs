@@ -14,6 +14,7 @@
 //!
 //! `W` is whatever wakes the waiting future. The driver only keeps it and gives it back.
 
+mod accounts;
 mod cancel;
 mod deadlines;
 mod event;
@@ -34,6 +35,8 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+#[doc(hidden)]
+pub use accounts::{Accounts, accounts};
 pub(crate) use event::{
     Abandoned, Answered, Event, Orphaned, Owner, Partial, Progress, Submission,
 };
@@ -61,9 +64,11 @@ pub(crate) struct Driver<W: 'static> {
 impl<W> Driver<W> {
     pub(crate) fn new(config: &RingConfig, pool: PoolConfig) -> Result<Self, Error> {
         let id = RingId::new();
+        let inner = Inner::new(config, pool, id)?;
+        accounts::made();
         Ok(Driver {
             id,
-            inner: UnsafeCell::new(Inner::new(config, pool, id)?),
+            inner: UnsafeCell::new(inner),
             borrowed: Cell::new(false),
         })
     }
@@ -309,13 +314,14 @@ impl<W> Driver<W> {
             inner.backlog.clear();
             let timers = inner.timers.take_waiters();
             let pool = Rc::clone(&inner.pool);
-            let lost = inner.slots.in_flight > 0;
+            let lost = inner.slots.in_flight;
             (inner.ring.take(), timers, pool, lost)
         });
         drop(ring);
         // Timers that outlive the runtime would keep its tasks' memory.
         drop(timers);
-        if lost {
+        accounts::closed(lost);
+        if lost > 0 {
             // What the kernel did not give back may still take a buffer and write to it.
             std::mem::forget(pool);
         }
@@ -357,6 +363,12 @@ impl<W> Driver<W> {
         number: impl Fn(FileRef) -> RawFd,
     ) -> Vec<InFlightOp> {
         self.with(|inner| inner.operations(id, number))
+    }
+}
+
+impl<W> Drop for Driver<W> {
+    fn drop(&mut self) {
+        accounts::dropped(self.inner.get_mut().slots.forgotten());
     }
 }
 

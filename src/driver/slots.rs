@@ -351,6 +351,15 @@ impl<W> Slots<W> {
             .collect()
     }
 
+    /// How many operations there are that the kernel does not have.
+    pub(super) fn forgotten(&mut self) -> usize {
+        let in_flight = |state| matches!(state, State::InFlight | State::Orphan);
+        (0..self.used)
+            .map(|index| self.head_at(index).state)
+            .filter(|&state| state != State::Free && !in_flight(state))
+            .count()
+    }
+
     #[cfg(test)]
     fn set_generation(&mut self, key: Key<W>, generation: u32) -> Key<W> {
         self.head_at(key.index).generation = generation;
@@ -432,6 +441,19 @@ mod tests {
             slots.release(key);
         }
         slots.release(first);
+    }
+
+    #[test]
+    fn what_is_never_taken_is_counted() {
+        let mut slots = Slots::<u64>::new();
+        let [taken, _forgotten, kernels] = [0; 3].map(|_| slots.reserve(&VTABLE).unwrap());
+        slots.release(taken);
+        slots.head(kernels).state = State::Orphan;
+        assert_eq!(
+            slots.forgotten(),
+            1,
+            "what the kernel has is lost, not forgotten"
+        );
     }
 
     #[test]

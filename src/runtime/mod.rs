@@ -28,6 +28,8 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 pub use crate::driver::InFlightOp;
+#[doc(hidden)]
+pub use crate::driver::{Accounts, accounts};
 use crate::foreign::{self, Scope};
 use crate::op::{self, Driver, FixedBufPool, WakeEvent};
 use crate::sys::Bell;

@@ -13,10 +13,11 @@ use std::time::Duration;
 use futures_util::future::lazy;
 use saferring::net::ProvidedBuf;
 use saferring::op::Registry;
-use saferring::runtime::{Builder, InFlightOp, Runtime, Setup};
+use saferring::runtime::{Builder, InFlightOp, Runtime, Setup, accounts};
 use saferring_tests::{Watch, open_fds};
 
 use super::handle::{Handle, Home};
+use super::left::{check_accounts, check_buffers};
 use super::object::Object;
 use super::step::{Grace, OUTSIDE, Step, without};
 use super::wakers::turn_by_wakers;
@@ -77,7 +78,7 @@ pub(crate) fn attempt(steps: &[Step]) -> Result<(), String> {
         drop(Runtime::new().unwrap());
         drop(config(1).build().unwrap());
     });
-    let fds = open_fds();
+    let (fds, before) = (open_fds(), accounts());
     // After a failure it is left as it is: its drop could hang.
     let mut world = ManuallyDrop::new(World::new());
     let done = catch_unwind(AssertUnwindSafe(|| {
@@ -103,6 +104,8 @@ pub(crate) fn attempt(steps: &[Step]) -> Result<(), String> {
     let (forgotten, leaked) = (world.forgotten, world.leaked);
     drop(world);
     check_buffers(&watch, forgotten, leaked)?;
+    let forgets = steps.iter().any(|step| matches!(step, Step::Forget { .. }));
+    check_accounts(before, forgets, leaked / 2)?;
     let mut left = Vec::new();
     for (fd, link) in open_fds() {
         if fds.contains(&(fd, link.clone())) {
@@ -122,22 +125,6 @@ pub(crate) fn attempt(steps: &[Step]) -> Result<(), String> {
     } else {
         Err(format!("descriptors are left open: {left:?}"))
     }
-}
-
-fn check_buffers(watch: &Watch, forgotten: usize, leaked: usize) -> Result<(), String> {
-    let alive = watch.alive();
-    if watch.dropped_twice() > 0 {
-        return Err(format!(
-            "{} buffers were dropped twice",
-            watch.dropped_twice()
-        ));
-    }
-    if alive < forgotten || alive > forgotten + leaked {
-        return Err(format!(
-            "{alive} buffers are alive; {forgotten} were forgotten, at most {leaked} left with the kernel"
-        ));
-    }
-    Ok(())
 }
 
 /// Small ones of all sorts.
