@@ -3,6 +3,15 @@
 use std::process::{Command, Stdio};
 
 const CHILD: &str = "SAFERRING_TEST_CHILD";
+const NOTE: &str = "SAFERRING_TEST_NOTE";
+
+/// Leaves word of what the child is about to do, which is told if that ends it.
+pub fn note(text: &str) {
+    if let Some(path) = std::env::var_os(NOTE) {
+        // Without it the test tells less, and is right all the same.
+        let _ = std::fs::write(path, text);
+    }
+}
 
 /// Runs `body` in a child process, bounded in time, and fails if it fails. `name` is the calling test's.
 ///
@@ -21,9 +30,11 @@ pub fn in_child(name: &str, body: impl FnOnce() + Send + 'static) {
         Ok(program) => program,
         Err(error) => panic!("cannot find the test binary: {error}"),
     };
+    let note = std::env::temp_dir().join(format!("saferring-{name}-{}", std::process::id()));
     let output = Command::new(program)
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, name)
+        .env(NOTE, &note)
         .stdin(Stdio::null())
         .output();
     let output = match output {
@@ -32,10 +43,12 @@ pub fn in_child(name: &str, body: impl FnOnce() + Send + 'static) {
     };
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
+    let last = std::fs::read_to_string(&note).unwrap_or_default();
+    let _ = std::fs::remove_file(&note);
     // Without the second condition a misspelt name would pass.
     assert!(
         output.status.success() && out.contains("the child has run"),
-        "{name} failed in its child ({}):\n{out}\n{err}",
+        "{name} failed in its child ({}):\n{out}\n{err}\n{last}",
         output.status,
     );
 }

@@ -1,8 +1,10 @@
 //! What the tests share: a bound on their time, child processes, buffers that tell when they are dropped, and a look
 //! at the process's descriptors.
 
+pub mod adversary;
 mod child;
 mod fds;
+pub mod quarantine;
 mod seccomp;
 mod tracked;
 
@@ -10,7 +12,7 @@ use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-pub use child::in_child;
+pub use child::{in_child, note};
 pub use fds::{fd_link, holders, open_fds, ring_fds};
 pub use seccomp::{Refusal, refuse};
 pub use tracked::{Tracked, Watch};
