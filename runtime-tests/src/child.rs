@@ -1,6 +1,9 @@
 //! Tests in a process of their own: limits, filters and leak checks concern the whole process.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::TIME_LIMIT;
 
 const CHILD: &str = "SAFERRING_TEST_CHILD";
 const NOTE: &str = "SAFERRING_TEST_NOTE";
@@ -21,8 +24,17 @@ pub fn note(text: &str) {
 ///
 /// If the child cannot be started or does not succeed.
 pub fn in_child(name: &str, body: impl FnOnce() + Send + 'static) {
+    in_child_within(TIME_LIMIT, name, body);
+}
+
+/// [`in_child`] with a limit of its own.
+///
+/// # Panics
+///
+/// As [`in_child`].
+pub fn in_child_within(limit: Duration, name: &str, body: impl FnOnce() + Send + 'static) {
     if std::env::var_os(CHILD).is_some_and(|child| child == name) {
-        crate::bounded(body);
+        crate::bounded_by(limit, body);
         println!("{name}: the child has run");
         return;
     }

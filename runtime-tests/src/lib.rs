@@ -12,7 +12,7 @@ use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-pub use child::{in_child, note};
+pub use child::{in_child, in_child_within, note};
 pub use fds::{fd_link, holders, open_fds, ring_fds};
 pub use seccomp::{Refusal, refuse};
 pub use tracked::{Tracked, Watch};
