@@ -3,6 +3,8 @@
 //! Each rule is a function over strings, with unit tests that show it fail; the tests here apply the rules to the
 //! workspace. To make one pass, change the code, not the rule.
 
+#[path = "tidy/foreign.rs"]
+mod foreign;
 #[path = "tidy/layers.rs"]
 mod layers;
 #[path = "tidy/lexer.rs"]
@@ -178,6 +180,46 @@ fn nothing_panics_on_what_a_user_or_the_kernel_does() {
             found.push(format!(
                 "{}: no call `{}` any more: take it off the list",
                 allowed.below, allowed.code
+            ));
+        }
+    }
+    assert_none(found);
+}
+
+#[test]
+fn wakers_are_named_and_panics_caught_in_few_files() {
+    let sources = sources("src");
+    let mut found = Vec::new();
+    for source in &sources {
+        found.extend(foreign::named_wakers(source, foreign::WAKER_FILES));
+        found.extend(foreign::caught_panics(source, foreign::CATCHING_FILES));
+    }
+    for (files, word) in [
+        (foreign::WAKER_FILES, "Waker"),
+        (foreign::CATCHING_FILES, "catch_unwind"),
+    ] {
+        let unexplained = files.iter().filter(|file| file.reason.is_empty());
+        found.extend(unexplained.map(|file| format!("{}: no reason given", file.path)));
+        found.extend(foreign::unneeded(files, word, &sources));
+    }
+    assert_none(found);
+}
+
+#[test]
+fn foreign_code_runs_at_listed_places() {
+    let mut used = vec![false; foreign::SITES.len()];
+    let mut found = Vec::new();
+    for source in sources("src") {
+        found.extend(foreign::unlisted(&source, foreign::SITES, &mut used));
+    }
+    for (site, used) in foreign::SITES.iter().zip(used) {
+        let (path, function, does) = (site.path, site.function, site.does);
+        if site.reason.is_empty() {
+            found.push(format!("{path}: `{function}` ({does:?}): no reason given"));
+        }
+        if !used {
+            found.push(format!(
+                "{path}: `{function}` does no {does:?} any more: take it off the list"
             ));
         }
     }
