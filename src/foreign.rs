@@ -88,7 +88,8 @@ pub(crate) fn is_pending() -> bool {
     PENDING.get()
 }
 
-/// Makes the calls that wait, and those that they add. For the loop, and for scopes: nothing is borrowed or half done.
+/// Makes the calls that wait. For the loop, between two of its turns: nothing is borrowed or half done. Those that they
+/// add wait for the next turn, so that a waker that makes itself due again keeps nobody else waiting.
 #[inline]
 pub(crate) fn run() {
     if is_pending() {
@@ -98,12 +99,30 @@ pub(crate) fn run() {
 
 #[cold]
 fn run_pending() {
-    // What a call defers is made here, after it: a chain of calls needs no deep stack.
-    let _scope = Scope::enter();
-    while let Ok(Some(call)) = CALLS.try_with(|calls| calls.borrow_mut().pop_front()) {
+    debug_assert!(
+        SCOPES.get() > 0,
+        "what the calls defer would be made at once"
+    );
+    let Ok(due) = CALLS.try_with(|calls| calls.borrow().len()) else {
+        return PENDING.set(false);
+    };
+    // A call may run a loop of its own, which makes some of the others.
+    for _ in 0..due {
+        let Ok(Some(call)) = CALLS.try_with(|calls| calls.borrow_mut().pop_front()) else {
+            break;
+        };
         guarded(|| call.make());
     }
-    PENDING.set(false);
+    let left = CALLS.try_with(|calls| !calls.borrow().is_empty());
+    PENDING.set(left.unwrap_or(false));
+}
+
+/// Makes all calls, and those that they add: nobody is left who would. One after the other, so a chain needs no deep stack.
+#[cold]
+fn drain() {
+    while is_pending() {
+        run_pending();
+    }
 }
 
 /// Keeps foreign code away until it is dropped. The outermost one makes the calls that have come up meanwhile.
@@ -122,11 +141,11 @@ impl Scope {
 impl Drop for Scope {
     #[inline]
     fn drop(&mut self) {
-        let scopes = SCOPES.get() - 1;
-        SCOPES.set(scopes);
-        if scopes == 0 {
-            run();
+        let scopes = SCOPES.get();
+        if scopes == 1 && is_pending() {
+            drain();
         }
+        SCOPES.set(scopes - 1);
     }
 }
 
@@ -180,6 +199,21 @@ mod tests {
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         // What its panic left behind keeps no scope open.
         assert_eq!(SCOPES.get(), 0);
+    }
+
+    #[test]
+    fn what_a_call_adds_waits_for_the_loops_next_turn() {
+        let (last, waker) = counts(false, None);
+        let (_first, waker) = counts(false, Some(waker));
+        let scope = Scope::enter();
+        defer(Call::Wake(Rc::new(waker)));
+        run();
+        assert_eq!(last.0.load(Ordering::SeqCst), 0);
+        assert!(is_pending());
+        run();
+        assert_eq!(last.0.load(Ordering::SeqCst), 1);
+        assert!(!is_pending());
+        drop(scope);
     }
 
     #[test]

@@ -2,10 +2,22 @@
 //! of what it has leaked.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::TIME_LIMIT;
 
 use crate::accounts::Books;
 
 const CHILD: &str = "SAFERRING_TEST_CHILD";
+const NOTE: &str = "SAFERRING_TEST_NOTE";
+
+/// Leaves word of what the child is about to do, which is told if that ends it.
+pub fn note(text: &str) {
+    if let Some(path) = std::env::var_os(NOTE) {
+        // Without it the test tells less, and is right all the same.
+        let _ = std::fs::write(path, text);
+    }
+}
 
 /// Runs `body` in a child process, [`bounded`](crate::bounded), and fails if it fails. `name` is the calling test's.
 ///
@@ -15,8 +27,17 @@ const CHILD: &str = "SAFERRING_TEST_CHILD";
 ///
 /// If the child cannot be started or does not succeed.
 pub fn in_child(name: &str, body: impl FnOnce() + Send + 'static) {
+    in_child_within(TIME_LIMIT, name, body);
+}
+
+/// [`in_child`] with a limit of its own.
+///
+/// # Panics
+///
+/// As [`in_child`].
+pub fn in_child_within(limit: Duration, name: &str, body: impl FnOnce() + Send + 'static) {
     if std::env::var_os(CHILD).is_some_and(|child| child == name) {
-        crate::bounded(body);
+        crate::bounded_by(limit, body);
         println!("{name}: the child has run");
         return;
     }
@@ -26,9 +47,11 @@ pub fn in_child(name: &str, body: impl FnOnce() + Send + 'static) {
         Ok(program) => program,
         Err(error) => panic!("cannot find the test binary: {error}"),
     };
+    let note = std::env::temp_dir().join(format!("saferring-{name}-{}", std::process::id()));
     let output = Command::new(program)
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, name)
+        .env(NOTE, &note)
         .stdin(Stdio::null())
         .output();
     let output = match output {
@@ -37,10 +60,12 @@ pub fn in_child(name: &str, body: impl FnOnce() + Send + 'static) {
     };
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
+    let last = std::fs::read_to_string(&note).unwrap_or_default();
+    let _ = std::fs::remove_file(&note);
     // Without the second condition a misspelt name would pass.
     assert!(
         output.status.success() && out.contains("the child has run"),
-        "{name} failed in its child ({}):\n{out}\n{err}",
+        "{name} failed in its child ({}):\n{out}\n{err}\n{last}",
         output.status,
     );
     if let Some(books) = books {

@@ -2,8 +2,10 @@
 //! they are dropped, and the process's descriptors.
 
 mod accounts;
+pub mod adversary;
 mod child;
 mod fds;
+pub mod quarantine;
 mod seccomp;
 mod tracked;
 
@@ -12,7 +14,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub use accounts::{Account, leaks_on_purpose};
-pub use child::in_child;
+pub use child::{in_child, in_child_within, note};
 pub use fds::{fd_link, holders, open_fds, ring_fds};
 pub use seccomp::{Refusal, refuse};
 pub use tracked::{Tracked, Watch};

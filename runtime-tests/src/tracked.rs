@@ -18,6 +18,8 @@ struct Counts {
     alive: Mutex<HashSet<usize>>,
     /// How many drops there were of buffers that were gone already.
     dropped_twice: AtomicUsize,
+    /// Called by each drop, last.
+    on_drop: Option<fn()>,
 }
 
 /// Watches over the buffers that it makes.
@@ -28,6 +30,14 @@ impl Watch {
     /// One without buffers.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One whose buffers call `on_drop` when they are dropped.
+    pub fn calling(on_drop: fn()) -> Self {
+        Watch(Arc::new(Counts {
+            on_drop: Some(on_drop),
+            ..Counts::default()
+        }))
     }
 
     /// An empty buffer of this capacity.
@@ -109,6 +119,15 @@ impl Drop for Tracked {
         // Whoever reads it from now on sees this.
         self.bytes.fill(0xdd);
         counts.dropped.fetch_add(1, Ordering::Release);
+        if let Some(on_drop) = counts.on_drop {
+            on_drop();
+        }
+    }
+}
+
+impl AsRef<[u8]> for Tracked {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

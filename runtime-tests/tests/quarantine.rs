@@ -1,109 +1,39 @@
 //! Freed memory that the kernel still writes to.
 //!
-//! The allocator of this binary keeps every block that is freed: it fills it with a pattern, never hands it out again,
-//! and [`check`] looks whether the pattern is whole. A late write by the kernel, or by anyone, cannot hide in a block
-//! that has a new owner.
+//! The allocator of this binary keeps every block that is freed, and tells whether somebody has written to one.
 //!
 //! That the net has no hole: `a_write_after_free_is_noticed` frees a buffer under a raw ring's receive, and [`damage`]
 //! tells of it. And by hand: where the drop of an operation's future drops the operation at once, instead of leaving
 //! it to the completion, `dropped_in_flight`, `aborted_tasks` and `runtime_dropped` fail ("a freed block of 4560
 //! bytes was written to at 0: 0x3c").
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use saferring::buf::AlignedBuf;
 use saferring::fs::File;
 use saferring::net::{TcpListener, UdpSocket, UnixStream};
 use saferring::runtime::{Builder, Runtime, metrics};
+use saferring_tests::quarantine::{self, Quarantine, check, damage};
 use saferring_tests::{Account, Random, Refusal, in_child, leaks_on_purpose, refuse, until};
 
 type StdStream = std::os::unix::net::UnixStream;
 
-/// What a freed block is filled with. No test sends this byte.
-const POISON: u8 = 0xa5;
 const SENT: u8 = 0x3c;
-/// Blocks from this size on are kept: all that the kernel is ever given.
-const SIZE_MIN: usize = 32;
-const BLOCKS_MAX: usize = 1 << 18;
-
-struct Quarantine;
-
-static ACTIVE: AtomicBool = AtomicBool::new(false);
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-static ADDRESSES: [AtomicUsize; BLOCKS_MAX] = [const { AtomicUsize::new(0) }; BLOCKS_MAX];
-static SIZES: [AtomicUsize; BLOCKS_MAX] = [const { AtomicUsize::new(0) }; BLOCKS_MAX];
 
 #[global_allocator]
 static ALLOCATOR: Quarantine = Quarantine;
 
-// SAFETY: allocation is the system's. A freed block goes back to it, or is kept for good; either is lawful. Nothing in
-// here allocates or unwinds.
-unsafe impl GlobalAlloc for Quarantine {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if layout.size() < SIZE_MIN || !ACTIVE.load(Ordering::Relaxed) {
-            // SAFETY: `alloc` got it from the system, with this layout.
-            return unsafe { System.dealloc(block, layout) };
-        }
-        // SAFETY: the block is `size` bytes long, and its owner has given it up.
-        unsafe { block.write_bytes(POISON, layout.size()) };
-        let place = COUNT.fetch_add(1, Ordering::Relaxed);
-        if place >= BLOCKS_MAX {
-            std::process::abort();
-        }
-        SIZES[place].store(layout.size(), Ordering::Relaxed);
-        ADDRESSES[place].store(block.expose_provenance(), Ordering::Release);
-    }
-}
-
-/// The first damaged block, if there is one: its size, the place of the damage, and what is there.
-fn damage() -> Option<(usize, usize, u8)> {
-    for place in 0..COUNT.load(Ordering::Acquire).min(BLOCKS_MAX) {
-        let address = ADDRESSES[place].load(Ordering::Acquire);
-        if address == 0 {
-            continue;
-        }
-        let block = std::ptr::with_exposed_provenance::<u8>(address);
-        for offset in 0..SIZES[place].load(Ordering::Relaxed) {
-            // SAFETY: the block was filled when it came here, and is never handed out again. Volatile, because the
-            // point is that someone may have written to it.
-            let byte = unsafe { block.add(offset).read_volatile() };
-            if byte != POISON {
-                return Some((SIZES[place].load(Ordering::Relaxed), offset, byte));
-            }
-        }
-    }
-    None
-}
-
-#[track_caller]
-fn check() {
-    assert!(
-        COUNT.load(Ordering::Relaxed) > 0,
-        "nothing was freed: the test tests nothing"
-    );
-    if let Some((size, offset, byte)) = damage() {
-        panic!("a freed block of {size} bytes was written to at {offset}: {byte:#x}");
-    }
-}
-
 /// Runs a test with the quarantine closed behind it.
 fn quarantined(name: &str, body: impl FnOnce() + Send + 'static) {
     in_child(name, move || {
-        ACTIVE.store(true, Ordering::Relaxed);
+        quarantine::activate();
         body();
         check();
         // What is left is looked for until nothing is, which allocates.
-        ACTIVE.store(false, Ordering::Relaxed);
+        quarantine::deactivate();
     });
 }
 
@@ -382,7 +312,7 @@ fn completed_and_dropped() {
 fn a_write_after_free_is_noticed() {
     in_child("a_write_after_free_is_noticed", || {
         use io_uring::{IoUring, opcode, types};
-        ACTIVE.store(true, Ordering::Relaxed);
+        quarantine::activate();
         let mut ring = IoUring::new(8).unwrap();
         let (stream, mut peer) = StdStream::pair().unwrap();
         let mut buf = vec![0u8; 4096];

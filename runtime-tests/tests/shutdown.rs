@@ -451,3 +451,22 @@ fn blocking_closures_at_shutdown() {
         assert_eq!(watch.alive(), 0);
     });
 }
+
+/// Reads that wait for their turn end with the one that has it: a long queue is no long shutdown.
+#[test]
+fn what_waits_for_its_turn_does_not_go_to_the_kernel_any_more() {
+    bounded(|| {
+        let runtime = Builder::new().entries(32).build().unwrap();
+        let (stream, _peer) = UnixStream::pair().unwrap();
+        let reads = runtime.block_on(async {
+            let reads = (0..100).map(|_| stream.read(vec![0; 8]).submit());
+            reads.collect::<Vec<_>>()
+        });
+        assert!(runtime.shutdown_timeout(Duration::ZERO).is_ok());
+        for read in reads {
+            let (result, buf) = read.now_or_never().unwrap();
+            assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::ECANCELED));
+            assert_eq!(buf.len(), 8);
+        }
+    });
+}

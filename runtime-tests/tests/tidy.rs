@@ -5,6 +5,8 @@
 
 #[path = "tidy/accounts.rs"]
 mod accounts;
+#[path = "tidy/foreign.rs"]
+mod foreign;
 #[path = "tidy/layers.rs"]
 mod layers;
 #[path = "tidy/lexer.rs"]
@@ -223,6 +225,46 @@ fn every_test_is_accounted_for() {
         assert!(!exempt.reason.is_empty(), "{below}: no reason given");
         if !used {
             found.push(format!("{below}: needs no exception: take it off the list"));
+        }
+    }
+    assert_none(found);
+}
+
+#[test]
+fn wakers_are_named_and_panics_caught_in_few_files() {
+    let sources = sources("src");
+    let mut found = Vec::new();
+    for source in &sources {
+        found.extend(foreign::named_wakers(source, foreign::WAKER_FILES));
+        found.extend(foreign::caught_panics(source, foreign::CATCHING_FILES));
+    }
+    for (files, word) in [
+        (foreign::WAKER_FILES, "Waker"),
+        (foreign::CATCHING_FILES, "catch_unwind"),
+    ] {
+        let unexplained = files.iter().filter(|file| file.reason.is_empty());
+        found.extend(unexplained.map(|file| format!("{}: no reason given", file.path)));
+        found.extend(foreign::unneeded(files, word, &sources));
+    }
+    assert_none(found);
+}
+
+#[test]
+fn foreign_code_runs_at_listed_places() {
+    let mut used = vec![false; foreign::SITES.len()];
+    let mut found = Vec::new();
+    for source in sources("src") {
+        found.extend(foreign::unlisted(&source, foreign::SITES, &mut used));
+    }
+    for (site, used) in foreign::SITES.iter().zip(used) {
+        let (path, function, does) = (site.path, site.function, site.does);
+        if site.reason.is_empty() {
+            found.push(format!("{path}: `{function}` ({does:?}): no reason given"));
+        }
+        if !used {
+            found.push(format!(
+                "{path}: `{function}` does no {does:?} any more: take it off the list"
+            ));
         }
     }
     assert_none(found);

@@ -275,3 +275,52 @@ fn hazard_17_blocking_threads_wake() {
         });
     });
 }
+
+/// Polls a sleep again when it is dropped, with a new waker of its kind, whose turn to be dropped comes so.
+struct PollsInDrop;
+
+type Sleeps = std::cell::RefCell<Option<std::pin::Pin<Box<saferring::time::Sleep>>>>;
+
+thread_local! {
+    static SLEEP: Sleeps = const { Sleeps::new(None) };
+}
+
+impl std::task::Wake for PollsInDrop {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for PollsInDrop {
+    fn drop(&mut self) {
+        poll_sleep();
+    }
+}
+
+fn poll_sleep() {
+    let Ok(Some(mut sleep)) = SLEEP.try_with(std::cell::RefCell::take) else {
+        return;
+    };
+    let waker = Waker::from(Arc::new(PollsInDrop));
+    let polled =
+        std::future::Future::poll(sleep.as_mut(), &mut std::task::Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    SLEEP.set(Some(sleep));
+}
+
+/// A waker that makes itself due again whenever it is dropped keeps no task waiting.
+#[test]
+fn a_drop_that_causes_the_next_keeps_nobody_waiting() {
+    bounded(|| {
+        runtime().block_on(async {
+            let long = saferring::time::sleep(Duration::from_secs(3600));
+            SLEEP.set(Some(Box::pin(long)));
+            poll_sleep();
+            poll_sleep();
+            for _ in 0..10 {
+                saferring::op::nop().await.unwrap();
+            }
+            // With nothing to poll, the last drop causes none.
+            SLEEP.set(None);
+            saferring::op::nop().await.unwrap();
+        });
+    });
+}

@@ -5,14 +5,16 @@ use std::io::Read;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
+use std::task::Context;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join;
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixStream, ZcBuf};
 use saferring::runtime::{Builder, Runtime, in_flight, metrics};
+use saferring_tests::adversary::{self, Act, Flag, Point, When};
 use saferring_tests::{
-    Account, Watch, bounded, fd_link, holders, in_child, leaks_on_purpose, pattern_bytes,
+    Account, Tracked, Watch, bounded, fd_link, holders, in_child, leaks_on_purpose, pattern_bytes,
     poll_once, until,
 };
 
@@ -642,5 +644,63 @@ fn many_outstanding() {
             join(send, receive).await;
             until("the buffers", || watch.alive() == 0).await;
         });
+    });
+}
+
+/// A send of a Unix socket, which refuses it, up to that answer: what is polled next is sent the plain way.
+fn refused(
+    runtime: &Runtime,
+    stream: &UnixStream,
+    watch: &Watch,
+) -> std::pin::Pin<Box<impl Future<Output = (std::io::Result<usize>, ZcBuf<Tracked>)> + use<>>> {
+    stream.set_zero_copy_threshold(0);
+    let mut send = Box::pin(stream.send_zc(watch.filled("bytes")));
+    runtime.block_on(async {
+        assert!(poll_once(&mut send).await.is_none());
+        saferring::op::nop().await.unwrap();
+    });
+    send
+}
+
+/// A waker's clone panics just before that: the buffer is dropped, and the turn goes on.
+#[test]
+fn a_panic_before_the_plain_way_loses_no_buffer_and_no_turn() {
+    in_child(
+        "a_panic_before_the_plain_way_loses_no_buffer_and_no_turn",
+        || {
+            let (runtime, watch) = (runtime(), Watch::new());
+            let (stream, _peer) = UnixStream::pair().unwrap();
+            let mut send = refused(&runtime, &stream, &watch);
+            let waker = Flag::default().waker();
+            adversary::set(Some((Point::WakerClone, Act::Panic, When::Nth(0))));
+            let polled = adversary::planned(|| {
+                let _ = send.poll_unpin(&mut Context::from_waker(&waker));
+            });
+            assert!(
+                !supported() || polled.unwrap().is_none(),
+                "the clone has panicked"
+            );
+            drop(send);
+            assert_eq!(watch.alive(), 0);
+            let (written, _) = runtime.block_on(stream.write("next"));
+            assert_eq!(written.unwrap(), 4);
+        },
+    );
+}
+
+#[test]
+fn a_refused_send_ends_with_its_runtime() {
+    bounded(|| {
+        let (runtime, watch) = (runtime(), Watch::new());
+        let (stream, _peer) = UnixStream::pair().unwrap();
+        let send = refused(&runtime, &stream, &watch);
+        drop(runtime);
+        let (sent, buf) = send.now_or_never().unwrap();
+        if supported() {
+            let error = sent.unwrap_err();
+            assert!(error.to_string().contains("runtime"), "{error}");
+        }
+        drop(buf);
+        assert_eq!(watch.alive(), 0);
     });
 }

@@ -384,6 +384,27 @@ mod tests {
         }
     }
 
+    /// Panics when it is woken.
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            std::panic::resume_unwind(Box::new("woken"));
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_is_no_concern_of_who_gives_a_buffer_back() {
+        let pool = BufferPool::new(8, 1);
+        let (taken, count) = (pool.try_take().unwrap(), Arc::default());
+        let mut wait = Box::pin(pool.take());
+        let waker = Waker::from(Arc::new(Panics));
+        let mut cx = Context::from_waker(&waker);
+        assert!(wait.as_mut().poll(&mut cx).is_pending());
+        drop(taken);
+        assert!(poll(&mut wait, &count).is_some());
+    }
+
     #[test]
     fn buffers_are_made_as_needed_and_used_again() {
         let pool = BufferPool::new(5000, 2);

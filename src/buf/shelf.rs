@@ -15,6 +15,8 @@ use loom::sync::{Mutex, MutexGuard};
 #[cfg(not(loom))]
 use std::sync::{Mutex, MutexGuard};
 
+use crate::foreign;
+
 /// At most `max` things, in use or free.
 pub(super) struct Shelf<T> {
     max: usize,
@@ -101,7 +103,7 @@ impl<T> Shelf<T> {
             if let Some(clone) = clone.take() {
                 let before = mem::replace(place, clone);
                 drop(state);
-                drop(before);
+                foreign::guarded(|| drop(before));
                 return Poll::Pending;
             }
             drop(state);
@@ -119,7 +121,7 @@ impl<T> Shelf<T> {
         } else if let Ok(at) = state.waiting.binary_search_by_key(&ticket, |one| one.0) {
             let left = state.waiting.remove(at);
             drop(state);
-            drop(left);
+            foreign::guarded(|| drop(left));
         }
     }
 
@@ -142,9 +144,10 @@ impl<T> Shelf<T> {
     }
 }
 
+/// Whoever gives something back has no part in what the waker of another does.
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
-        waker.wake();
+        foreign::guarded(|| waker.wake());
     }
 }
 

@@ -59,6 +59,8 @@ pub(crate) struct Driver<W: 'static> {
     inner: UnsafeCell<Inner<W>>,
     /// Guards the one rule of `inner`, in debug builds.
     borrowed: Cell<bool>,
+    /// Whether everything is to end.
+    ending: Cell<bool>,
 }
 
 impl<W> Driver<W> {
@@ -70,6 +72,7 @@ impl<W> Driver<W> {
             id,
             inner: UnsafeCell::new(inner),
             borrowed: Cell::new(false),
+            ending: Cell::new(false),
         })
     }
 
@@ -238,8 +241,9 @@ impl<W> Driver<W> {
         });
     }
 
-    /// Asks the kernel to cancel everything that is in flight.
+    /// Asks the kernel to cancel everything that is in flight. What waits for its turn is not to go there any more.
     pub(crate) fn cancel_all(&self) {
+        self.ending.set(true);
         self.with(|inner| {
             let in_flight = |state| matches!(state, State::InFlight | State::Orphan);
             for key in inner.slots.keys(in_flight) {
@@ -247,6 +251,11 @@ impl<W> Driver<W> {
                 inner.push_cancel(key);
             }
         });
+    }
+
+    /// Whether everything was cancelled, as the driver is about to end or has ended.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.get()
     }
 
     /// One turn with the kernel: submits everything, and if `park` says so waits for a completion or the next timer.

@@ -13,6 +13,7 @@
 
 mod addr;
 mod chunks;
+mod recv_meta;
 mod recv_stream;
 mod socket;
 mod split;
@@ -28,11 +29,12 @@ pub use std::net::Shutdown;
 
 pub use crate::op::{Batch, ProvidedBuf, ZcBuf};
 pub use addr::{ToSocketAddrs, lookup_host};
+pub use recv_meta::RecvMeta;
 pub use recv_stream::{RecvFromStream, RecvStream};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use tcp_listener::{Incoming, TcpListener};
 pub use tcp_stream::TcpStream;
-pub use udp::{RecvMeta, UdpSocket};
+pub use udp::UdpSocket;
 pub use unix_datagram::UnixDatagram;
 pub use unix_listener::{UnixIncoming, UnixListener};
 pub use unix_stream::UnixStream;

@@ -150,7 +150,9 @@ impl Stream for RecvFromStream {
             Some(received) => received,
         };
         let (chunk, from) = received;
-        Poll::Ready(Some(super::udp::sender(from).map(|from| (chunk, from))))
+        Poll::Ready(Some(
+            super::recv_meta::sender(from).map(|from| (chunk, from)),
+        ))
     }
 }
 

@@ -5,14 +5,15 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use socket2::{Domain, Protocol, SockAddr, Type};
+use socket2::{Domain, Protocol, Type};
 
 use super::addr::{ToSocketAddrs, lookup_host, lookup_host_blocking, try_each};
+use super::recv_meta::RecvMeta;
 use super::recv_stream::{RecvFromStream, RecvStream};
 use super::socket::Socket;
 use super::stream::descriptor;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
-use crate::op::{self, Message, Op, ZcBuf};
+use crate::op::{self, Op, ZcBuf};
 
 /// A UDP socket; see udp(7).
 ///
@@ -38,27 +39,6 @@ use crate::op::{self, Message, Op, ZcBuf};
 pub struct UdpSocket {
     socket: Socket,
 }
-
-/// What is known of a datagram beside its bytes: see [`UdpSocket::recv_meta`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RecvMeta {
-    /// How many bytes of it are in the buffer.
-    pub len: usize,
-    /// How many bytes it had.
-    pub full_len: usize,
-    /// Who sent it.
-    pub addr: SocketAddr,
-}
-
-impl RecvMeta {
-    /// Whether it was larger than the buffer.
-    pub fn is_cut(&self) -> bool {
-        self.full_len > self.len
-    }
-}
-
-descriptor!(UdpSocket);
 
 impl UdpSocket {
     /// Binds to `addr`; port 0 lets the system choose.
@@ -229,7 +209,7 @@ impl UdpSocket {
     /// ```
     pub async fn recv_meta<B: IoBufMut>(&self, buf: B) -> BufResult<RecvMeta, B> {
         let (received, buf) = self.socket.recv_from(buf).await;
-        (received.and_then(with_sender), buf)
+        (received.and_then(RecvMeta::new), buf)
     }
 
     /// All datagrams and who sent them, in buffers that the kernel takes only when data arrives. What does not fit into a
@@ -287,7 +267,7 @@ impl UdpSocket {
     /// Those of [`recv_from`](UdpSocket::recv_from).
     pub async fn peek_from<B: IoBufMut>(&self, buf: B) -> BufResult<(usize, SocketAddr), B> {
         let (received, buf) = self.socket.peek_from(buf).await;
-        let received = received.and_then(with_sender);
+        let received = received.and_then(RecvMeta::new);
         (received.map(|meta| (meta.len, meta.addr)), buf)
     }
 
@@ -405,25 +385,10 @@ impl UdpSocket {
     }
 }
 
+descriptor!(UdpSocket);
+
 impl From<std::net::UdpSocket> for UdpSocket {
     fn from(socket: std::net::UdpSocket) -> Self {
         Self::from_std(socket)
-    }
-}
-
-/// A datagram always has a sender.
-fn with_sender(message: Message) -> io::Result<RecvMeta> {
-    Ok(RecvMeta {
-        len: message.len,
-        full_len: message.full_len,
-        addr: sender(message.from)?,
-    })
-}
-
-/// Who has sent a datagram.
-pub(super) fn sender(from: Option<SockAddr>) -> io::Result<SocketAddr> {
-    match from {
-        Some(from) => super::inet(from),
-        None => Err(io::Error::other("the datagram came without a sender")),
     }
 }

@@ -22,7 +22,7 @@ unsafe fn admit<T: Operation>(driver: &Driver, key: Key<WakeRef>) -> bool {
     // Only a future that is polled takes what has arrived late, so that nothing is taken and dropped unseen.
     let (result, again) = if op.has_late() {
         (Some(-libc::ECANCELED), true)
-    } else if driver.ring_info().is_none() {
+    } else if driver.is_ending() {
         (Some(-libc::ECANCELED), false)
     } else if !belongs(op, driver) {
         (Some(OTHER_RUNTIME), false)

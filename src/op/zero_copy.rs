@@ -346,15 +346,16 @@ impl<T: ZeroCopy> Drop for ZcSend<T> {
 /// `submit::<T>` made `stored`, and the operation was not taken, nor is it after this.
 unsafe fn abandon<T: ZeroCopy>(stored: &Stored, refused: bool) {
     let _scope = Scope::enter();
-    let waiter = match stored.driver.orphan(stored.key) {
+    let (waiter, complete) = match stored.driver.orphan(stored.key) {
         Some(Orphaned::Waiting(place, waiter)) => {
             drop(waiter);
             // SAFETY: the caller's promise; it waits there.
             drop(unsafe { stored.withdraw::<T>(place) });
             return;
         }
-        Some(Orphaned::InFlight(waiter)) => waiter,
-        _ => None,
+        Some(Orphaned::InFlight(waiter)) => (waiter, false),
+        Some(Orphaned::Complete(_)) => (None, true),
+        None => (None, false),
     };
     // SAFETY: the caller's promise. No foreign code runs within the scope, in which a runtime could end and take it.
     let hold = unsafe { stored.get::<T>() }.hold();
@@ -365,13 +366,12 @@ unsafe fn abandon<T: ZeroCopy>(stored: &Stored, refused: bool) {
             turn = hold.let_go();
         }
         hold.abandon(cqe);
-        if !cqe.has_more() {
-            // SAFETY: the caller's promise; this was the final completion. The drop of the buffer is foreign code, and
-            // nothing but the turn comes after it.
-            let op = unsafe { stored.take::<T>() };
-            foreign::guarded(|| drop(op));
-            break;
-        }
+    }
+    if complete {
+        // SAFETY: the caller's promise; the final completion has come, and was taken here or by a poll that panicked. The
+        // drop of the buffer is foreign code, and nothing but the turn comes after it.
+        let op = unsafe { stored.take::<T>() };
+        foreign::guarded(|| drop(op));
     }
     if let Some(fd) = turn {
         fd.end_turn(Side::Write);

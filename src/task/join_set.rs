@@ -1,6 +1,6 @@
 //! A set of tasks, joined in the order in which they end.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -15,6 +15,7 @@ use super::error::JoinError;
 use super::executor::{entered, spawn_on};
 use super::id::Id;
 use super::join::JoinHandle;
+use super::sync::Cell;
 use super::wake_ref::WakeRef;
 
 /// Tasks of one output type, whose answers come in the order in which the tasks end. Dropping the set aborts them.

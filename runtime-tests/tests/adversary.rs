@@ -1,0 +1,63 @@
+//! Foreign code that does the worst it may, at every point where it can run: each test here goes through all points, all
+//! acts and all ways to use its operations, in a process of its own. Each combination is a small program, and after it:
+//! nothing has crashed or hung; a panic has reached nobody but the owner of the code that panicked; what stood beside it has
+//! got all its bytes, wakes, turns and buffers; each buffer was dropped once, and no descriptor and no waker is left; and the
+//! runtime has shut down well.
+//!
+//! To run a part: `ADVERSARY=read/WakerDrop cargo test -p saferring-tests --test adversary`; the name of each failure can
+//! be given so.
+
+#[path = "adversary/chunks.rs"]
+mod chunks;
+#[path = "adversary/files.rs"]
+mod files;
+#[path = "adversary/listeners.rs"]
+mod listeners;
+#[path = "adversary/program.rs"]
+mod program;
+#[path = "adversary/reads.rs"]
+mod reads;
+#[path = "adversary/scene.rs"]
+mod scene;
+#[path = "adversary/tasks.rs"]
+mod tasks;
+#[path = "adversary/timers.rs"]
+mod timers;
+#[path = "adversary/writes.rs"]
+mod writes;
+
+use std::time::Duration;
+
+use saferring_tests::in_child_within;
+use saferring_tests::quarantine::Quarantine;
+
+/// Between two combinations it tells whether somebody has written to freed memory.
+#[global_allocator]
+static ALLOCATOR: Quarantine = Quarantine;
+
+/// Some twenty seconds is what a group takes; with a sanitizer, beside other work, several times that.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A test for each group of scenes.
+macro_rules! groups {
+    ($($group:ident: $scenes:expr;)*) => {$(
+        #[test]
+        fn $group() {
+            in_child_within(LIMIT, stringify!($group), || program::run_all($scenes));
+        }
+    )*};
+}
+
+groups! {
+    adversary_reads: reads::READS;
+    adversary_ends: reads::ENDS;
+    adversary_writes: writes::WRITES;
+    adversary_zero_copy: writes::ZERO_COPY;
+    adversary_chunks: chunks::CHUNKS;
+    adversary_datagrams: chunks::DATAGRAMS;
+    adversary_listeners: listeners::LISTENERS;
+    adversary_files: files::FILES;
+    adversary_timers: timers::TIMERS;
+    adversary_tasks: tasks::TASKS;
+    adversary_blocking: tasks::BLOCKING;
+}

@@ -1,0 +1,43 @@
+//! What is known of a datagram beside its bytes.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::SockAddr;
+
+use crate::op::Message;
+
+/// What is known of a datagram beside its bytes: see [`UdpSocket::recv_meta`](super::UdpSocket::recv_meta).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecvMeta {
+    /// How many bytes of it are in the buffer.
+    pub len: usize,
+    /// How many bytes it had.
+    pub full_len: usize,
+    /// Who sent it.
+    pub addr: SocketAddr,
+}
+
+impl RecvMeta {
+    pub(super) fn new(message: Message) -> io::Result<Self> {
+        Ok(RecvMeta {
+            len: message.len,
+            full_len: message.full_len,
+            addr: sender(message.from)?,
+        })
+    }
+
+    /// Whether it was larger than the buffer.
+    pub fn is_cut(&self) -> bool {
+        self.full_len > self.len
+    }
+}
+
+/// Who has sent a datagram.
+pub(super) fn sender(from: Option<SockAddr>) -> io::Result<SocketAddr> {
+    match from {
+        Some(from) => super::inet(from),
+        None => Err(io::Error::other("the datagram came without a sender")),
+    }
+}
