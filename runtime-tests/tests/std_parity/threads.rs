@@ -143,7 +143,8 @@ fn connects_that_wait_take_few_threads() {
             let connects: Vec<_> = (0..300)
                 .map(|_| saferring::spawn(UnixStream::connect(path.clone())))
                 .collect();
-            for _ in 0..50 {
+            // The kernel tries a few hundred times before it hands something to a thread.
+            for _ in 0..1000 {
                 nop().await.unwrap();
             }
             assert!(threads() <= before + 8, "{} threads", threads());
@@ -207,8 +208,6 @@ fn jobs_that_wait_stop_neither_names_nor_copies() {
 fn a_dropped_open_leaves_no_thread() {
     in_child("threads::a_dropped_open_leaves_no_thread", || {
         let dir = Scratch::new("left");
-        let path = dir.path("fifo");
-        make_fifo(&path);
         runtime().block_on(async {
             let waiting = || {
                 let tasks = std::fs::read_dir("/proc/self/task").unwrap();
@@ -219,6 +218,8 @@ fn a_dropped_open_leaves_no_thread() {
                     .count()
             };
             for writes in [false, true] {
+                let path = dir.path(&format!("fifo-{writes}"));
+                make_fifo(&path);
                 let mut options = File::options();
                 let mut open = Box::pin(options.read(!writes).write(writes).open(&path));
                 for _ in 0..1000 {
@@ -234,4 +235,65 @@ fn a_dropped_open_leaves_no_thread() {
             }
         });
     });
+}
+
+/// The other end comes, and is gone again at once: both opens end all the same, and what was written arrives.
+#[test]
+fn a_fifo_opens_for_an_end_that_does_not_stay() {
+    bounded(|| {
+        let dir = Scratch::new("quick");
+        let path = dir.path("fifo");
+        make_fifo(&path);
+        let (go, gone) = mpsc::channel();
+        let writer = path.clone();
+        let writer = std::thread::spawn(move || {
+            for n in gone {
+                std::fs::write(&writer, [n]).unwrap();
+            }
+        });
+        runtime().block_on(async {
+            for n in 0..200 {
+                go.send(n).unwrap();
+                let mut file = File::open(&path).await.unwrap();
+                let mut data = Vec::new();
+                while data.is_empty() {
+                    data = file.read(vec![0; 1]).await.1;
+                }
+                assert_eq!(data, [n]);
+            }
+        });
+        drop(go);
+        writer.join().unwrap();
+    });
+}
+
+/// Dropped as soon as its thread is made, or sooner.
+#[test]
+fn opens_dropped_at_any_time_leave_no_threads() {
+    in_child(
+        "threads::opens_dropped_at_any_time_leave_no_threads",
+        || {
+            let dir = Scratch::new("any-time");
+            let path = dir.path("fifo");
+            make_fifo(&path);
+            runtime().block_on(async {
+                nop().await.unwrap();
+                let before = threads();
+                for n in 0..300 {
+                    let writes = n % 2 == 0;
+                    let mut options = File::options();
+                    let mut open = Box::pin(options.read(!writes).write(writes).open(&path));
+                    for _ in 0..n % 5 {
+                        // It may find the end that was opened for one before.
+                        if poll_immediate(&mut open).await.is_some() {
+                            break;
+                        }
+                        nop().await.unwrap();
+                    }
+                    drop(open);
+                }
+                until("the end of the threads", || threads() <= before + 8).await;
+            });
+        },
+    );
 }
