@@ -62,6 +62,36 @@ fn a_pipe_cannot_be_sought_in() {
     });
 }
 
+/// Made up by the kernel, or devices, or directories.
+#[test]
+fn files_of_other_kinds_are_sought_in_as_in_std() {
+    bounded(|| {
+        runtime().block_on(async {
+            for path in [
+                "/proc/self/status",
+                "/proc/self/maps",
+                "/dev/null",
+                "/dev/zero",
+                "/",
+            ] {
+                let mut theirs = std::fs::File::open(path).unwrap();
+                let mut ours = File::open(path).await.unwrap();
+                for to in [
+                    SeekFrom::End(0),
+                    SeekFrom::Start(3),
+                    SeekFrom::Current(2),
+                    SeekFrom::End(-1),
+                    SeekFrom::Current(-9),
+                ] {
+                    let (std, own) = (theirs.seek(to), ours.seek(to).await);
+                    let (std, own) = (std.map_err(|e| e.kind()), own.map_err(|e| e.kind()));
+                    assert_eq!(own, std, "{path}: {to:?}");
+                }
+            }
+        });
+    });
+}
+
 #[test]
 fn clones_share_it() {
     bounded(|| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use saferring::fs::{self, File};
 use saferring::io::{AsyncWrite, AsyncWriteExt, BufWriter, copy_bidirectional};
-use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
+use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use saferring::time::Elapsed;
 use saferring_tests::bounded;
 use socket2::SockRef;
@@ -115,6 +115,56 @@ fn both_directions_may_end_in_any_order() {
     });
 }
 
+/// Those whose peers are gone already have nothing to move, and nothing to end.
+#[test]
+fn what_has_ended_on_both_sides_is_copied_without_an_error() {
+    bounded(|| {
+        runtime().block_on(async {
+            for unix in [false, true] {
+                let moved = match unix {
+                    false => {
+                        let ((a, one), (b, two)) = (tcp_pair(), tcp_pair());
+                        drop((one, two));
+                        copy_bidirectional(&a, &b).await
+                    }
+                    true => {
+                        let ((a, one), (b, two)) = (pair(), pair());
+                        drop((one, two));
+                        copy_bidirectional(&a, &b).await
+                    }
+                };
+                assert_eq!(moved.unwrap(), (0, 0));
+            }
+        });
+    });
+}
+
+/// std looks at nothing if there is nothing to write.
+#[test]
+fn writing_nothing_is_no_error() {
+    bounded(|| {
+        runtime().block_on(async {
+            for gone in [false, true] {
+                let (stream, peer) = tcp_pair();
+                let mut std_stream = tcp_pair().0.into_std().unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                std_stream.shutdown(Shutdown::Write).unwrap();
+                if gone {
+                    drop(peer);
+                }
+                std_stream.write_all(b"").unwrap();
+                stream.write_all("").await.0.unwrap();
+                stream.write_all_vectored(["", ""]).await.0.unwrap();
+                stream.write_all_zc("").await.0.unwrap();
+                AsyncWriteExt::write_all(&mut &stream, "").await.0.unwrap();
+                let (_reader, mut writer) = stream.into_split();
+                writer.write_all("").await.0.unwrap();
+                same(writer.write("").await.0, std_stream.write(b""));
+            }
+        });
+    });
+}
+
 #[test]
 fn a_reset_is_told_once_and_then_the_end() {
     bounded(|| {
@@ -200,6 +250,11 @@ fn connects_fail_as_in_std() {
             drop(listener);
             let ours = TcpStream::connect(address).await;
             same(ours, std::net::TcpStream::connect(address));
+            let ours = TcpStream::connect_timeout(address, Duration::ZERO).await;
+            same(
+                ours,
+                std::net::TcpStream::connect_timeout(&address, Duration::ZERO),
+            );
             let limit = Duration::from_secs(30);
             let ours = TcpStream::connect_timeout(address, limit).await;
             same(ours, std::net::TcpStream::connect_timeout(&address, limit));
@@ -276,6 +331,11 @@ fn paths_fail_as_in_std() {
                 fs::copy(&missing, &below).await,
                 std::fs::copy(&missing, &below),
             );
+            let mut open = File::open(&dir.0).await.unwrap();
+            let mut std_open = std::fs::File::open(&dir.0).unwrap();
+            same(open.read(vec![0; 8]).await.0, std_open.read(&mut [0; 8]));
+            let taken = UnixListener::bind(&file);
+            same(taken, std::os::unix::net::UnixListener::bind(&file));
             let mut open = File::open(&file).await.unwrap();
             same(
                 open.write("x").await.0,

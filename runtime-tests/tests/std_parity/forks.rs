@@ -3,6 +3,7 @@
 #![allow(clippy::async_yields_async)] // Reads outlive the call of `block_on` in which they were begun.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 
@@ -158,6 +159,12 @@ fn processes_are_started_with_operations_in_flight() {
                     assert_eq!(output.stdout, b"hello\n");
                     nop().await.unwrap();
                 }
+                let mut command = Command::new("true");
+                // With something to do in between, std forks in the plain way.
+                // SAFETY: the closure does nothing.
+                unsafe { command.pre_exec(|| Ok(())) };
+                assert!(command.status().unwrap().success());
+                nop().await.unwrap();
                 let status = saferring::spawn_blocking(|| Command::new("true").status());
                 assert!(status.await.unwrap().unwrap().success());
                 read
