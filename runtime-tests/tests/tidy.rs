@@ -13,6 +13,8 @@ mod layers;
 mod lexer;
 #[path = "tidy/papers.rs"]
 mod papers;
+#[path = "tidy/public.rs"]
+mod public;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/style.rs"]
@@ -23,6 +25,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use accounts::Exempt;
+use public::Unnamed;
 use source::Source;
 use style::Allowed;
 
@@ -56,6 +59,46 @@ const UNACCOUNTED: &[Exempt] = &[
         reason: "programs that do not compile",
     },
 ];
+
+/// Public functions that no test calls.
+const UNNAMED: &[Unnamed] = &[
+    Unnamed {
+        name: "abandon_next",
+        reason: CONTRACT,
+    },
+    Unnamed {
+        name: "complete",
+        reason: CONTRACT,
+    },
+    Unnamed {
+        name: "has_late",
+        reason: CONTRACT,
+    },
+    Unnamed {
+        name: "raw_fd",
+        reason: CONTRACT,
+    },
+    Unnamed {
+        name: "into_plain",
+        reason: HIDDEN,
+    },
+    Unnamed {
+        name: "shutdown_write",
+        reason: HIDDEN,
+    },
+    Unnamed {
+        name: "has_more",
+        reason: ENTRIES,
+    },
+    Unnamed {
+        name: "raw_result",
+        reason: ENTRIES,
+    },
+];
+
+const CONTRACT: &str = "of a trait between operations and the driver, which nobody else can call";
+const HIDDEN: &str = "of a trait that is public for bounds alone, and that no path leads to";
+const ENTRIES: &str = "of completions, which only operations are given";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -268,6 +311,22 @@ fn foreign_code_runs_at_listed_places() {
         }
     }
     assert_none(found);
+}
+
+#[test]
+fn every_public_function_is_called_by_a_test() {
+    let mut tests = sources("runtime-tests/tests");
+    tests.iter_mut().for_each(Source::set_test);
+    // Here they are listed and not called.
+    tests.retain(|source| !source.path.starts_with("runtime-tests/tests/tidy"));
+    let published = sources("src");
+    let words = tests.iter().chain(&published);
+    let words = words.flat_map(public::tested_words).collect();
+    let functions = published
+        .iter()
+        .flat_map(public::public_functions)
+        .collect();
+    assert_none(public::untested(&functions, &words, UNNAMED));
 }
 
 #[test]

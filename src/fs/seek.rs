@@ -41,26 +41,24 @@ impl File {
         if let Some(settled) = Settle::new(&self.fd) {
             settled.await?;
         }
-        if let SeekFrom::End(offset) = to {
-            // The length may have to be fetched from far away.
-            let end = self.end().await?.checked_add_signed(offset);
-            let target = end.filter(|&end| i64::try_from(end).is_ok());
+        if let SeekFrom::End(offset) = to
+            && let Some(len) = self.len().await?
+        {
+            let target = len.checked_add_signed(offset);
+            let target = target.filter(|&target| i64::try_from(target).is_ok());
             let target = target.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
             return self.fd.seek(SeekFrom::Start(target));
         }
         self.fd.seek(to)
     }
 
-    /// Where the end is, if the file has positions.
-    async fn end(&self) -> io::Result<u64> {
+    /// The length, which may have to be fetched from far away, if that is where the end is: of devices, and of files of the
+    /// kernel's own, lseek(2) knows more.
+    async fn len(&self) -> io::Result<Option<u64>> {
         self.fd.seek(SeekFrom::Current(0))?;
         let metadata = self.metadata().await?;
-        if metadata.is_file() {
-            Ok(metadata.len())
-        } else {
-            // A block device has its length nowhere else.
-            self.fd.seek(SeekFrom::End(0))
-        }
+        let len = Some(metadata.len()).filter(|&len| len > 0);
+        Ok(len.filter(|_| metadata.is_file()))
     }
 
     /// Where the cursor is, in bytes from the start.

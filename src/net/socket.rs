@@ -116,6 +116,7 @@ impl Socket {
         let len = buf.buf_len();
         let (sent, buf) = SendZc::all(&self.0, self.zero_copy(), buf).await;
         match sent {
+            _ if len == 0 => (Ok(()), buf),
             Ok(n) if n == len => (Ok(()), buf),
             Ok(0) => (Err(write_zero()), buf),
             // Ended by an error that the next send tells, or longer than one send can be.
@@ -231,8 +232,12 @@ fn write_zero() -> io::Error {
     io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
 }
 
-/// What a send of the whole came to. One that ends short was cancelled, by a close or the end of the runtime.
+/// What a send of the whole came to. One that ends short was cancelled, by a close or the end of the runtime. If there was
+/// nothing to send nothing has failed, as in std.
 fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
+    if len == 0 {
+        return Ok(());
+    }
     match sent? {
         n if n == len => Ok(()),
         0 => Err(write_zero()),

@@ -65,12 +65,18 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `TimedOut` if the time is over, and those of connect(2).
+    /// `TimedOut` if the time is over, `InvalidInput` if there was none to begin with, and those of connect(2).
     ///
     /// # Cancel safety
     ///
     /// As for [`connect`](TcpStream::connect).
     pub async fn connect_timeout(addr: SocketAddr, timeout: Duration) -> io::Result<Self> {
+        if timeout.is_zero() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "cannot connect within no time",
+            ));
+        }
         Self::connect_to(addr, Some(timeout)).await
     }
 

@@ -86,8 +86,8 @@ impl Builder {
         }
     }
 
-    /// Entries of the submission queue: how many operations one enter can submit. The kernel rounds up to a power of
-    /// two and allows 32,768; where the locked-memory limit is too low, the runtime makes do with fewer
+    /// Entries of the submission queue, at least eight: how many operations one enter can submit. The kernel rounds up to
+    /// a power of two and allows 32,768; where the locked-memory limit is too low, the runtime makes do with fewer
     /// ([`Runtime::ring_info`] tells). More operations than entries can be in flight.
     pub fn entries(mut self, entries: u32) -> Self {
         self.entries = entries;

@@ -1,0 +1,66 @@
+//! What buffers say of themselves.
+
+use saferring::buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut};
+use saferring::runtime::fixed_buffers;
+use saferring_tests::bounded;
+
+use super::runtime;
+
+/// To its length if it has one, else to its capacity; an end that was given goes before both.
+#[test]
+fn what_a_read_is_to_fill() {
+    bounded(|| {
+        let used = || {
+            let mut used = Vec::with_capacity(50);
+            used.extend_from_slice(&[7; 20]);
+            used
+        };
+        assert_eq!(used().fill_len(), 20);
+        assert_eq!(Vec::with_capacity(50).fill_len(), 50);
+        assert_eq!(Vec::new().fill_len(), 0);
+        assert_eq!([0; 9].fill_len(), 9);
+        assert_eq!([0; 0].fill_len(), 0);
+        assert_eq!(vec![0; 8].into_boxed_slice().fill_len(), 8);
+        assert_eq!(used().slice(5..).fill_len(), 15);
+        assert_eq!(used().slice(5..10).fill_len(), 5);
+        assert_eq!(used().slice(5..30).fill_len(), 25);
+        assert_eq!(used().slice(5..100).fill_len(), 45);
+        assert_eq!(used().slice(20..).fill_len(), 30);
+        assert_eq!(Vec::with_capacity(50).slice(..).fill_len(), 50);
+
+        let mut aligned = AlignedBuf::new(4096, 512);
+        assert_eq!(aligned.fill_len(), 4096);
+        assert_eq!(aligned.extend_from_slice(&[1; 100]), 100);
+        assert_eq!(aligned.fill_len(), 100);
+        aligned.clear();
+        assert_eq!(aligned.fill_len(), 4096);
+        let mut pooled = BufferPool::new(1024, 1).try_take().unwrap();
+        assert_eq!(pooled.fill_len(), 1024);
+        pooled.resize(10, 0);
+        assert_eq!(pooled.fill_len(), 10);
+    });
+}
+
+/// Buffers of a registered pool say so, and slices of them; others do not.
+#[test]
+fn registered_buffers_are_known_by_their_registration() {
+    bounded(|| {
+        let (a, b) = (runtime(), runtime());
+        let registration = |runtime: &saferring::runtime::Runtime| {
+            runtime.block_on(async {
+                let pool = fixed_buffers().unwrap();
+                let (one, two) = (pool.take().await, pool.take().await);
+                let registration = one.registration();
+                assert_eq!(two.registration(), registration);
+                assert_eq!(one.slice(..10).registration(), registration);
+                registration
+            })
+        };
+        let registrations = [registration(&a), registration(&b)];
+        if let [Some(a), Some(b)] = registrations {
+            assert_ne!(a, b);
+        }
+        assert_eq!(vec![0; 8].registration(), None);
+        assert_eq!(AlignedBuf::new(4096, 512).registration(), None);
+    });
+}

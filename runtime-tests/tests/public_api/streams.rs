@@ -1,0 +1,129 @@
+//! Streams: halves, readiness, and signals.
+
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+
+use saferring::net::UnixStream;
+use saferring::op::{PollAdd, Readiness};
+use saferring_tests::{bounded, in_child};
+
+use super::runtime;
+
+fn pair() -> (UnixStream, StdStream) {
+    let (ours, theirs) = StdStream::pair().unwrap();
+    (UnixStream::from_std(ours), theirs)
+}
+
+#[test]
+fn halves_become_one_again() {
+    bounded(|| {
+        runtime().block_on(async {
+            let ((one, mut peer), (other, _other_peer)) = (pair(), pair());
+            let (reader, writer) = one.into_split();
+            let (other_reader, other_writer) = other.into_split();
+            // Those of two streams come back as they were.
+            let error = reader.reunite(other_writer).unwrap_err();
+            let text = error.to_string();
+            assert_eq!(
+                text,
+                "tried to reunite halves that are not from the same stream"
+            );
+            let (reader, other_writer) = (error.0, error.1);
+            peer.write_all(b"in").unwrap();
+            assert_eq!(reader.read(vec![0; 2]).await.1, b"in");
+            let whole = reader.reunite(writer).unwrap();
+            // The direction was not ended on the way.
+            whole.write_all("out").await.0.unwrap();
+            let mut out = [0; 3];
+            peer.read_exact(&mut out).unwrap();
+            assert_eq!(&out, b"out");
+            drop(other_reader.reunite(other_writer).unwrap());
+        });
+    });
+}
+
+/// Dropped, the writing half ends its direction, and the other goes on; forgotten, it ends nothing.
+#[test]
+fn the_writing_half_ends_its_direction_unless_forgotten() {
+    bounded(|| {
+        runtime().block_on(async {
+            let (stream, mut peer) = pair();
+            let (reader, writer) = stream.into_split();
+            writer.write_all("last").await.0.unwrap();
+            drop(writer);
+            let mut last = String::new();
+            peer.read_to_string(&mut last).unwrap();
+            assert_eq!(last, "last");
+            peer.write_all(b"answer").unwrap();
+            assert_eq!(reader.read(vec![0; 6]).await.1, b"answer");
+
+            let (stream, peer) = pair();
+            let (reader, writer) = stream.into_split();
+            writer.forget();
+            peer.set_nonblocking(true).unwrap();
+            let open = (&peer).read(&mut [0; 1]).unwrap_err();
+            assert_eq!(open.kind(), std::io::ErrorKind::WouldBlock);
+            drop(reader);
+            assert_eq!((&peer).read(&mut [0; 1]).unwrap(), 0);
+        });
+    });
+}
+
+#[test]
+fn readiness_tells_of_ends_and_errors() {
+    bounded(|| {
+        runtime().block_on(async {
+            let (reader, writer) = std::io::pipe().unwrap();
+            let (ready, writer) = PollAdd::new(writer, Readiness::WRITABLE).await;
+            let ready = ready.unwrap();
+            assert!(ready.contains(Readiness::WRITABLE));
+            assert!(!ready.is_error() && !ready.is_hang_up());
+            drop(writer);
+            let (ready, reader) = PollAdd::new(reader, Readiness::READABLE).await;
+            let ready = ready.unwrap();
+            assert!(ready.is_hang_up() && !ready.is_error());
+            drop(reader);
+
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let (ready, _writer) = PollAdd::new(writer, Readiness::PRIORITY).await;
+            assert!(ready.unwrap().is_error());
+
+            let (one, mut other) = StdStream::pair().unwrap();
+            other.write_all(b"x").unwrap();
+            let both = Readiness::READABLE.or(Readiness::WRITABLE);
+            let (ready, one) = PollAdd::new(OwnedFd::from(one), both).await;
+            assert!(ready.unwrap().contains(both));
+            drop(other);
+            let (ready, _) = PollAdd::new(one, Readiness::READABLE).await;
+            assert!(ready.unwrap().is_hang_up());
+        });
+    });
+}
+
+/// Those who wait are all told, and those who begin to wait afterwards are not.
+#[test]
+fn an_interrupt_from_the_terminal_is_told_to_all_who_wait() {
+    in_child(
+        "streams::an_interrupt_from_the_terminal_is_told_to_all_who_wait",
+        || {
+            runtime().block_on(async {
+                for _ in 0..2 {
+                    let waiting = [0, 1].map(|_| saferring::signal::ctrl_c());
+                    // SAFETY: the call takes a number only.
+                    assert_eq!(unsafe { libc::raise(libc::SIGINT) }, 0);
+                    let mut later = Box::pin(saferring::signal::ctrl_c());
+                    for one in waiting {
+                        one.await.unwrap();
+                    }
+                    for _ in 0..3 {
+                        let polled = futures_util::future::poll_immediate(&mut later).await;
+                        assert!(polled.is_none());
+                        saferring::op::nop().await.unwrap();
+                    }
+                }
+            });
+        },
+    );
+}

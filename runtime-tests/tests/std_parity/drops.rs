@@ -1,0 +1,199 @@
+//! What is dropped is closed at once.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use saferring::fs::File;
+use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener};
+use saferring::op::nop;
+use saferring_tests::{bounded, in_child, open_fds};
+use socket2::SockRef;
+
+use super::{Scratch, limit, pair, runtime};
+
+#[test]
+fn an_address_is_free_once_its_socket_was_dropped() {
+    bounded(|| {
+        // std first: what it can do again and again, so can we.
+        let mut at = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = at.local_addr().unwrap();
+        for _ in 0..3 {
+            drop(at);
+            at = std::net::TcpListener::bind(address).unwrap();
+        }
+        drop(at);
+        runtime().block_on(async {
+            for _ in 0..20 {
+                drop(TcpListener::bind(address).unwrap());
+            }
+            let mut udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let address = udp.local_addr().unwrap();
+            for _ in 0..20 {
+                drop(udp);
+                udp = UdpSocket::bind(address).unwrap();
+            }
+        });
+    });
+}
+
+/// The kernel refuses to execute what somebody has open for writing.
+#[test]
+fn a_file_that_was_written_and_dropped_can_be_executed() {
+    // In a process of its own: one that starts others at the same time would hold the file open, too.
+    in_child(
+        "drops::a_file_that_was_written_and_dropped_can_be_executed",
+        || {
+            let dir = Scratch::new("executed");
+            let path = dir.path("program");
+            let program = std::fs::read("/bin/true").unwrap();
+            runtime().block_on(async {
+                for _ in 0..10 {
+                    let mut file = File::create(&path).await.unwrap();
+                    let permissions = std::fs::Permissions::from_mode(0o755);
+                    std::fs::set_permissions(&path, permissions).unwrap();
+                    file.write_all(program.clone()).await.0.unwrap();
+                    drop(file);
+                    assert!(Command::new(&path).status().unwrap().success());
+                }
+            });
+        },
+    );
+}
+
+/// Nothing is awaited, so that whatever is left to be done later does not get done.
+#[test]
+fn hundreds_of_sockets_come_and_go_under_a_small_limit() {
+    in_child(
+        "drops::hundreds_of_sockets_come_and_go_under_a_small_limit",
+        || {
+            let dir = Scratch::new("many");
+            let runtime = runtime();
+            runtime.block_on(async {
+                nop().await.unwrap();
+                limit(libc::RLIMIT_NOFILE, 64);
+                let before = open_fds();
+                for n in 0..300 {
+                    drop(TcpListener::bind("127.0.0.1:0").unwrap());
+                    drop(UdpSocket::bind("127.0.0.1:0").unwrap());
+                    drop(UnixDatagram::pair().unwrap());
+                    drop(UnixListener::bind(dir.path(&n.to_string())).unwrap());
+                    drop(File::from_std(std::fs::File::open("/dev/null").unwrap()));
+                }
+                assert_eq!(open_fds(), before);
+            });
+        },
+    );
+}
+
+#[test]
+fn a_dropped_file_lets_go_of_its_lock() {
+    fn lock(file: &impl AsRawFd) -> io::Result<()> {
+        // SAFETY: the call takes numbers only.
+        match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+    // In a process of its own: others that are started meanwhile share the open file until they run.
+    in_child("drops::a_dropped_file_lets_go_of_its_lock", || {
+        let dir = Scratch::new("lock");
+        let path = dir.file("locked", "");
+        runtime().block_on(async {
+            for _ in 0..20 {
+                let first = File::open(&path).await.unwrap();
+                lock(&first).unwrap();
+                let second = File::open(&path).await.unwrap();
+                let refused = lock(&second).unwrap_err();
+                assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+                drop(first);
+                lock(&second).unwrap();
+            }
+        });
+    });
+}
+
+#[test]
+fn what_goes_at_the_end_of_block_on_is_closed_while_the_runtime_lives() {
+    bounded(|| {
+        let runtime = runtime();
+        let (stream, mut peer) = pair();
+        runtime.block_on(async move {
+            stream.write_all("bye").await.0.unwrap();
+        });
+        let mut received = String::new();
+        peer.read_to_string(&mut received).unwrap();
+        assert_eq!(received, "bye");
+
+        // With a read in flight, too: it is cancelled, and the runtime need not turn for the peer to see the end.
+        let (stream, mut peer) = pair();
+        runtime.block_on(async move {
+            let read = stream.read(vec![0; 8]).submit();
+            nop().await.unwrap();
+            drop(read);
+            drop(stream);
+            nop().await.unwrap();
+            nop().await.unwrap();
+        });
+        assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
+        drop(runtime);
+    });
+}
+
+/// Unsent data, a peer that reads nothing, and a socket whose close waits for it.
+fn lingering() -> (TcpStream, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    let full = loop {
+        match ours.write(&[7; 65536]) {
+            Ok(n) => sent += n,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+    assert!(sent > 0);
+    SockRef::from(&ours)
+        .set_linger(Some(Duration::from_secs(2)))
+        .unwrap();
+    (TcpStream::from_std(ours), theirs)
+}
+
+#[test]
+fn a_socket_that_lingers_holds_up_nobody() {
+    bounded(|| {
+        // What std does, so that it is sure to be a socket whose close waits.
+        let (stream, _peer) = lingering();
+        let stream = stream.into_std().unwrap();
+        let started = Instant::now();
+        drop(stream);
+        assert!(started.elapsed() > Duration::from_millis(1500));
+
+        runtime().block_on(async {
+            for awaited in [false, true] {
+                let (stream, peer) = lingering();
+                let started = Instant::now();
+                let close = match awaited {
+                    false => {
+                        drop(stream);
+                        None
+                    }
+                    true => Some(saferring::spawn(stream.close())),
+                };
+                for _ in 0..100 {
+                    nop().await.unwrap();
+                }
+                assert!(started.elapsed() < Duration::from_millis(1500));
+                // The peer is reset, or at its end: the close need not wait any longer.
+                drop(peer);
+                if let Some(close) = close {
+                    close.await.unwrap().unwrap();
+                }
+            }
+        });
+    });
+}

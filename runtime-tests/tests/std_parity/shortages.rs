@@ -1,0 +1,209 @@
+//! No descriptors, no memory that may be locked, no threads.
+
+use std::cell::Cell;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::rc::Rc;
+
+use futures_util::StreamExt;
+use saferring::fs::{self, FixedBufPool};
+use saferring::net::{TcpListener, UnixListener, lookup_host};
+use saferring::op::nop;
+use saferring::runtime::metrics;
+use saferring_tests::{in_child, until};
+
+use super::{Scratch, limit, pair, runtime};
+
+/// Takes all descriptors that are left.
+fn take_descriptors() -> Vec<std::fs::File> {
+    let mut taken = Vec::new();
+    loop {
+        match OpenOptions::new().read(true).open("/dev/null") {
+            Ok(file) => taken.push(file),
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+                return taken;
+            }
+        }
+    }
+}
+
+/// The error is told, not again and again; who waited is served when there are descriptors.
+#[test]
+fn a_stream_of_connections_waits_for_descriptors() {
+    in_child(
+        "shortages::a_stream_of_connections_waits_for_descriptors",
+        || {
+            runtime().block_on(async {
+                limit(libc::RLIMIT_NOFILE, 64);
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let address = listener.local_addr().unwrap();
+                let waiting = std::net::TcpStream::connect(address).unwrap();
+                let mut taken = take_descriptors();
+                let errors = Rc::new(Cell::new(0));
+                let count = Rc::clone(&errors);
+                let accepting = saferring::spawn(async move {
+                    let mut incoming = listener.incoming();
+                    loop {
+                        match incoming.next().await.unwrap() {
+                            Ok(stream) => return stream,
+                            Err(error) => {
+                                assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+                                count.set(count.get() + 1);
+                            }
+                        }
+                    }
+                });
+                until("the error", || errors.get() > 0).await;
+                let before = metrics().ticks;
+                for _ in 0..2000 {
+                    nop().await.unwrap();
+                }
+                assert!(metrics().ticks - before >= 2000);
+                assert!(errors.get() < 20, "{} errors", errors.get());
+                taken.truncate(taken.len() - 4);
+                let stream = accepting.await.unwrap();
+                assert_eq!(stream.peer_addr().unwrap(), waiting.local_addr().unwrap());
+            });
+        },
+    );
+}
+
+#[test]
+fn an_accept_waits_for_descriptors() {
+    in_child("shortages::an_accept_waits_for_descriptors", || {
+        let dir = Scratch::new("accept-shortage");
+        runtime().block_on(async {
+            limit(libc::RLIMIT_NOFILE, 64);
+            let path = dir.path("listener");
+            let listener = Rc::new(UnixListener::bind(&path).unwrap());
+            let _waiting = [0, 1].map(|_| std::os::unix::net::UnixStream::connect(&path).unwrap());
+            let mut taken = take_descriptors();
+            let errors = Rc::new(Cell::new(0));
+            let accepting = [0, 1].map(|_| {
+                let (count, listener) = (Rc::clone(&errors), Rc::clone(&listener));
+                saferring::spawn(async move {
+                    loop {
+                        match listener.accept().await {
+                            Ok(accepted) => return accepted,
+                            Err(error) => {
+                                assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+                                count.set(count.get() + 1);
+                            }
+                        }
+                    }
+                })
+            });
+            until("the error", || errors.get() > 0).await;
+            for _ in 0..2000 {
+                nop().await.unwrap();
+            }
+            assert!(errors.get() < 40, "{} errors", errors.get());
+            taken.truncate(taken.len() - 4);
+            for one in accepting {
+                one.await.unwrap();
+            }
+        });
+    });
+}
+
+/// A descriptor that is closed on this thread is taken at once, however long the pause has become by then.
+#[test]
+fn who_waits_for_a_descriptor_takes_the_next_that_is_closed() {
+    in_child(
+        "shortages::who_waits_for_a_descriptor_takes_the_next_that_is_closed",
+        || {
+            runtime().block_on(async {
+                limit(libc::RLIMIT_NOFILE, 64);
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let address = listener.local_addr().unwrap();
+                let mut streams = Vec::new();
+                let waiting = std::net::TcpStream::connect(address).unwrap();
+                let spare = saferring::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+                streams.extend(take_descriptors());
+                for _ in 0..4 {
+                    let error = listener.accept().await.unwrap_err();
+                    assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+                }
+                let accepting = saferring::spawn(async move { listener.accept().await });
+                nop().await.unwrap();
+                drop(spare);
+                let (_, from) = accepting.await.unwrap().unwrap();
+                assert_eq!(from, waiting.local_addr().unwrap());
+            });
+        },
+    );
+}
+
+/// What a service has by default on many systems.
+#[test]
+fn little_memory_that_may_be_locked_is_enough_or_is_told() {
+    in_child(
+        "shortages::little_memory_that_may_be_locked_is_enough_or_is_told",
+        || {
+            limit(libc::RLIMIT_MEMLOCK, 64 * 1024);
+            unprivileged();
+            let (a, b) = (runtime(), runtime());
+            for runtime in [&a, &b] {
+                runtime.block_on(async {
+                    let (stream, mut peer) = pair();
+                    let mut chunks = stream.recv_stream();
+                    for round in 0..20u8 {
+                        peer.write_all(&[round; 100]).unwrap();
+                        let chunk = chunks.next().await.unwrap().unwrap();
+                        assert_eq!(chunk[..], [round; 100]);
+                    }
+                    match FixedBufPool::new(64, 64 * 1024) {
+                        Ok(pool) => drop(pool.take().await),
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+                        }
+                    }
+                });
+            }
+        },
+    );
+}
+
+/// Root is above most limits: goes on as nobody.
+fn unprivileged() {
+    // SAFETY: the calls take numbers only.
+    unsafe {
+        if libc::getuid() == 0 {
+            assert_eq!(libc::setgid(65534), 0);
+            assert_eq!(libc::setuid(65534), 0);
+        }
+    }
+}
+
+#[test]
+fn without_threads_each_thing_is_told_or_done_here() {
+    in_child(
+        "shortages::without_threads_each_thing_is_told_or_done_here",
+        || {
+            let runtime = runtime();
+            // Where nobody has a process already, this one counts.
+            limit(libc::RLIMIT_NPROC, 1);
+            unprivileged();
+            assert!(std::thread::Builder::new().spawn(|| {}).is_err());
+            runtime.block_on(async {
+                let path = std::env::temp_dir();
+                let path = path.join(format!("saferring-no-thread-{}", std::process::id()));
+                let (written, contents) = fs::write(&path, "contents").await;
+                let error = written.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::QuotaExceeded, "{error}");
+                assert!(error.to_string().contains("ulimit -u"), "{error}");
+                assert_eq!(contents, "contents");
+                let error = fs::metadata("/").await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::QuotaExceeded, "{error}");
+                let here = metrics().run_here;
+                assert!(lookup_host("localhost:80").await.unwrap().next().is_some());
+                assert_eq!(metrics().run_here, here + 1);
+                // What needs no thread goes on.
+                let (stream, mut peer) = pair();
+                peer.write_all(b"on").unwrap();
+                assert_eq!(stream.read(vec![0; 2]).await.1, b"on");
+            });
+        },
+    );
+}
