@@ -189,8 +189,9 @@ impl Socket {
 
     /// Accepts one connection. One that ended before it was accepted is no error of the listener.
     pub(super) async fn accept(&self) -> io::Result<(Socket, Option<SockAddr>)> {
-        if let Some(pause) = self.0.take_pause() {
+        if let Some(pause) = self.0.pause() {
             pause.await;
+            self.0.end_pause();
         }
         loop {
             match Accept::new(&self.0).await {
@@ -297,11 +298,12 @@ impl Stream for Connections {
             let accepted = match &mut this.state {
                 Accepting::Paused(pause) => {
                     ready!(Pin::new(pause).poll(cx));
+                    this.listener.end_pause();
                     this.state = Accepting::Idle;
                     continue;
                 }
                 Accepting::Idle => {
-                    if let Some(pause) = this.listener.take_pause() {
+                    if let Some(pause) = this.listener.pause() {
                         this.state = Accepting::Paused(pause);
                         continue;
                     }

@@ -10,7 +10,7 @@ use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::close::{close_dropped, lingers};
 use super::late::{Order, Stash};
@@ -57,9 +57,9 @@ pub(super) struct Inner {
 #[derive(Default)]
 pub(super) struct Rare {
     pub(super) late: Stash,
-    /// How long the last accept was paused for want of descriptors or memory, and whether the next is to be.
+    /// How long accepts are paused for want of descriptors or memory, and until when.
     pub(super) pause: Duration,
-    pub(super) paused: bool,
+    pub(super) paused_until: Option<Instant>,
     /// The error of a write that was dropped; 0 for none.
     pub(super) write_error: i32,
     pub(super) queues: Queues,

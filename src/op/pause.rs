@@ -54,37 +54,51 @@ impl SharedFd {
             self.with_rare(|rare| {
                 let longer = (rare.pause * 2).min(LONGEST);
                 rare.pause = longer.max(FIRST);
-                rare.paused = true;
+                rare.paused_until = Instant::now().checked_add(rare.pause);
             });
         } else if result >= 0 && self.0.rare.borrow().is_some() {
-            self.with_rare(|rare| rare.pause = Duration::ZERO);
+            self.with_rare(|rare| {
+                rare.pause = Duration::ZERO;
+                rare.paused_until = None;
+            });
         }
     }
 
-    /// The pause that the next accept has to make first.
+    /// The pause that an accept has to make first. It is over for all when one has made it, and stays if that one is dropped.
     #[inline]
-    pub(crate) fn take_pause(&self) -> Option<Pause> {
+    pub(crate) fn pause(&self) -> Option<Pause> {
         if self.0.rare.borrow().is_none() {
             return None;
         }
-        self.with_rare(|rare| std::mem::take(&mut rare.paused).then(|| Pause::new(rare.pause)))
+        let until = self.with_rare(|rare| rare.paused_until)?;
+        Some(Pause {
+            until,
+            timer: None,
+            wait: Some(Wait::default()),
+        })
+    }
+
+    /// A pause has been made.
+    pub(crate) fn end_pause(&self) {
+        self.with_rare(|rare| rare.paused_until = None);
     }
 }
 
-/// Ends when a descriptor was closed on this thread, or after some time.
+/// Ends after some time, or, for who waits for that, when a descriptor was closed on this thread.
 #[derive(Debug)]
 pub(crate) struct Pause {
-    length: Duration,
+    until: Instant,
     timer: Option<(Rc<Driver>, TimerKey)>,
-    wait: Wait,
+    wait: Option<Wait>,
 }
 
 impl Pause {
+    /// For nothing but time.
     pub(crate) fn new(length: Duration) -> Self {
         Pause {
-            length,
+            until: Instant::now() + length,
             timer: None,
-            wait: Wait::default(),
+            wait: None,
         }
     }
 }
@@ -98,20 +112,26 @@ impl Future for Pause {
         let waiter = WakeRef::new(cx.waker());
         match &this.timer {
             Some((driver, timer)) => {
-                let woken = WAITING.try_with(|waiting| this.wait.was_woken(waiting));
-                if woken.unwrap_or(true) || driver.timer_has_fired(*timer) {
+                let was_woken = |wait: &Wait| WAITING.try_with(|waiting| wait.was_woken(waiting));
+                let woken = this
+                    .wait
+                    .as_ref()
+                    .is_some_and(|wait| was_woken(wait).unwrap_or(true));
+                if woken || driver.timer_has_fired(*timer) {
                     return Poll::Ready(());
                 }
                 drop(driver.poll_timer(*timer, waiter.clone()));
             }
             None => {
                 let driver = current_or_panic();
-                let timer = driver.add_timer(Instant::now() + this.length, Some(waiter.clone()));
+                let timer = driver.add_timer(this.until, Some(waiter.clone()));
                 this.timer = Some((driver, timer));
             }
         }
-        let _ = WAITING.try_with(|waiting| this.wait.register(waiting, waiter));
-        ANY.set(true);
+        if let Some(wait) = &mut this.wait {
+            let _ = WAITING.try_with(|waiting| wait.register(waiting, waiter));
+            ANY.set(true);
+        }
         Poll::Pending
     }
 }
@@ -121,6 +141,8 @@ impl Drop for Pause {
         if let Some((driver, timer)) = self.timer.take() {
             drop(driver.remove_timer(timer));
         }
-        let _ = WAITING.try_with(|waiting| self.wait.leave(waiting));
+        if let Some(wait) = &mut self.wait {
+            let _ = WAITING.try_with(|waiting| wait.leave(waiting));
+        }
     }
 }
