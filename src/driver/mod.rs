@@ -176,14 +176,20 @@ impl<W> Driver<W> {
                     _ => Progress::Unwatched,
                 };
             }
+            let cancelled = head.tag & CANCELLED != 0;
+            let result = match head.a as i32 {
+                // A thread of the kernel was interrupted in a transfer that cannot go on: by the cancel.
+                result if result == -libc::EINTR && cancelled => -libc::ECANCELED,
+                result => result,
+            };
             // Nobody has asked for its end: the kernel has given it up.
-            let given_up = head.a as i32 == -libc::ECANCELED && head.tag & CANCELLED == 0;
+            let given_up = result == -libc::ECANCELED && !cancelled;
             let mark = match head.tag & (INTERRUPTED | CANCELLED) {
                 INTERRUPTED => Completion::BEGINS_ANEW,
                 _ if given_up => Completion::GIVEN_UP,
                 _ => 0,
             };
-            Progress::Complete(Completion::new(mark, head.a as i32, head.b))
+            Progress::Complete(Completion::new(mark, result, head.b))
         })
     }
 
@@ -234,8 +240,9 @@ impl<W> Driver<W> {
     pub(crate) fn cancel(&self, key: Key<W>) {
         self.with(|inner| {
             let head = inner.slots.head(key);
+            // What has been told to begin anew is not to do so any more.
+            head.tag |= CANCELLED;
             if head.state == State::InFlight {
-                head.tag |= CANCELLED;
                 inner.push_cancel(key);
             }
         });

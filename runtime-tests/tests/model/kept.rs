@@ -309,3 +309,33 @@ fn kept_deadline_of_another() {
         Step::Poll { handle: 0, at: 0, waker: WakerKind::Own },
     ]);
 }
+
+/// A write by a thread of the kernel, which the close of its descriptor interrupts.
+#[test]
+fn kept_interrupted_write() {
+    run(&[
+        Step::Make { kind: Kind::Direct, at: 0 },
+        Step::Peer { act: PeerAct::EndWriting, object: 0, size: 64 },
+        Step::Start { object: 0, act: Act::Write, size: 65535, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Write, size: 64, at: 0, how: How::Task, limit: Limit::None },
+        Step::Turn { at: 0 },
+        Step::Close { object: 0, at: 0 },
+    ]);
+}
+
+/// A cancel of a read that has just been told to begin anew.
+#[test]
+fn kept_cancel_of_a_new_beginning() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 1, how: How::Task, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Submitted, limit: Limit::None },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 64 },
+        Step::Lose { handle: 0, at: 0, panics: false },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Submitted, limit: Limit::None },
+        Step::Cancel { handle: 1, at: 1 },
+        Step::Poll { handle: 0, at: 0, waker: WakerKind::Own },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+    ]);
+}
