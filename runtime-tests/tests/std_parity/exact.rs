@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use saferring::buf::{IoBuf, IoBufMut};
 use saferring::fs::File;
 use saferring::io::{AsyncReadExt, BufReader};
+use saferring::net::UdpSocket;
 use saferring_tests::{bounded, pattern_bytes};
 
 use super::{Scratch, pair, runtime};
@@ -156,6 +157,75 @@ fn short_reads_are_put_together_and_the_end_gives_back_what_came() {
             assert_eq!(first.1, Vec::from_iter(0..10));
             assert_eq!(second.0.unwrap_err().kind(), ErrorKind::UnexpectedEof);
             assert_eq!(second.1, [10, 11, 12, 13]);
+        });
+    });
+}
+
+/// Not as in std, where an answer of nothing looks like the end: it is refused, and takes nothing, of datagrams either.
+#[test]
+fn reads_without_room_are_refused_and_take_nothing() {
+    bounded(|| {
+        let dir = Scratch::new("no-room");
+        let path = dir.file("content", "ab");
+        runtime().block_on(async {
+            let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let to = udp.local_addr().unwrap();
+            udp.send_to("kept", to).await.0.unwrap();
+            let (stream, mut peer) = pair();
+            peer.write_all(b"ab").unwrap();
+            let mut file = File::open(&path).await.unwrap();
+            for refused in [
+                udp.recv(Vec::new()).await.0,
+                udp.recv_from(vec![0; 0]).await.0.map(|(n, _)| n),
+                udp.peek_from(Vec::new()).await.0.map(|(n, _)| n),
+                stream.read(Vec::new()).await.0,
+                stream.read_vectored([[0; 0]; 2]).await.0,
+                stream.peek(Vec::new()).await.0,
+                file.read(Vec::new()).await.0,
+                file.read_vectored([[0; 0]; 2]).await.0,
+                file.read_at(Vec::new(), 1).await.0,
+                file.read_vectored_at([[0; 0]; 2], 1).await.0,
+            ] {
+                assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+            }
+            assert_eq!(udp.recv_from(vec![0; 8]).await.0.unwrap(), (4, to));
+            assert_eq!(stream.read(vec![0; 2]).await.1, b"ab");
+            assert_eq!(file.read(vec![0; 2]).await.1, b"ab");
+            // Writing nothing is no error, as in std, where nothing may be written either.
+            file.write_all("").await.0.unwrap();
+            file.write_all_at("", 7).await.0.unwrap();
+            saferring::fs::write(&path, "").await.0.unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"");
+            assert_eq!(file.read_to_end(Vec::new()).await.0.unwrap(), 0);
+        });
+    });
+}
+
+/// What is appended to, to the end of a file that has grown, or is made up by the kernel.
+#[test]
+fn reads_to_the_end_are_those_of_std() {
+    bounded(|| {
+        let dir = Scratch::new("to-end");
+        let path = dir.file("content", pattern_bytes(0, 100_000));
+        runtime().block_on(async {
+            for (path, from) in [
+                (path.to_str().unwrap(), 0),
+                (path.to_str().unwrap(), 99_999),
+                (path.to_str().unwrap(), 100_000),
+                (path.to_str().unwrap(), 200_000),
+                ("/proc/self/mountinfo", 0),
+                ("/proc/version", 3),
+            ] {
+                let mut theirs = std::fs::File::open(path).unwrap();
+                let mut ours = File::open(path).await.unwrap();
+                io::Seek::seek(&mut theirs, io::SeekFrom::Start(from)).unwrap();
+                ours.seek(io::SeekFrom::Start(from)).await.unwrap();
+                let mut expected = b"before".to_vec();
+                let n = Read::read_to_end(&mut theirs, &mut expected).unwrap();
+                let (read, data) = ours.read_to_end(b"before".to_vec()).await;
+                assert_eq!(read.unwrap(), n, "{path}");
+                assert_eq!(data, expected, "{path}");
+            }
         });
     });
 }
