@@ -11,7 +11,8 @@
 //! async fn main() -> std::io::Result<()> {
 //!     let listener = TcpListener::bind("127.0.0.1:7000")?;
 //!     let mut incoming = listener.incoming(); // one request to the kernel, not one a connection
-//!     while let Some(stream) = incoming.next().await.transpose()? {
+//!     while let Some(stream) = incoming.next().await {
+//!         let Ok(stream) = stream else { continue }; // out of descriptors: the next waits until one can be had
 //!         saferring::spawn(async move {
 //!             let mut chunks = stream.recv_stream(); // one request for the stream, in the core's own buffers
 //!             while let Some(Ok(chunk)) = chunks.next().await {

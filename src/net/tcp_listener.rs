@@ -30,7 +30,9 @@ pub(super) const BACKLOG: i32 = 4096;
 ///
 /// let listener = TcpListener::bind("127.0.0.1:7000")?;
 /// let mut incoming = listener.incoming();
-/// while let Some(stream) = incoming.next().await.transpose()? {
+/// while let Some(stream) = incoming.next().await {
+///     // Out of descriptors, say: the next waits until one can be had. A server that ends with this serves nobody.
+///     let Ok(stream) = stream else { continue };
 ///     saferring::spawn(serve(stream));
 /// }
 /// # Ok(())
@@ -92,6 +94,10 @@ impl TcpListener {
     /// The connections as a stream, by one request to the kernel for all of them. It never ends; after an error it can
     /// be polled on.
     ///
+    /// It accepts ahead of whoever polls it: about a thousand connections, each a descriptor, before it stops for a while.
+    /// Poll it always, and bound what is served at a time by what the tasks do; [`accept`](TcpListener::accept) takes no
+    /// connection that nobody has asked for.
+    ///
     /// When it is dropped, connections that it had accepted and not yielded are kept for the next accept. An
     /// [`accept`](TcpListener::accept) that is in flight on the same listener goes before it.
     ///
@@ -111,7 +117,7 @@ impl TcpListener {
         super::inet(self.socket.options().local_addr()?)
     }
 
-    /// Takes over a listener of std.
+    /// Takes over a listener of std. It is put into blocking mode, which others that share it see, too.
     pub fn from_std(listener: std::net::TcpListener) -> Self {
         OwnedFd::from(listener).into()
     }

@@ -90,7 +90,7 @@ impl TcpStream {
         Ok(TcpStream { socket })
     }
 
-    /// Takes over a connection of std.
+    /// Takes over a connection of std. It is put into blocking mode, which others that share it see, too.
     pub fn from_std(stream: std::net::TcpStream) -> Self {
         OwnedFd::from(stream).into()
     }

@@ -361,7 +361,7 @@ impl UdpSocket {
         self.socket.options().leave_multicast_v6(group, interface)
     }
 
-    /// Takes over a socket of std.
+    /// Takes over a socket of std. It is put into blocking mode, which others that share it see, too.
     pub fn from_std(socket: std::net::UdpSocket) -> Self {
         OwnedFd::from(socket).into()
     }

@@ -152,7 +152,7 @@ impl UnixDatagram {
         self.socket.shutdown(how)
     }
 
-    /// Takes over a socket of std.
+    /// Takes over a socket of std. It is put into blocking mode, which others that share it see, too.
     pub fn from_std(socket: std::os::unix::net::UnixDatagram) -> Self {
         OwnedFd::from(socket).into()
     }
