@@ -491,3 +491,24 @@ fn a_unix_listener_hands_late_connections_on() {
         });
     });
 }
+
+/// It was asked for, and says nothing of the kernel.
+#[test]
+fn an_operation_that_is_cancelled_before_its_turn_is_cancelled() {
+    bounded(|| {
+        runtime().block_on(async {
+            let (stream, mut peer) = pair();
+            let first = stream.read(vec![0; 1]).submit();
+            let second = stream.read(vec![7; 2]).submit();
+            nop().await.unwrap();
+            let (read, buf) = second.cancel().await;
+            assert_eq!(read.unwrap_err().raw_os_error(), Some(libc::ECANCELED));
+            assert_eq!(buf, [7; 2]);
+            let third = stream.read(vec![7; 2]).timeout(Duration::from_millis(1));
+            let (read, _) = third.await;
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            peer.write_all(b"x").unwrap();
+            assert_eq!(first.await.1, b"x");
+        });
+    });
+}
