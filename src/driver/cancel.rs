@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::slots::State;
-use super::{Inner, Key};
+use super::slots::{CANCELLED, State};
+use super::{Driver, Inner, Key};
 use crate::sys::{Completion, Entry, opcode};
 
 /// Set in the user data of completions that are no operation's: of cancels, which have that of their target beside, and of
@@ -35,6 +35,37 @@ impl Stubborn {
     #[inline]
     pub(super) fn is_due(&self) -> bool {
         self.at.is_some_and(|at| at <= Instant::now())
+    }
+}
+
+impl<W> Driver<W> {
+    /// Asks the kernel to cancel `key`; its completion tells how that ended.
+    pub(crate) fn cancel(&self, key: Key<W>) {
+        self.with(|inner| {
+            let head = inner.slots.head(key);
+            // What has been told to begin anew is not to do so any more.
+            head.tag |= CANCELLED;
+            if head.state == State::InFlight {
+                inner.push_cancel(key);
+            }
+        });
+    }
+
+    /// Asks the kernel to cancel everything that is in flight. What waits for its turn is not to go there any more.
+    pub(crate) fn cancel_all(&self) {
+        self.ending.set(true);
+        self.with(|inner| {
+            let in_flight = |state| matches!(state, State::InFlight | State::Orphan);
+            for key in inner.slots.keys(in_flight) {
+                inner.slots.head(key).tag |= CANCELLED;
+                inner.push_cancel(key);
+            }
+        });
+    }
+
+    /// Whether everything was cancelled, as the driver is about to end or has ended.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.get()
     }
 }
 

@@ -236,35 +236,6 @@ impl<W> Driver<W> {
         })
     }
 
-    /// Asks the kernel to cancel `key`; its completion tells how that ended.
-    pub(crate) fn cancel(&self, key: Key<W>) {
-        self.with(|inner| {
-            let head = inner.slots.head(key);
-            // What has been told to begin anew is not to do so any more.
-            head.tag |= CANCELLED;
-            if head.state == State::InFlight {
-                inner.push_cancel(key);
-            }
-        });
-    }
-
-    /// Asks the kernel to cancel everything that is in flight. What waits for its turn is not to go there any more.
-    pub(crate) fn cancel_all(&self) {
-        self.ending.set(true);
-        self.with(|inner| {
-            let in_flight = |state| matches!(state, State::InFlight | State::Orphan);
-            for key in inner.slots.keys(in_flight) {
-                inner.slots.head(key).tag |= CANCELLED;
-                inner.push_cancel(key);
-            }
-        });
-    }
-
-    /// Whether everything was cancelled, as the driver is about to end or has ended.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.ending.get()
-    }
-
     /// One turn with the kernel: submits everything, and if `park` says so waits for a completion or the next timer.
     ///
     /// # Errors

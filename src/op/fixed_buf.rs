@@ -9,7 +9,7 @@ use super::fixed_pool::Arena;
 use crate::buf::{IoBuf, IoBufMut, Registration};
 use crate::sys::RingId;
 
-/// A buffer of a [`FixedBufPool`], to which it returns when it is dropped.
+/// A buffer of a [`FixedBufPool`](super::FixedBufPool), to which it returns when it is dropped.
 ///
 /// It has a length and a capacity as a `Vec<u8>` does, but never grows beyond the capacity. A read sets its length to
 /// what arrived. What a buffer held before it was returned is not wiped, but cannot be seen through a new one either.
