@@ -29,7 +29,13 @@ impl Ready {
 // SAFETY: the entry points to nothing; the descriptor is counted.
 unsafe impl Operation for Ready {
     const CODE: u8 = opcode::PollAdd::CODE;
+    /// What was kept for the next read makes no descriptor ready: it interrupts those that wait.
+    const READS: bool = true;
     type Output = io::Result<()>;
+
+    fn early(&mut self) -> Option<i32> {
+        (self.wanted == libc::POLLIN && self.fd.has_late()).then_some(0)
+    }
 
     fn file(&self) -> Option<&SharedFd> {
         Some(&self.fd)

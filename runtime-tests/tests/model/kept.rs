@@ -339,3 +339,20 @@ fn kept_cancel_of_a_new_beginning() {
         Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
     ]);
 }
+
+/// A stream without a buffer waits for its socket, while what a dropped read had received is there.
+#[test]
+fn kept_late_bytes_beside_a_dry_stream() {
+    run(&[
+        Step::Shutdown { at: 0, grace: Grace::Long, next: 1 },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 200 },
+        Step::Start { object: 0, act: Act::Read, size: 200, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Await { handle: 2, at: 0, in_task: false },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Poll { handle: 3, at: 0, waker: WakerKind::Own },
+        Step::Drop { handle: 1, at: 0 },
+        Step::Drop { handle: 1, at: 0 },
+    ]);
+}
