@@ -8,10 +8,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use futures_util::FutureExt;
 use socket2::SockAddr;
 
 use crate::op::{
-    Message, Multi, Multishot, Pool, ProvidedBuf, Ready, Received, RecvFromMulti, RecvMsg,
+    Message, Multi, Multishot, Op, Pool, ProvidedBuf, Ready, Received, RecvFromMulti, RecvMsg,
     RecvMulti, SharedFd,
 };
 use crate::runtime::with_driver;
@@ -47,14 +48,14 @@ impl Receive for RecvMulti {
     fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<ProvidedBuf>>>> {
         let datagrams = fd.is_datagram();
         let receive = RecvMsg::new(fd, [Vec::with_capacity(size)]).submit();
-        Box::pin(async move {
-            let (received, [bytes]) = receive.await;
+        // No async block: that could not go on after a poll outside of a runtime, which may panic.
+        Box::pin(receive.map(move |(received, [bytes])| {
             let message = received?;
             Ok(match message.len {
                 0 if !datagrams => Received::End,
                 _ => Received::Chunk(datagram(fitting(bytes), &message)),
             })
-        })
+        }))
     }
 }
 
@@ -71,12 +72,11 @@ impl Receive for RecvFromMulti {
 
     fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<Self::Chunk>>>> {
         let receive = RecvMsg::new(fd, [Vec::with_capacity(size)]).submit();
-        Box::pin(async move {
-            let (received, [bytes]) = receive.await;
+        Box::pin(receive.map(|(received, [bytes])| {
             let message = received?;
             let chunk = datagram(fitting(bytes), &message);
             Ok(Received::Chunk((chunk, message.from)))
-        })
+        }))
     }
 }
 
@@ -107,6 +107,10 @@ enum State<R: Receive> {
     Idle,
     /// One request for many chunks.
     Many(Multi<R>),
+    /// Without a buffer: waits until there is something to put into memory of its own.
+    Waiting(Pin<Box<Op<Ready>>>),
+    /// There is something, to be received.
+    Able,
     /// One request for one chunk.
     One(Pin<Box<dyn Future<Output = Arrival<R::Chunk>>>>),
     /// To be told, after what came before it.
@@ -169,13 +173,7 @@ impl<R: Receive> Chunks<R> {
                 Some(group) => State::Many(Multi::new(R::many(&self.fd, pool, group))),
                 None => {
                     pool.ran_dry();
-                    // No memory is held before there is something to put into it.
-                    let ready = Ready::read(&self.fd);
-                    let (fd, size) = (self.fd.clone(), pool.buffer_size());
-                    State::One(Box::pin(async move {
-                        ready.await?;
-                        R::one(&fd, size).await
-                    }))
+                    State::Waiting(Box::pin(Ready::read(&self.fd)))
                 }
             }
         });
@@ -190,14 +188,19 @@ impl<R: Receive> Chunks<R> {
                 self.state = State::Idle;
                 Poll::Ready(Some(received))
             }
-            State::Idle | State::Failed(_) | State::Ended => Poll::Ready(None),
+            State::Idle | State::Waiting(_) | State::Able | State::Failed(_) | State::Ended => {
+                Poll::Ready(None)
+            }
         }
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {
         loop {
             if self.fd.has_late()
-                && matches!(self.state, State::Idle | State::Many(_))
+                && matches!(
+                    self.state,
+                    State::Idle | State::Many(_) | State::Waiting(_) | State::Able
+                )
                 && let Some(late) = self.late()
             {
                 if late.is_err() {
@@ -215,6 +218,19 @@ impl<R: Receive> Chunks<R> {
                 }
                 State::Idle => {
                     self.arm();
+                    continue;
+                }
+                State::Waiting(ready) => {
+                    self.state = match ready!(ready.as_mut().poll(cx)) {
+                        Ok(()) => State::Able,
+                        Err(error) => State::Failed(error),
+                    };
+                    continue;
+                }
+                State::Able => {
+                    let size =
+                        with_driver("a stream of chunks", |driver| driver.pool().buffer_size());
+                    self.state = State::One(R::one(&self.fd, size));
                     continue;
                 }
                 State::Many(_) | State::One(_) => {}
@@ -246,7 +262,7 @@ impl<R: Receive> fmt::Debug for Chunks<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Idle => "idle",
-            State::Many(_) | State::One(_) => "armed",
+            State::Many(_) | State::Waiting(_) | State::Able | State::One(_) => "armed",
             State::Failed(_) | State::Ended => "ended",
         };
         write!(f, "{:?}, {state}", self.fd)

@@ -356,3 +356,21 @@ fn kept_late_bytes_beside_a_dry_stream() {
         Step::Drop { handle: 1, at: 0 },
     ]);
 }
+
+/// A stream without a buffer is polled outside of a runtime, which panics, and then inside.
+#[test]
+fn kept_dry_stream_polled_outside() {
+    run(&[
+        Step::Shutdown { at: 0, grace: Grace::Long, next: 1 },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 200 },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Turn { at: 0 },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::Short },
+        Step::Await { handle: 0, at: 0, in_task: false },
+        Step::Poll { handle: 6, at: 3, waker: WakerKind::Own },
+        Step::Poll { handle: 2, at: 0, waker: WakerKind::Own },
+    ]);
+}
