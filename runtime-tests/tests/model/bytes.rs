@@ -179,17 +179,25 @@ impl Input {
                 first && self.fragments[index].epoch == epoch
             })
             .collect();
-        for index in next {
-            let bytes = &self.fragments[index].bytes;
-            if self.matches(at, bytes) {
-                used[index] = true;
-                if self.place(at + bytes.len() as u64, gaps, used, budget) {
-                    return true;
+        let mut at = at;
+        loop {
+            for &index in &next {
+                let bytes = &self.fragments[index].bytes;
+                if self.matches(at, bytes) {
+                    used[index] = true;
+                    if self.place(at + bytes.len() as u64, gaps, used, budget) {
+                        return true;
+                    }
+                    used[index] = false;
                 }
-                used[index] = false;
             }
+            // A gap may be long: a loop, not a deep stack.
+            *budget = budget.saturating_sub(1);
+            if !gaps || at >= self.sent || *budget == 0 {
+                return false;
+            }
+            at += 1;
         }
-        gaps && at < self.sent && self.place(at + 1, gaps, used, budget)
     }
 }
 
