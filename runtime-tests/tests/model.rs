@@ -3,7 +3,7 @@
 //! must end does.
 //!
 //! - `SAFERRING_MODEL_PROGRAMS`: how many programs; `SAFERRING_MODEL_SEED`: those of an earlier run, which has printed
-//!   it; `SAFERRING_MODEL_FIRST`: the number of the first.
+//!   it; `SAFERRING_MODEL_FIRST`: the number of the first. With neither of the first two the programs are always the same.
 //! - `SAFERRING_MODEL_NO_CROSS=1`: no handle is used in a runtime other than its own.
 //! - `SAFERRING_MODEL_WITHOUT`: what is left out, to look past what is known; names with commas between: `cross` (as
 //!   above), `cross-object` (no descriptor is used in two runtimes), `cross-close` (no close waits for what another
