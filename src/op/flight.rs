@@ -117,10 +117,7 @@ impl<T: Operation> Flight<T> {
         if !matches!(*self.deadline, Deadline::None) {
             self.deadline.arm(&driver, waiter.as_ref());
         }
-        let free = op
-            .turn()
-            .is_none_or(|side| op.file().is_none_or(|file| file.is_free(side)));
-        if free {
+        if has_turn_free(op) {
             if !waits && op.has_late() {
                 return Poll::Pending;
             }
@@ -198,8 +195,7 @@ impl<T: Operation> Flight<T> {
         // just been left, so that nobody takes it again.
         let op = unsafe { stored.take::<T>() };
         if cqe.begins_anew() && was_cancelled(cqe) {
-            self.state = State::Idle(op);
-            return None;
+            return self.begin_anew(op);
         }
         if cqe.is_given_up() {
             cqe = Completion::new(0, NO_THREAD, cqe.flags());
@@ -211,6 +207,18 @@ impl<T: Operation> Flight<T> {
             self.drop_deadline();
         }
         Some(op.complete(cqe))
+    }
+
+    /// The operation is to be submitted once more; unless its time is over, of which nobody would be told again.
+    #[cold]
+    fn begin_anew(&mut self, mut op: T) -> Option<T::Output> {
+        if !self.deadline.has_passed() {
+            self.state = State::Idle(op);
+            return None;
+        }
+        self.drop_deadline();
+        let early = if has_turn_free(&op) { op.early() } else { None };
+        Some(op.complete(Completion::new(0, early.unwrap_or(ELAPSED), 0)))
     }
 
     /// Asks for the end of the operation, which then answers with `ECANCELED` or with the result that won. `Some` if it was
@@ -264,6 +272,13 @@ impl<T: Operation> Flight<T> {
             None => {}
         }
     }
+}
+
+/// Whether the operation would go to the kernel at once.
+#[inline]
+fn has_turn_free<T: Operation>(op: &T) -> bool {
+    op.turn()
+        .is_none_or(|side| op.file().is_none_or(|file| file.is_free(side)))
 }
 
 fn was_cancelled(cqe: Completion) -> bool {

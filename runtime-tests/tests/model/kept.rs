@@ -374,3 +374,25 @@ fn kept_dry_stream_polled_outside() {
         Step::Poll { handle: 2, at: 0, waker: WakerKind::Own },
     ]);
 }
+
+/// A read whose time is over, while it waits for its turn, is told to begin anew; another takes what came.
+#[test]
+fn kept_deadline_of_a_read_that_begins_anew() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::Short },
+        Step::Poll { handle: 5, at: 0, waker: WakerKind::Own },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 2, act: Act::Often, size: 64, at: 0, how: How::Polled, limit: Limit::Zero },
+        Step::Start { object: 6, act: Act::Read, size: 64, at: 0, how: How::Task, limit: Limit::None },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Lose { handle: 0, at: 0, panics: false },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Peer { act: PeerAct::Write, object: 4, size: 64 },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Lose { handle: 6, at: 0, panics: false },
+    ]);
+}
