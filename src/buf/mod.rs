@@ -15,7 +15,7 @@
 //!
 //! What fills a buffer as a whole (`read_exact` and the like) fills one that has a length to its **length**, and an empty one
 //! to its **capacity**; a slice that was given an end, to that. So a vector that is used again is filled as it was before,
-//! not to whatever it has room for. Of several buffers (`read_exact_vectored`) each is filled to its capacity.
+//! not to whatever it has room for. Of several buffers (`read_exact_vectored`) each is filled so.
 //!
 //! [`slice`](IoBuf::slice) narrows what an operation sees. A read into `vec.slice(a..)` keeps the first `a` bytes and
 //! leaves the vector with length `a + n`. That is how one appends: `let at = vec.len(); vec.slice(at..)`.

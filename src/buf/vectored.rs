@@ -75,9 +75,10 @@ pub unsafe trait IoVectoredBuf: 'static {
 ///   [`buf_count`](IoVectoredBuf::buf_count) times.
 /// - Each range that `for_each_buf_mut` reports meets the contract of [`IoBufMut`] for pointer and capacity: valid,
 ///   writable, unaliased. No two of them overlap. A later call of `f` leaves the earlier pointers usable.
-/// - The ranges stay the same until the value is moved, borrowed by other means or dropped, and `set_filled` does not
+/// - The ranges stay the same until the value is moved, borrowed by other means or dropped, and `set_each_filled` does not
 ///   change them. Bytes once initialised stay so.
-/// - [`total_capacity`](Self::total_capacity) is the sum of the lengths of these ranges.
+/// - [`total_capacity`](Self::total_capacity) is the sum of the lengths of these ranges. `for_each_fill_len` and
+///   `set_each_filled` call `f` once for each of them, in their order.
 ///
 /// # Examples
 ///
@@ -95,6 +96,19 @@ pub unsafe trait IoVectoredBufMut: IoVectoredBuf {
     /// The capacity of all buffers together.
     fn total_capacity(&self) -> usize;
 
+    /// Calls `f` with how much of each buffer is filled by what fills buffers as a whole: its
+    /// [`fill_len`](IoBufMut::fill_len).
+    fn for_each_fill_len(&self, f: impl FnMut(usize));
+
+    /// Records how many bytes a read put into each buffer: calls `f` with the capacity of each, in order, and takes what
+    /// that returns as the number of bytes.
+    ///
+    /// # Safety
+    ///
+    /// What `f` returns is at most the capacity it was given, and so many bytes of that buffer, from its first on, are
+    /// initialised.
+    unsafe fn set_each_filled(&mut self, f: impl FnMut(usize) -> usize);
+
     /// Records that a read put `n` bytes into the buffers: the first ones are full, one may be partly filled, and to
     /// the rest it is a read of nothing.
     ///
@@ -103,7 +117,13 @@ pub unsafe trait IoVectoredBufMut: IoVectoredBuf {
     /// - `n` is at most [`total_capacity`](Self::total_capacity).
     /// - Of the ranges that [`for_each_buf_mut`](Self::for_each_buf_mut) reports, taken one after the other, the first
     ///   `n` bytes are initialised.
-    unsafe fn set_filled(&mut self, n: usize);
+    unsafe fn set_filled(&mut self, n: usize) {
+        let mut left = n;
+        // SAFETY: a buffer takes its whole capacity while anything is left, so by the caller's promise as many bytes of
+        // the next, or all of it, are initialised.
+        unsafe { self.set_each_filled(|capacity| take_up_to(&mut left, capacity)) };
+        debug_assert_eq!(left, 0);
+    }
 
     /// Fills the buffers as a read that delivers `bytes` does, and returns how many of them fitted.
     ///
@@ -131,16 +151,11 @@ pub unsafe trait IoVectoredBufMut: IoVectoredBuf {
     }
 }
 
-/// Gives `buf` its share of `left` newly read bytes, and returns how many remain for those after it.
-///
-/// # Safety
-///
-/// The first `left` bytes of `buf`, or all up to its capacity if those are fewer, are initialised.
-unsafe fn fill_one(buf: &mut impl IoBufMut, left: usize) -> usize {
-    let n = left.min(buf.buf_capacity());
-    // SAFETY: `n` is within the capacity, and the caller vouches for that many bytes.
-    unsafe { buf.set_filled(n) };
-    left - n
+/// Takes up to `most` off `left`, and returns how much that was.
+fn take_up_to(left: &mut usize, most: usize) -> usize {
+    let n = most.min(*left);
+    *left -= n;
+    n
 }
 
 // `Vec<B>` and `[B; N]` are slices of buffers; only the head of the implementation differs.
@@ -175,14 +190,16 @@ macro_rules! impl_for_sequence {
                 self.iter().map(B::buf_capacity).sum()
             }
 
-            unsafe fn set_filled(&mut self, n: usize) {
-                let mut left = n;
+            fn for_each_fill_len(&self, f: impl FnMut(usize)) {
+                self.iter().map(B::fill_len).for_each(f);
+            }
+
+            unsafe fn set_each_filled(&mut self, mut f: impl FnMut(usize) -> usize) {
                 for buf in self.iter_mut() {
-                    // SAFETY: the buffers before this one took their whole capacity while anything was left, so by
-                    // the caller's promise the first `left` bytes of this one, or all of it, are initialised.
-                    left = unsafe { fill_one(buf, left) };
+                    let n = f(buf.buf_capacity());
+                    // SAFETY: the caller's promise, of this buffer.
+                    unsafe { buf.set_filled(n) };
                 }
-                debug_assert_eq!(left, 0);
             }
         }
     )+};
@@ -218,14 +235,16 @@ macro_rules! impl_for_tuple {
                 0 $(+ self.$index.buf_capacity())+
             }
 
-            unsafe fn set_filled(&mut self, n: usize) {
-                let left = n;
+            fn for_each_fill_len(&self, mut f: impl FnMut(usize)) {
+                $(f(self.$index.fill_len());)+
+            }
+
+            unsafe fn set_each_filled(&mut self, mut f: impl FnMut(usize) -> usize) {
                 $(
-                    // SAFETY: the fields before this one took their whole capacity while anything was left, so by the
-                    // caller's promise the first `left` bytes of this one, or all of it, are initialised.
-                    let left = unsafe { fill_one(&mut self.$index, left) };
+                    let n = f(self.$index.buf_capacity());
+                    // SAFETY: the caller's promise, of this buffer.
+                    unsafe { self.$index.set_filled(n) };
                 )+
-                debug_assert_eq!(left, 0);
             }
         }
     };
@@ -283,23 +302,35 @@ unsafe impl<V: IoVectoredBuf> IoVectoredBuf for Unwritten<V> {
     }
 }
 
-/// Buffers of which a part has been filled already: what read-exact reads into next.
+/// Buffers of which a part has been filled already: what read-exact reads into next, each up to its `fill_len`.
 ///
-/// Each read ends in `set_filled`; `advance` then moves on by what that read delivered. Buffers that are full are not
+/// Each read ends in `set_each_filled`; `advance` then moves on by what that read delivered. Buffers that are full are not
 /// reported, for the reason given at [`Unwritten`].
 #[derive(Debug)]
 pub(crate) struct Unfilled<V> {
     inner: V,
-    // Invariant: `filled` and `arrived` are within `inner`'s capacity, and so many of its first bytes are initialised.
+    /// How much of each buffer is to be filled; their lengths change with the first read.
+    // Invariant: at most the buffer's capacity.
+    limits: Vec<usize>,
+    // Invariant: `filled` and `arrived` are within the sum of the limits, and so many of the first bytes of the ranges
+    // up to these limits, taken one after the other, are initialised.
     filled: usize,
     arrived: usize,
 }
 
 impl<V: IoVectoredBufMut> Unfilled<V> {
     /// All of `inner`.
-    pub(crate) fn new(inner: V) -> Self {
+    pub(crate) fn new(mut inner: V) -> Self {
+        let mut limits = Vec::with_capacity(inner.buf_count());
+        inner.for_each_fill_len(|len| limits.push(len));
+        let mut index = 0;
+        inner.for_each_buf_mut(|_, capacity| {
+            limits[index] = limits[index].min(capacity);
+            index += 1;
+        });
         Self {
             inner,
+            limits,
             filled: 0,
             arrived: 0,
         }
@@ -333,32 +364,59 @@ unsafe impl<V: IoVectoredBufMut> IoVectoredBuf for Unfilled<V> {
     }
 }
 
-// SAFETY: reports tails of some of the ranges that `V` vouches for, each at most once and in order: the count of `V`
-// bounds it, and being disjoint and exclusive carries over. Left out are the first `filled` bytes, so the total is the
-// rest of the capacity. `set_filled` changes `arrived` and what `V` records, neither of which moves a range.
+// SAFETY: reports parts of some of the ranges that `V` vouches for, each at most once and in order: the count of `V`
+// bounds it, and being disjoint and exclusive carries over. Left out are the first `filled` bytes and what is beyond the
+// limits, so the total is the rest of these. `set_each_filled` changes `arrived` and what `V` records, neither of which
+// moves a range.
 unsafe impl<V: IoVectoredBufMut> IoVectoredBufMut for Unfilled<V> {
     fn for_each_buf_mut(&mut self, mut f: impl FnMut(*mut u8, usize)) {
         let mut skip = self.filled;
-        self.inner.for_each_buf_mut(|ptr, capacity| {
-            if capacity <= skip {
-                skip -= capacity;
-            } else {
-                // SAFETY: `skip < capacity`, and `capacity` bytes from `ptr` on lie in one allocation.
-                f(unsafe { ptr.add(skip) }, capacity - skip);
-                skip = 0;
+        let mut limits = self.limits.iter();
+        self.inner.for_each_buf_mut(|ptr, _| {
+            let limit = limits.next().copied().unwrap_or(0);
+            let skipped = take_up_to(&mut skip, limit);
+            if skipped < limit {
+                // SAFETY: `skipped < limit`, which by its invariant is within the range, in one allocation from `ptr` on.
+                f(unsafe { ptr.add(skipped) }, limit - skipped);
             }
         });
     }
 
     fn total_capacity(&self) -> usize {
-        self.inner.total_capacity() - self.filled
+        self.limits.iter().sum::<usize>() - self.filled
     }
 
-    unsafe fn set_filled(&mut self, n: usize) {
-        let arrived = self.filled + n;
-        // SAFETY: by the invariant the first `filled` bytes are initialised, and by the caller's promise the `n` after
-        // them, all within the capacity.
-        unsafe { self.inner.set_filled(arrived) };
+    fn for_each_fill_len(&self, mut f: impl FnMut(usize)) {
+        let mut skip = self.filled;
+        for &limit in &self.limits {
+            let rest = limit - take_up_to(&mut skip, limit);
+            if rest > 0 {
+                f(rest);
+            }
+        }
+    }
+
+    unsafe fn set_each_filled(&mut self, mut f: impl FnMut(usize) -> usize) {
+        let mut limits = self.limits.iter();
+        let (mut skip, mut arrived, mut gap) = (self.filled, self.filled, false);
+        // SAFETY: by the invariant the first `skipped` bytes of each are initialised, and by the caller's promise as many
+        // behind them as `f` says, all within the limit, which is within the capacity.
+        unsafe {
+            self.inner.set_each_filled(|_| {
+                let limit = limits.next().copied().unwrap_or(0);
+                let skipped = take_up_to(&mut skip, limit);
+                let new = match limit - skipped {
+                    0 => 0,
+                    rest => f(rest),
+                };
+                // What stands behind a gap is read once more.
+                if !gap {
+                    arrived += new;
+                }
+                gap |= skipped + new < limit;
+                skipped + new
+            });
+        }
         self.arrived = arrived;
     }
 }
@@ -519,6 +577,40 @@ mod tests {
         assert_eq!(bufs.fill_from(b""), 0);
         bufs.advance();
         assert_eq!(bytes_of(&bufs.into_inner()), [&b"ab"[..], b"c"]);
+    }
+
+    #[test]
+    fn unfilled_fills_to_lengths_and_what_is_empty_to_capacity() {
+        let data = b"abcdefgh";
+        for step in 1..=data.len() {
+            let mut long = b"old".to_vec();
+            long.reserve_exact(20);
+            let mut bufs = Unfilled::new((long, with_capacity(2), *b"...", Vec::new()));
+            assert_eq!(bufs.total_capacity(), data.len());
+            while bufs.total_capacity() > 0 {
+                let rest = &data[bufs.filled()..];
+                assert!(bufs.fill_from(&rest[..rest.len().min(step)]) > 0);
+                bufs.advance();
+            }
+            assert_eq!(
+                bytes_of(&bufs.into_inner()),
+                [&b"abc"[..], b"de", b"fgh", b""]
+            );
+        }
+    }
+
+    #[test]
+    fn unfilled_reads_what_stands_behind_a_gap_once_more() {
+        let mut bufs = Unfilled::new([with_capacity(2), with_capacity(2)]);
+        bufs.for_each_buf_mut(|ptr, _| {
+            // SAFETY: there is room for two bytes.
+            unsafe { *ptr = b'x' }
+        });
+        // SAFETY: the first byte of each was written.
+        unsafe { bufs.set_each_filled(|_| 1) };
+        bufs.advance();
+        assert_eq!((bufs.filled(), bufs.total_capacity()), (1, 3));
+        assert_eq!(bytes_of(&bufs.into_inner()), [b"x", b"x"]);
     }
 
     #[test]

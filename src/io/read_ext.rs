@@ -50,7 +50,8 @@ pub trait AsyncReadExt: AsyncRead {
         read_exact(self, buf)
     }
 
-    /// Fills all of `bufs` to their capacity, one after the other.
+    /// Fills all of `bufs`, one after the other: each to its length, or to its capacity if it is empty (see
+    /// [`buf`](crate::buf)).
     ///
     /// Returns the buffers, full.
     ///
@@ -339,6 +340,16 @@ mod tests {
         ready(reader.read_exact(Vec::new())).0.unwrap();
         ready(reader.read_exact_vectored([[0; 0]; 2])).0.unwrap();
         assert!(ready(reader.read([0])).0.is_err());
+    }
+
+    #[test]
+    fn read_exact_vectored_fills_a_used_vector_to_its_length() {
+        let mut used = b"old".to_vec();
+        used.reserve(100);
+        let mut reader = &b"newtext and more"[..];
+        let (result, bufs) = ready(reader.read_exact_vectored((used, [0; 4])));
+        result.unwrap();
+        assert_eq!((&bufs.0[..], &bufs.1), (&b"new"[..], b"text"));
     }
 
     #[test]
