@@ -119,6 +119,22 @@ impl Builder {
         self
     }
 
+    /// The most threads of the kernel that do what would block the calling thread: `bounded` of them what ends soon, such
+    /// as opens, writes and syncs of files; `unbounded` of them what may wait for somebody else, such as reads of
+    /// terminals. 0, the default, leaves the kernel's own limit: of the first as many as
+    /// [entries](Builder::entries), at most four a CPU; of the second what `RLIMIT_NPROC` allows.
+    ///
+    /// They are made when needed, end when idle for five seconds, and belong to the thread: of several runtimes on one, the
+    /// last that was made sets the limits. [`Runtime::ring_info`] tells what holds.
+    ///
+    /// # Kernel
+    ///
+    /// 5.15 (`IORING_REGISTER_IOWQ_MAX_WORKERS`, see io_uring_register(2)); ignored before.
+    pub fn kernel_workers(mut self, bounded: u32, unbounded: u32) -> Self {
+        self.ring.workers = [bounded, unbounded];
+        self
+    }
+
     /// The provided buffers of streams of chunks: their size in bytes, how many there are in a group (at most 32,768;
     /// rounded up to a power of two), and how many groups there may be. A group is made when the ones before are out;
     /// its memory is taken page by page as it is used. By default up to 16 groups of 256 buffers of 16 KiB.

@@ -52,6 +52,8 @@ pub(crate) struct KernelRing {
     setup_flags: u32,
     /// For how long (microseconds), and for how many completions, a wait holds out before one is enough.
     min_wait: (u32, u32),
+    /// The most threads of the kernel for files, and for all else; 0 if that is not known.
+    workers: [u32; 2],
     overflows: u64,
 }
 
@@ -73,6 +75,7 @@ impl KernelRing {
             enter_flags,
             setup_flags,
             min_wait: (0, 1),
+            workers: [0, 0],
             overflows: 0,
         };
         ring.set_dials(config);
@@ -97,6 +100,16 @@ impl KernelRing {
                 .set_prefer_busy_poll(prefer);
             let _ = self.ring.submitter().register_napi(&mut napi);
         }
+        let _ = self.limit_workers(dials.workers);
+        self.workers = self.limit_workers([0, 0]).unwrap_or_default();
+    }
+
+    /// Sets the limits of the thread's kernel workers that are not 0; gives what they were.
+    fn limit_workers(&self, mut limits: [u32; 2]) -> io::Result<[u32; 2]> {
+        self.ring
+            .submitter()
+            .register_iowq_max_workers(&mut limits)?;
+        Ok(limits)
     }
 
     /// # Safety
@@ -262,6 +275,8 @@ impl KernelRing {
             setup_flags: self.setup_flags,
             registered_ring: self.enter_flags & ENTER_REGISTERED_RING != 0,
             no_iowait: self.enter_flags & ENTER_NO_IOWAIT != 0,
+            bounded_workers: self.workers[0],
+            unbounded_workers: self.workers[1],
         }
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct RingDials {
     pub(crate) napi: Option<(Duration, bool)>,
     /// A thread of the kernel submits, and sleeps after so long without entries.
     pub(crate) sqpoll: Option<Duration>,
+    /// The most threads of the kernel for files, and for all else; 0 leaves the kernel's own limit.
+    pub(crate) workers: [u32; 2],
 }
 
 /// A pair of queues: entries go in, completions come out.

@@ -10,6 +10,7 @@ use futures_util::future::{join, join_all, poll_immediate};
 use saferring::fs::{self, File};
 use saferring::net::{UnixStream, lookup_host};
 use saferring::op::nop;
+use saferring::runtime::Builder;
 use saferring_tests::{bounded, in_child, until};
 
 use super::{Scratch, runtime};
@@ -296,4 +297,40 @@ fn opens_dropped_at_any_time_leave_no_threads() {
             });
         },
     );
+}
+
+/// How many threads the kernel has made for the rings of this thread.
+fn workers() -> usize {
+    // SAFETY: takes and gives numbers only.
+    let name = format!("iou-wrk-{}", unsafe { libc::gettid() });
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|one| one.trim_end() == name).count()
+}
+
+#[test]
+fn kernel_workers_keep_to_their_limits() {
+    in_child("threads::kernel_workers_keep_to_their_limits", || {
+        for limit in [1, 3] {
+            let runtime = Builder::new().kernel_workers(limit, 7).build().unwrap();
+            let info = runtime.ring_info().unwrap();
+            assert_eq!((info.bounded_workers, info.unbounded_workers), (limit, 7));
+            runtime.block_on(async {
+                for _ in 0..20 {
+                    let stats = join_all((0..200).map(|_| fs::metadata("/proc/self/status"))).await;
+                    assert!(stats.iter().all(Result::is_ok));
+                    let workers = workers();
+                    assert!(
+                        (1..=limit as usize).contains(&workers),
+                        "{workers} of {limit}"
+                    );
+                }
+            });
+        }
+        // What is left as it is stays so.
+        let runtime = Builder::new().kernel_workers(0, 5).build().unwrap();
+        let info = runtime.ring_info().unwrap();
+        assert_eq!((info.bounded_workers, info.unbounded_workers), (3, 5));
+    });
 }
