@@ -4,6 +4,8 @@
 //! Not here, because a test cannot make it: `ENFILE`, `ENOBUFS` and `ENOMEM` of an accept. They concern the whole
 //! machine, and what the ring does passes no filter for system calls.
 
+#[path = "std_parity/accepts.rs"]
+mod accepts;
 #[path = "std_parity/addresses.rs"]
 mod addresses;
 #[path = "std_parity/cursor.rs"]

@@ -16,8 +16,8 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use super::recv_stream::{RecvFromStream, RecvStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::op::{
-    Accept, AcceptMulti, Connect, Message, Multi, Op, Pause, Recv, RecvDatagram, RecvMsg, Send,
-    SendMsg, SendMsgZc, SendTo, SendZc, SharedFd, Submitted, Usage, ZcBuf,
+    Accept, AcceptMulti, Connect, Message, Multi, Op, Operation, Pause, Recv, RecvDatagram,
+    RecvMsg, Send, SendMsg, SendMsgZc, SendTo, SendZc, SharedFd, Submitted, Usage, ZcBuf,
 };
 use crate::sys::features;
 
@@ -211,6 +211,7 @@ impl Socket {
     pub(super) fn incoming(&self) -> Connections {
         Connections {
             listener: self.0.clone(),
+            bound: None,
             state: Accepting::Idle,
         }
     }
@@ -266,12 +267,22 @@ impl AsRawFd for Socket {
     }
 }
 
-/// The connections of a listener: by one multishot accept, which is made again whenever the kernel ends it; before
-/// kernel 5.19 by one accept after the other.
+/// The connections of a listener: by one multishot accept, which is made again whenever the kernel ends it; if there is a
+/// bound, by as many accepts at a time, and before kernel 5.19 by one after the other.
 #[derive(Debug)]
 pub(super) struct Connections {
     listener: SharedFd,
+    /// How many may be accepted before they are asked for.
+    bound: Option<usize>,
     state: Accepting,
+}
+
+impl Connections {
+    pub(super) fn bounded(mut self, connections: usize) -> Self {
+        self.bound = Some(connections.max(1));
+        self.state = Accepting::Idle;
+        self
+    }
 }
 
 #[derive(Debug)]
@@ -280,7 +291,7 @@ enum Accepting {
     /// There was no descriptor.
     Paused(Pause),
     Many(Multi<AcceptMulti>),
-    One(Box<Submitted<Accept>>),
+    Few(Vec<Submitted<Accept>>),
 }
 
 impl Stream for Connections {
@@ -307,17 +318,19 @@ impl Stream for Connections {
                         this.state = Accepting::Paused(pause);
                         continue;
                     }
-                    this.state = if features().multishot_accept() {
+                    this.state = if this.bound.is_none() && features().multishot_accept() {
                         Accepting::Many(Multi::new(AcceptMulti::new(&this.listener)))
                     } else {
-                        Accepting::One(Box::new(Accept::new(&this.listener).submit()))
+                        Accepting::Few(Vec::new())
                     };
                     continue;
                 }
-                Accepting::Many(many) => std::task::ready!(Pin::new(many).poll_next(cx)),
-                Accepting::One(one) => {
-                    let accepted = std::task::ready!(Pin::new(one).poll(cx));
-                    this.state = Accepting::Idle;
+                Accepting::Many(many) => ready!(Pin::new(many).poll_next(cx)),
+                Accepting::Few(few) => {
+                    few.resize_with(this.bound.unwrap_or(1), || {
+                        Accept::new(&this.listener).submit()
+                    });
+                    let accepted = ready!(poll_any(few, cx));
                     Some(accepted.map(|(fd, _)| fd))
                 }
             };
@@ -331,12 +344,29 @@ impl Stream for Connections {
                 Some(Err(error)) => {
                     this.listener
                         .note_accept(-error.raw_os_error().unwrap_or(0));
+                    if let Accepting::Few(_) = this.state {
+                        this.state = Accepting::Idle;
+                    }
                     return Poll::Ready(Some(Err(error)));
                 }
                 None => this.state = Accepting::Idle,
             }
         }
     }
+}
+
+/// The first of some accepts that is done; it is taken out.
+fn poll_any(
+    accepts: &mut Vec<Submitted<Accept>>,
+    cx: &mut Context<'_>,
+) -> Poll<<Accept as Operation>::Output> {
+    for index in 0..accepts.len() {
+        if let Poll::Ready(accepted) = Pin::new(&mut accepts[index]).poll(cx) {
+            drop(accepts.remove(index));
+            return Poll::Ready(accepted);
+        }
+    }
+    Poll::Pending
 }
 
 fn is_cancelled(error: &io::Error) -> bool {

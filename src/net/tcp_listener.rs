@@ -94,9 +94,9 @@ impl TcpListener {
     /// The connections as a stream, by one request to the kernel for all of them. It never ends; after an error it can
     /// be polled on.
     ///
-    /// It accepts ahead of whoever polls it: about a thousand connections, each a descriptor, before it stops for a while.
-    /// Poll it always, and bound what is served at a time by what the tasks do; [`accept`](TcpListener::accept) takes no
-    /// connection that nobody has asked for.
+    /// It accepts ahead of whoever polls it: about a thousand connections, each a descriptor, and more if they come at once,
+    /// before it stops for a while. [`accept_ahead`](Incoming::accept_ahead) sets a bound, for some of the speed;
+    /// [`accept`](TcpListener::accept) takes no connection that nobody has asked for.
     ///
     /// When it is dropped, connections that it had accepted and not yielded are kept for the next accept. An
     /// [`accept`](TcpListener::accept) that is in flight on the same listener goes before it.
@@ -152,6 +152,31 @@ impl From<std::net::TcpListener> for TcpListener {
 #[derive(Debug)]
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Incoming(Connections);
+
+impl Incoming {
+    /// Accepts up to so many connections, at least one, before they are asked for; instead of about a thousand.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// use futures_util::StreamExt;
+    /// use saferring::net::{TcpListener, TcpStream};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let mut incoming = listener.incoming().accept_ahead(8);
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let stream = incoming.next().await.unwrap()?;
+    /// # drop(stream);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn accept_ahead(self, connections: usize) -> Self {
+        Incoming(self.0.bounded(connections))
+    }
+}
 
 impl Stream for Incoming {
     type Item = io::Result<TcpStream>;

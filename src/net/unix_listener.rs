@@ -103,6 +103,14 @@ impl From<std::os::unix::net::UnixListener> for UnixListener {
 #[must_use = "a stream does nothing until it is polled"]
 pub struct UnixIncoming(Connections);
 
+impl UnixIncoming {
+    /// Accepts up to so many connections, at least one, before they are asked for; instead of about a thousand, as
+    /// [`Incoming::accept_ahead`](super::Incoming::accept_ahead).
+    pub fn accept_ahead(self, connections: usize) -> Self {
+        UnixIncoming(self.0.bounded(connections))
+    }
+}
+
 impl Stream for UnixIncoming {
     type Item = io::Result<UnixStream>;
 

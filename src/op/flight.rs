@@ -114,16 +114,27 @@ impl<T: Operation> Flight<T> {
         let driver = current_or_panic();
         // Foreign code, before anything is looked at.
         let waiter = waits.then(|| WakeRef::new(cx.waker()));
-        if !matches!(*self.deadline, Deadline::None) {
-            self.deadline.arm(&driver, waiter.as_ref());
-        }
-        if has_turn_free(op) {
+        // Of one that begins anew, or could not be submitted before, the time may be over: it is told of that once.
+        let over = match *self.deadline {
+            Deadline::None => false,
+            _ => {
+                self.deadline.arm(&driver, waiter.as_ref());
+                self.deadline.has_passed()
+            }
+        };
+        let free = op
+            .turn()
+            .is_none_or(|side| op.file().is_none_or(|file| file.is_free(side)));
+        if free {
             if !waits && op.has_late() {
                 return Poll::Pending;
             }
             if let Some(result) = op.early() {
                 return self.answer(result);
             }
+        }
+        if over {
+            return self.answer(ELAPSED);
         }
         self.submit(driver, waiter, false)
     }
@@ -195,7 +206,8 @@ impl<T: Operation> Flight<T> {
         // just been left, so that nobody takes it again.
         let op = unsafe { stored.take::<T>() };
         if cqe.begins_anew() && was_cancelled(cqe) {
-            return self.begin_anew(op);
+            self.state = State::Idle(op);
+            return None;
         }
         if cqe.is_given_up() {
             cqe = Completion::new(0, NO_THREAD, cqe.flags());
@@ -207,18 +219,6 @@ impl<T: Operation> Flight<T> {
             self.drop_deadline();
         }
         Some(op.complete(cqe))
-    }
-
-    /// The operation is to be submitted once more; unless its time is over, of which nobody would be told again.
-    #[cold]
-    fn begin_anew(&mut self, mut op: T) -> Option<T::Output> {
-        if !self.deadline.has_passed() {
-            self.state = State::Idle(op);
-            return None;
-        }
-        self.drop_deadline();
-        let early = if has_turn_free(&op) { op.early() } else { None };
-        Some(op.complete(Completion::new(0, early.unwrap_or(ELAPSED), 0)))
     }
 
     /// Asks for the end of the operation, which then answers with `ECANCELED` or with the result that won. `Some` if it was
@@ -272,13 +272,6 @@ impl<T: Operation> Flight<T> {
             None => {}
         }
     }
-}
-
-/// Whether the operation would go to the kernel at once.
-#[inline]
-fn has_turn_free<T: Operation>(op: &T) -> bool {
-    op.turn()
-        .is_none_or(|side| op.file().is_none_or(|file| file.is_free(side)))
 }
 
 fn was_cancelled(cqe: Completion) -> bool {

@@ -396,3 +396,22 @@ fn kept_deadline_of_a_read_that_begins_anew() {
         Step::Lose { handle: 6, at: 0, panics: false },
     ]);
 }
+
+/// A read is submitted, but something has arrived late, so that it waits for its first poll; its time is over by then, and
+/// another has taken what came.
+#[test]
+fn kept_deadline_of_a_read_that_was_not_submitted() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 64 },
+        Step::Drop { handle: 0, at: 0 },
+        Step::Peer { act: PeerAct::Write, object: 0, size: 64 },
+        Step::Shutdown { at: 0, grace: Grace::Long, next: 0 },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Submitted, limit: Limit::Zero },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Lazy, limit: Limit::None },
+        Step::Await { handle: 2, at: 0, in_task: false },
+    ]);
+}

@@ -303,16 +303,27 @@ fn file_wrote<B>((result, _): (std::io::Result<usize>, B)) -> Outcome {
 fn start_listener(ours: &Ours, ask: &mut Ask) -> Begun {
     ask.limit = Limit::None;
     let many = matches!(ask.act, Act::Chunks | Act::Batches) || without("accept");
+    let bound = ask.size % 4;
     let pending: Box<dyn Pending> = match ours.clone() {
         Ours::TcpListener(listener) if many => {
-            Box::new(Connections(listener.incoming(), |stream: TcpStream| {
-                stream.into_std().map(Into::into)
-            }))
+            let into_std = |stream: TcpStream| stream.into_std().map(Into::into);
+            match bound {
+                0 => Box::new(Connections(listener.incoming(), into_std)),
+                _ => Box::new(Connections(
+                    listener.incoming().accept_ahead(bound),
+                    into_std,
+                )),
+            }
         }
         Ours::UnixListener(listener) if many => {
-            Box::new(Connections(listener.incoming(), |stream: UnixStream| {
-                stream.into_std().map(Into::into)
-            }))
+            let into_std = |stream: UnixStream| stream.into_std().map(Into::into);
+            match bound {
+                0 => Box::new(Connections(listener.incoming(), into_std)),
+                _ => Box::new(Connections(
+                    listener.incoming().accept_ahead(bound),
+                    into_std,
+                )),
+            }
         }
         Ours::TcpListener(listener) => handle::future(async move {
             let accepted = listener.accept().await;

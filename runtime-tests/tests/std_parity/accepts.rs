@@ -1,0 +1,81 @@
+//! How far a stream of connections accepts ahead.
+
+use std::collections::BTreeSet;
+use std::net::TcpStream as StdStream;
+
+use futures_util::StreamExt;
+use futures_util::future::poll_immediate;
+use saferring::net::{TcpListener, UnixListener};
+use saferring::op::nop;
+use saferring_tests::{in_child, open_fds};
+
+use super::{Scratch, runtime};
+
+const CLIENTS: usize = 40;
+
+#[test]
+fn connections_are_accepted_ahead_up_to_the_bound() {
+    in_child(
+        "accepts::connections_are_accepted_ahead_up_to_the_bound",
+        || {
+            runtime().block_on(async {
+                for bound in [0, 1, 4, 100] {
+                    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                    let address = listener.local_addr().unwrap();
+                    let connect = |_| StdStream::connect(address).unwrap();
+                    let clients: Vec<_> = (0..CLIENTS).map(connect).collect();
+                    let ports = clients
+                        .iter()
+                        .map(|client| client.local_addr().unwrap().port());
+                    let mut ports: BTreeSet<_> = ports.collect();
+                    let before = open_fds().len();
+                    let mut incoming = listener.incoming().accept_ahead(bound);
+                    for taken in 0..CLIENTS {
+                        let stream = incoming.next().await.unwrap().unwrap();
+                        assert!(ports.remove(&stream.peer_addr().unwrap().port()));
+                        drop(stream);
+                        if taken == CLIENTS / 2 {
+                            for _ in 0..20 {
+                                nop().await.unwrap();
+                            }
+                        }
+                        let ahead = open_fds().len() - before;
+                        assert!(ahead <= bound.max(1), "{ahead} accepted ahead, of {bound}");
+                    }
+                    assert!(poll_immediate(incoming.next()).await.is_none());
+                    drop(incoming);
+                    // What waits for nobody any more is no hindrance.
+                    let last = StdStream::connect(address).unwrap();
+                    let (_, from) = listener.accept().await.unwrap();
+                    assert_eq!(from, last.local_addr().unwrap());
+                }
+            });
+        },
+    );
+}
+
+/// What was accepted ahead comes out of the next stream, or accept.
+#[test]
+fn what_was_accepted_ahead_is_kept() {
+    in_child("accepts::what_was_accepted_ahead_is_kept", || {
+        let dir = Scratch::new("ahead");
+        runtime().block_on(async {
+            let path = dir.path("listener");
+            let listener = UnixListener::bind(&path).unwrap();
+            let connect = |_| std::os::unix::net::UnixStream::connect(&path).unwrap();
+            let _clients: Vec<_> = (0..8).map(connect).collect();
+            let mut incoming = listener.incoming().accept_ahead(3);
+            incoming.next().await.unwrap().unwrap();
+            nop().await.unwrap();
+            // The bound is set once more, with connections on their way.
+            let mut incoming = incoming.accept_ahead(2);
+            incoming.next().await.unwrap().unwrap();
+            nop().await.unwrap();
+            drop(incoming);
+            for _ in 2..8 {
+                listener.accept().await.unwrap();
+            }
+            assert!(poll_immediate(listener.accept()).await.is_none());
+        });
+    });
+}
