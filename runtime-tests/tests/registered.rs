@@ -291,6 +291,71 @@ fn a_file_streams_its_range_in_order() {
     });
 }
 
+/// How often this thread has touched a page for the first time.
+fn faults() -> i64 {
+    // SAFETY: plain numbers, for which zeros are values.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the call writes the record, which lives across it.
+    assert_eq!(
+        unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) },
+        0
+    );
+    usage.ru_minflt
+}
+
+/// How many bytes are mapped.
+fn mapped() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').next().unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[test]
+fn streams_keep_the_buffers_that_the_pool_does_not_have() {
+    in_child(
+        "streams_keep_the_buffers_that_the_pool_does_not_have",
+        || {
+            const STREAMS: usize = 64;
+            const CHUNKS: usize = 8;
+            let source = Scratch::new("many", &pattern_bytes(0, CHUNKS << 16));
+            Runtime::new().unwrap().block_on(async {
+                let file = File::open(&source.0).await.unwrap();
+                let read_all = async || {
+                    let mut streams: Vec<_> =
+                        (0..STREAMS).map(|_| file.read_stream(.., 2)).collect();
+                    for _ in 0..CHUNKS {
+                        for stream in &mut streams {
+                            assert_eq!(stream.next().await.unwrap().unwrap().len(), 1 << 16);
+                        }
+                    }
+                };
+                read_all().await;
+                let before = faults();
+                read_all().await;
+                let faults = faults() - before;
+                assert!(
+                    faults < (STREAMS * CHUNKS) as i64,
+                    "{faults} pages touched anew"
+                );
+
+                // Far more than are kept.
+                let before = mapped();
+                let held: Vec<_> = (0..100).map(|_| file.read_stream(.., 1)).collect();
+                let held = futures_util::future::join_all(
+                    held.into_iter().map(StreamExt::collect::<Vec<_>>),
+                )
+                .await;
+                assert!(mapped() - before > 40 << 20);
+                drop(held);
+                assert!(
+                    mapped() - before < 20 << 20,
+                    "{} bytes are kept",
+                    mapped() - before
+                );
+            });
+        },
+    );
+}
+
 #[test]
 fn a_file_in_much_use_registers_itself_and_lets_go() {
     in_child("a_file_in_much_use_registers_itself_and_lets_go", || {

@@ -18,6 +18,9 @@ use crate::task::WakeRef;
 const LEN_MAX: usize = 1 << 30;
 /// Buffers begin on multiples of this, which serves `O_DIRECT` on every common file system and device.
 const ALIGN: usize = 4096;
+/// What [`FixedBufPool::take_or_make`] keeps beside the pool: in pieces of a huge page, up to so many bytes.
+const MORE_PIECE: usize = 2 << 20;
+const MORE_MAX: usize = 16 << 20;
 
 /// A pool of buffers of one size, registered with the runtime's ring.
 ///
@@ -62,6 +65,8 @@ pub(super) struct Arena {
     free: RefCell<Vec<u32>>,
     /// Who waits for a buffer.
     waiters: Waiters,
+    /// More of them, ordinary ones, for who does not wait.
+    more: RefCell<Vec<FixedBufPool>>,
     ring: RingId,
     driver: Weak<Driver>,
     /// Its slot in the driver's table; `None` if it is not registered.
@@ -127,6 +132,7 @@ impl FixedBufPool {
             buffers,
             free: RefCell::new((0..buffers).rev().collect()),
             waiters: Waiters::default(),
+            more: RefCell::default(),
             ring: driver.id(),
             driver: Rc::downgrade(&driver),
             index: Cell::new(None),
@@ -190,14 +196,24 @@ impl FixedBufPool {
         .await
     }
 
-    /// A buffer, empty: one of the pool's, or if none is free an ordinary one of the same size.
+    /// A buffer, empty: one of the pool's, or if none is free an ordinary one of the same size. Of these as many are kept
+    /// for the next as is reasonable: mapping and unmapping one costs several times what a cached read into it does.
     pub(crate) fn take_or_make(&self) -> io::Result<FixedBuf> {
         if let Some(buf) = self.try_take() {
             return Ok(buf);
         }
-        let one = Self::unregistered(1, self.0.capacity)?;
-        one.try_take()
-            .ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+        let mut more = self.0.more.borrow_mut();
+        if let Some(buf) = more.iter().find_map(Self::try_take) {
+            return Ok(buf);
+        }
+        let count = (MORE_PIECE / self.0.stride).max(1);
+        let kept = (more.len() + 1) * count * self.0.stride <= MORE_MAX;
+        let made = Self::unregistered(if kept { count as u32 } else { 1 }, self.0.capacity)?;
+        let buf = made.try_take();
+        if kept {
+            more.push(made);
+        }
+        buf.ok_or_else(|| io::ErrorKind::OutOfMemory.into())
     }
 
     /// How many bytes a buffer holds.
