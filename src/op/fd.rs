@@ -107,7 +107,13 @@ impl SharedFd {
     /// for its turn then would be in flight without end, because the cancels have gone before it.
     #[inline]
     pub(super) fn target(&self) -> crate::sys::Target {
-        io_uring::types::Fd(if self.0.closing.get() { -1 } else { self.0.raw })
+        io_uring::types::Fd(if self.is_closing() { -1 } else { self.0.raw })
+    }
+
+    /// Whether a close of it has begun.
+    #[inline]
+    pub(super) fn is_closing(&self) -> bool {
+        self.0.closing.get()
     }
 
     /// Whether it has a slot in a ring's table, and nothing else.

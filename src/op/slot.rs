@@ -87,7 +87,7 @@ impl SharedFd {
     /// it up for each operation.
     #[cold]
     pub(crate) fn register(&self) {
-        if self.0.slot.get() != NO_SLOT || self.0.closing.get() {
+        if self.0.slot.get() != NO_SLOT || self.is_closing() {
             return;
         }
         let slot = current().and_then(|driver| Slot::of(&driver, self.0.raw));
@@ -112,7 +112,7 @@ impl SharedFd {
     #[inline]
     pub(super) fn slot(&self, ring: RingId) -> Option<u32> {
         let index = self.0.slot.get();
-        if index == NO_SLOT || self.0.closing.get() {
+        if index == NO_SLOT || self.is_closing() {
             return None;
         }
         let rare = self.0.rare.borrow();

@@ -15,7 +15,7 @@ use crate::task::WakeRef;
 pub(super) fn belongs<T: Operation>(op: &T, driver: &Driver) -> bool {
     // Once it is closing there is no file any more, and the kernel says so.
     let file = |file: &SharedFd| {
-        !file.is_direct() || file.0.closing.get() || file.slot(driver.id()).is_some()
+        !file.is_direct() || file.is_closing() || file.slot(driver.id()).is_some()
     };
     op.ring().is_none_or(|ring| ring == driver.id()) && op.file().is_none_or(file)
 }

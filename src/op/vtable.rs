@@ -24,6 +24,9 @@ unsafe fn admit<T: Operation>(driver: &Driver, key: Key<WakeRef>) -> bool {
         (Some(-libc::ECANCELED), true)
     } else if driver.is_ending() {
         (Some(-libc::ECANCELED), false)
+    } else if op.file().is_some_and(SharedFd::is_closing) {
+        // As the kernel would say, which would be asked by each that waits, one after the other.
+        (Some(-libc::EBADF), false)
     } else if !belongs(op, driver) {
         (Some(OTHER_RUNTIME), false)
     } else {

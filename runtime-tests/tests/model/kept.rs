@@ -415,3 +415,16 @@ fn kept_deadline_of_a_read_that_was_not_submitted() {
         Step::Await { handle: 2, at: 0, in_task: false },
     ]);
 }
+
+/// Many wait for their turn at a descriptor that is closed.
+#[test]
+fn kept_close_with_many_in_the_queue() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 0, act: Act::Chunks, size: 64, at: 0, how: How::Task, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Start { object: 0, act: Act::Read, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Close { object: 0, at: 0 },
+    ]);
+}
