@@ -145,7 +145,8 @@ impl World {
                 object.peers.clear();
                 object.input.ended = true;
                 object.input.reset = !already;
-                object.wrote_after_reset = object.output.order.alive() > 0;
+                // One that was forgotten may have heard of it.
+                object.wrote_after_reset = object.output.order.alive() > 0 || object.writers_stuck;
                 object.output.cut = true;
             }
             (_, PeerAct::Reset) => {}

@@ -428,3 +428,14 @@ fn kept_close_with_many_in_the_queue() {
         Step::Close { object: 0, at: 0 },
     ]);
 }
+
+/// A write that is forgotten has got the reset.
+#[test]
+fn kept_reset_of_a_forgotten_write() {
+    run(&[
+        Step::Make { kind: Kind::Tcp, at: 0 },
+        Step::Start { object: 0, act: Act::Write, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Forget { handle: 0 },
+        Step::Peer { act: PeerAct::Reset, object: 0, size: 64 },
+    ]);
+}
