@@ -67,6 +67,7 @@ mod buffer_pool;
 mod bytes;
 mod io_buf;
 mod io_buf_mut;
+mod partial;
 mod registration;
 mod shelf;
 mod slice;
@@ -76,11 +77,11 @@ pub use aligned::AlignedBuf;
 pub use buffer_pool::{BufferPool, PooledBuf};
 pub use io_buf::IoBuf;
 pub use io_buf_mut::IoBufMut;
+pub(crate) use partial::{Unfilled, Unwritten};
 #[doc(hidden)]
 pub use registration::Registration;
 pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
-pub(crate) use vectored::{Unfilled, Unwritten};
 
 /// What a buffer operation gives back: its result, and the buffer, which comes back whatever the result is.
 ///

@@ -1,6 +1,6 @@
 //! What buffers say of themselves.
 
-use saferring::buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut};
+use saferring::buf::{AlignedBuf, BufferPool, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use saferring::runtime::fixed_buffers;
 use saferring_tests::bounded;
 
@@ -62,5 +62,38 @@ fn registered_buffers_are_known_by_their_registration() {
         }
         assert_eq!(vec![0; 8].registration(), None);
         assert_eq!(AlignedBuf::new(4096, 512).registration(), None);
+    });
+}
+
+/// Each of several buffers as by itself.
+#[test]
+fn what_a_read_into_several_buffers_is_to_fill() {
+    fn fill_lens(bufs: &impl IoVectoredBufMut) -> Vec<usize> {
+        let mut lens = Vec::new();
+        bufs.for_each_fill_len(|len| lens.push(len));
+        lens
+    }
+    bounded(|| {
+        let mut used = Vec::with_capacity(50);
+        used.extend_from_slice(b"old");
+        let bufs = (used, Vec::with_capacity(5).slice(..5), [0; 2]);
+        assert_eq!(fill_lens(&bufs), [3, 5, 2]);
+        assert_eq!(fill_lens(&[[0; 4]; 2]), [4, 4]);
+        assert_eq!(fill_lens(&vec![vec![0; 3], Vec::new()]), [3, 0]);
+
+        let mut bufs = (b"old".to_vec(), *b"...");
+        let mut capacities = Vec::new();
+        bufs.for_each_buf_mut(|_, capacity| capacities.push(capacity));
+        let mut given = Vec::new();
+        // SAFETY: both buffers are initialised as far as that.
+        unsafe {
+            bufs.set_each_filled(|capacity| {
+                given.push(capacity);
+                given.len()
+            });
+        }
+        assert_eq!(given, capacities);
+        assert_eq!((&bufs.0[..], &bufs.1), (&b"o"[..], b"..."));
+        assert_eq!(bufs.total_len(), 4);
     });
 }
