@@ -293,13 +293,12 @@ fn a_file_streams_its_range_in_order() {
 
 /// How often this thread has touched a page for the first time.
 fn faults() -> i64 {
-    // SAFETY: plain numbers, for which zeros are values.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the call writes the record, which lives across it.
-    assert_eq!(
-        unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) },
-        0
-    );
+    // SAFETY: the record is plain numbers, valid when zeroed, and lives across the call, which writes it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &mut usage), 0);
+        usage
+    };
     usage.ru_minflt
 }
 
