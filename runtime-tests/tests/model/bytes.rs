@@ -31,6 +31,11 @@ impl Order {
         self.muddled |= dropped && self.began > 1;
     }
 
+    /// From now on there is no order.
+    pub(crate) fn muddle(&mut self) {
+        self.muddled = true;
+    }
+
     /// Whether there were, or are, several at once.
     pub(crate) fn overlapped(&self) -> bool {
         self.began > 1

@@ -282,6 +282,11 @@ impl World {
         if at != OUTSIDE || without("outside") {
             self.touch(object, at % OUTSIDE);
         }
+        if handle.pending.is_task() {
+            // Its future is dropped when its runtime runs, and may receive something until then.
+            let homes = handle.homes.iter().map(|&home| (object, home));
+            self.aborted.extend(homes);
+        }
         let got = self.at(at, |world| {
             let (id, pending) = (handle.id, handle.pending);
             world.dropped(object, does);

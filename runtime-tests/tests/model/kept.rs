@@ -439,3 +439,22 @@ fn kept_reset_of_a_forgotten_write() {
         Step::Peer { act: PeerAct::Reset, object: 0, size: 64 },
     ]);
 }
+
+/// A read that is in flight in one runtime is dropped; the next is in another.
+#[test]
+fn kept_order_across_runtimes() {
+    run(&[
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Make { kind: Kind::Unix, at: 0 },
+        Step::Start { object: 2, act: Act::Read, size: 64, at: 0, how: How::Polled, limit: Limit::None },
+        Step::Poll { handle: 0, at: 1, waker: WakerKind::Own },
+        Step::Close { object: 1, at: 0 },
+        Step::Drop { handle: 0, at: 0 },
+        Step::Peer { act: PeerAct::Write, object: 8, size: 64 },
+        Step::Peer { act: PeerAct::Write, object: 8, size: 64 },
+        Step::Start { object: 2, act: Act::Read, size: 64, at: 0, how: How::Task, limit: Limit::None },
+        Step::Drop { handle: 0, at: 1 },
+        Step::Start { object: 2, act: Act::Read, size: 64, at: 1, how: How::Lazy, limit: Limit::None },
+        Step::Await { handle: 0, at: 1, in_task: false },
+    ]);
+}

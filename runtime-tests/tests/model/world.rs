@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) objects: Vec<Object>,
     pub(crate) handles: Vec<Handle>,
     pub(crate) chunks: Vec<ProvidedBuf>,
+    /// What tasks were at that have been aborted, and the runtimes that have not run since.
+    pub(crate) aborted: Vec<(usize, Home)>,
     pub(crate) watch: Watch,
     /// Which step is being done.
     pub(crate) number: usize,
@@ -180,6 +182,7 @@ impl World {
             objects: Vec::new(),
             handles: Vec::new(),
             chunks: Vec::new(),
+            aborted: Vec::new(),
             watch: Watch::new(),
             number: 0,
             next_id: 0,
@@ -219,6 +222,10 @@ impl World {
         if !homes.contains(&home) {
             homes.push(home);
         }
+        let elsewhere = |&(one, other): &(usize, Home)| one == object && other != home;
+        if self.aborted.iter().any(elsewhere) {
+            self.objects[object].input.order.muddle();
+        }
     }
 
     /// Does something in a runtime, or outside of all. A panic that belongs to the program ends it.
@@ -240,6 +247,8 @@ impl World {
                 }
             })
         });
+        let home = self.home(slot);
+        self.aborted.retain(|&(_, other)| other != home);
     }
 
     /// Some turns of every runtime that there is.
