@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use socket2::{Domain, Protocol, Type};
 
 use super::addr::{ToSocketAddrs, lookup_host, lookup_host_blocking, try_each};
-use super::recv_meta::RecvMeta;
+use super::recv_meta::{RecvMeta, sender};
 use super::recv_stream::{RecvFromStream, RecvStream};
 use super::socket::Socket;
 use super::stream::descriptor;
@@ -209,7 +209,10 @@ impl UdpSocket {
     /// ```
     pub async fn recv_meta<B: IoBufMut>(&self, buf: B) -> BufResult<RecvMeta, B> {
         let (received, buf) = self.socket.recv_from(buf).await;
-        (received.and_then(RecvMeta::new), buf)
+        (
+            received.and_then(|message| RecvMeta::new(message, sender)),
+            buf,
+        )
     }
 
     /// All datagrams and who sent them, in buffers that the kernel takes only when data arrives. What does not fit into a
@@ -267,7 +270,7 @@ impl UdpSocket {
     /// Those of [`recv_from`](UdpSocket::recv_from).
     pub async fn peek_from<B: IoBufMut>(&self, buf: B) -> BufResult<(usize, SocketAddr), B> {
         let (received, buf) = self.socket.peek_from(buf).await;
-        let received = received.and_then(RecvMeta::new);
+        let received = received.and_then(|message| RecvMeta::new(message, sender));
         (received.map(|meta| (meta.len, meta.addr)), buf)
     }
 

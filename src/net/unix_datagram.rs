@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
-use socket2::{Domain, Type};
+use socket2::{Domain, SockAddr, Type};
 
+use super::recv_meta::RecvMeta;
 use super::socket::Socket;
 use super::stream::descriptor;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
@@ -113,7 +114,8 @@ impl UnixDatagram {
         }
     }
 
-    /// Receives one datagram; returns the number of bytes and the sender, if that has an address.
+    /// Receives one datagram; returns the number of bytes and the sender, if that has an address. What does not fit into
+    /// the buffer is lost; [`recv_meta`](UnixDatagram::recv_meta) tells whether something was.
     ///
     /// # Errors
     ///
@@ -126,12 +128,46 @@ impl UnixDatagram {
         &self,
         buf: B,
     ) -> BufResult<(usize, Option<SocketAddr>), B> {
+        let (received, buf) = self.recv_meta(buf).await;
+        (received.map(|meta| (meta.len, meta.addr)), buf)
+    }
+
+    /// As [`recv_from`](UnixDatagram::recv_from), and tells how long the datagram was: whether it fit.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`recv_from`](UnixDatagram::recv_from).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`recv`](UnixDatagram::recv).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// use saferring::net::UnixDatagram;
+    ///
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// a.send("too much").await.0?;
+    /// let (meta, data) = b.recv_meta([0; 3]).await;
+    /// assert_eq!(meta?.full_len, 8);
+    /// assert_eq!(&data, b"too");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub async fn recv_meta<B: IoBufMut>(
+        &self,
+        buf: B,
+    ) -> BufResult<RecvMeta<Option<SocketAddr>>, B> {
         let (received, buf) = self.socket.recv_from(buf).await;
-        let received = received.map(|message| {
-            let from = message.from.and_then(|from| super::unix(&from).ok());
-            (message.len, from)
-        });
-        (received, buf)
+        let unix = |from: Option<SockAddr>| Ok(from.and_then(|from| super::unix(&from).ok()));
+        (
+            received.and_then(|message| RecvMeta::new(message, unix)),
+            buf,
+        )
     }
 
     /// The address it is bound to.

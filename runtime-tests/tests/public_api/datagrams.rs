@@ -3,7 +3,9 @@
 use std::io::ErrorKind;
 use std::net::Shutdown;
 
+use futures_util::future::poll_immediate;
 use saferring::net::{UdpSocket, UnixDatagram};
+use saferring::op::nop;
 use saferring_tests::bounded;
 
 use super::runtime;
@@ -145,6 +147,42 @@ fn a_connected_udp_socket_hears_its_peer_alone() {
             let theirs = one.into_std().unwrap();
             assert_eq!(theirs.local_addr().unwrap(), at);
             UdpSocket::from_std(theirs).close().await.unwrap();
+        });
+    });
+}
+
+/// Also of a datagram that has come for a receive that was dropped, and of a sender with a name or without.
+#[test]
+fn a_unix_datagram_tells_how_long_it_was() {
+    bounded(|| {
+        let dir = Dir::new("long");
+        runtime().block_on(async {
+            let path = dir.0.join("receiver");
+            let receiver = UnixDatagram::bind(&path).unwrap();
+            let named = UnixDatagram::bind(dir.0.join("sender")).unwrap();
+            let nameless = UnixDatagram::unbound().unwrap();
+            for (sender, has_name) in [(&named, true), (&nameless, false)] {
+                for dropped in [false, true] {
+                    for (room, len) in [(3, 3), (8, 8), (20, 8)] {
+                        let mut first = Box::pin(receiver.recv_meta(vec![0; 8]));
+                        if dropped {
+                            assert!(poll_immediate(&mut first).await.is_none());
+                        }
+                        sender.send_to("too much", &path).await.0.unwrap();
+                        if dropped {
+                            nop().await.unwrap();
+                        }
+                        drop(first);
+                        let (meta, data) = receiver.recv_meta(vec![0; room]).await;
+                        let meta = meta.unwrap();
+                        assert_eq!((meta.len, meta.full_len), (len, 8));
+                        assert_eq!(meta.is_cut(), room < 8);
+                        assert_eq!(&data[..len], &b"too much"[..len]);
+                        let from = meta.addr.as_ref().and_then(|from| from.as_pathname());
+                        assert_eq!(from.is_some(), has_name, "{from:?}");
+                    }
+                }
+            }
         });
     });
 }
