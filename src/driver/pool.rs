@@ -45,6 +45,8 @@ pub(crate) struct PoolCounters {
     pub(crate) buffers: u32,
     /// Those that the kernel may take.
     pub(crate) available: u32,
+    /// Whether the kernel has refused more.
+    pub(crate) refused: bool,
 }
 
 /// The provided buffers of one driver.
@@ -212,6 +214,7 @@ impl Pool {
         let groups = self.groups.borrow();
         PoolCounters {
             dry: self.dry.get(),
+            refused: self.refused.get(),
             buffers: groups.iter().map(|one| u32::from(one.ring.entries())).sum(),
             available: groups.iter().map(|one| u32::from(one.available)).sum(),
         }

@@ -34,8 +34,11 @@ pub struct Metrics {
     pub provided_buffers: u32,
     /// Those of them that are free, for data to come; the others hold some.
     pub provided_free: u32,
-    /// How often a stream found no provided buffer and had to wait or to ask for more.
+    /// How often a stream found no provided buffer, and received into memory of its own.
     pub provided_dry: u64,
+    /// Whether the kernel has refused to take (more) provided buffers: there is no memory that may be locked (`ulimit -l`),
+    /// or a filter forbids it. Streams receive into memory of their own then.
+    pub provided_refused: bool,
     /// Zero-copy sends that the kernel has carried out.
     pub zero_copy_sends: u64,
     /// Those of them of which it told that it copied the bytes all the same, as on loopback.
@@ -62,6 +65,7 @@ impl Core {
             provided_buffers: provided.buffers,
             provided_free: provided.available,
             provided_dry: provided.dry,
+            provided_refused: provided.refused,
             zero_copy_sends: counters.zero_copy_sends,
             zero_copy_copied: counters.zero_copy_copied,
         }

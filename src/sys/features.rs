@@ -17,7 +17,9 @@ static FEATURES: OnceLock<Features> = OnceLock::new();
 /// What this kernel's io_uring can do. The first ring of a runtime tells; before that, the kernel is asked with a small
 /// ring of its own.
 ///
-/// Where io_uring is refused altogether, nothing is supported.
+/// Where io_uring is refused altogether, nothing is supported. What a limit or a filter refuses to one runtime is told by
+/// that: [`Metrics::provided_refused`](crate::runtime::Metrics::provided_refused) for provided buffers,
+/// [`FixedBufPool::is_registered`](crate::fs::FixedBufPool::is_registered) for registered ones.
 ///
 /// # Examples
 ///

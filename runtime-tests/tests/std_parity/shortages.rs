@@ -248,6 +248,9 @@ fn little_memory_that_may_be_locked_is_enough_or_is_told() {
                         let chunk = chunks.next().await.unwrap().unwrap();
                         assert_eq!(chunk[..], [round; 100]);
                     }
+                    let metrics = metrics();
+                    assert_eq!(metrics.provided_refused, metrics.provided_buffers == 0);
+                    assert_eq!(metrics.provided_refused, metrics.provided_dry > 0);
                     match FixedBufPool::new(64, 64 * 1024) {
                         Ok(pool) => drop(pool.take().await),
                         Err(error) => {
