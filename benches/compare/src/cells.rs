@@ -153,6 +153,21 @@ fn files(quick: bool, dir: &Path, cells: &mut Vec<Cell>) {
             depth: 8,
         }),
     });
+    for streams in [16, 64] {
+        cells.push(Cell {
+            name: format!("streams-{streams}"),
+            title: format!("{streams} streams of a file at once, page cache, 64 KiB, 2 ahead"),
+            operation: "block",
+            bytes: Some(SEQUENTIAL as u64),
+            kind: Kind::Work(Work::Streams {
+                path: dir.join(READ_FILE),
+                len: READ_LEN,
+                block: SEQUENTIAL,
+                streams,
+                depth: 2,
+            }),
+        });
+    }
     let len = copy_len(quick);
     cells.push(Cell {
         name: "copy".into(),

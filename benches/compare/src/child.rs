@@ -56,7 +56,15 @@ fn serve(contender: &Contender, task: Task) -> io::Result<Done> {
             Some(echo) => echo(UdpSocket::from(stdin()?), spec).map(|()| Done::Ended),
             None => Ok(Done::Unsupported),
         },
-        Task::Work(work) => (contender.work)(work, Control::default()),
+        Task::Work(work) => {
+            let done = (contender.work)(work.clone(), Control::default())?;
+            match work.without_streams() {
+                Some(reads) if done == Done::Unsupported => {
+                    (contender.work)(reads, Control::default())
+                }
+                _ => Ok(done),
+            }
+        }
         Task::Load(_) => Ok(Done::Unsupported),
     }
 }

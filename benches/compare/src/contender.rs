@@ -34,6 +34,15 @@ pub(crate) enum Work {
         block: usize,
         depth: usize,
     },
+    /// One op = one block; `streams` readers of the same file, each of a part of its own in a row, over and over, with `depth`
+    /// blocks on their way.
+    Streams {
+        path: PathBuf,
+        len: u64,
+        block: usize,
+        streams: usize,
+        depth: usize,
+    },
     /// One op = one block copied; a slice copies all of `from` to `to`, truncated first, as often as needed.
     Copy {
         from: PathBuf,
@@ -57,6 +66,28 @@ pub(crate) enum Work {
     Sleepers { count: usize },
     /// Makes so many tasks that are pending for ever; no ops, memory only.
     Pending { count: usize },
+}
+
+impl Work {
+    /// What those do who have no streams of a file: as many reads at a time, in a row.
+    pub(crate) fn without_streams(&self) -> Option<Work> {
+        let Work::Streams {
+            path,
+            len,
+            block,
+            streams,
+            depth,
+        } = self
+        else {
+            return None;
+        };
+        Some(Work::SequentialRead {
+            path: path.clone(),
+            len: *len,
+            block: *block,
+            depth: streams * depth,
+        })
+    }
 }
 
 /// Serves TCP connections for ever: echoes everything on each until it ends, with TCP_NODELAY.

@@ -114,9 +114,9 @@ impl Session {
     fn prepare_files(&self, cell: &Cell) -> io::Result<()> {
         let dir = self.data.dir();
         match &cell.kind {
-            Kind::Work(Work::RandomRead { .. } | Work::SequentialRead { .. }) => {
-                data::fill(&dir.join(READ_FILE), READ_LEN)
-            }
+            Kind::Work(
+                Work::RandomRead { .. } | Work::SequentialRead { .. } | Work::Streams { .. },
+            ) => data::fill(&dir.join(READ_FILE), READ_LEN),
             Kind::Long(Work::Copy { .. }, _) => {
                 data::fill(&dir.join(COPY_FILE), copy_len(self.settings.quick))
             }
@@ -147,7 +147,8 @@ impl Session {
                     direct: false,
                     ..
                 }
-                | Work::SequentialRead { path, .. },
+                | Work::SequentialRead { path, .. }
+                | Work::Streams { path, .. },
             ) => data::warm(path),
             _ => Ok(()),
         }

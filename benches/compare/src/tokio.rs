@@ -77,7 +77,7 @@ fn work(work: Work, mut control: Control) -> io::Result<Done> {
         match work {
             Work::RandomRead { .. } | Work::SequentialRead { .. } => read(work, control).await?,
             Work::Copy { .. } => copy(work, control).await?,
-            Work::Nop { .. } => return Ok(Done::Unsupported),
+            Work::Nop { .. } | Work::Streams { .. } => return Ok(Done::Unsupported),
             Work::Yield { tasks } => {
                 while let Some(ops) = control.next() {
                     let each = ops.div_ceil(tasks as u64);

@@ -54,6 +54,7 @@ pub(super) async fn run<R: Rival>(work: Work, control: Control) -> io::Result<Do
             let places = Places::new(len, block, None);
             copy::<R>([&from, &to], places, depth, control).await?;
         }
+        Work::Streams { .. } => return Ok(Done::Unsupported),
         Work::Nop { .. } if !R::NOP => return Ok(Done::Unsupported),
         Work::Nop { depth } => nop::<R>(depth, control).await?,
         Work::Yield { tasks } => yields::<R>(tasks as u64, control).await?,

@@ -2,11 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use futures_util::TryStreamExt;
 use saferring::buf::IoBufMut;
-use saferring::fs::{File, OpenOptions};
+use saferring::fs::{File, FixedBuf, OpenOptions, ReadStream};
 use saferring::runtime::Runtime;
 use saferring_benches::measure::Random;
 
@@ -105,6 +107,79 @@ async fn read_some<B: IoBufMut>(
         buf = filled;
         if read? != block {
             return Err(short());
+        }
+    }
+}
+
+/// Chunks of the runtime's own pool, and what there is beside it.
+pub(super) async fn streams(work: Work, mut control: Control) -> io::Result<()> {
+    let Work::Streams {
+        path,
+        len,
+        block,
+        streams,
+        depth,
+    } = work
+    else {
+        return Ok(());
+    };
+    let file = Rc::new(File::open(path).await?);
+    let part = len / streams as u64;
+    let left = Rc::new(Cell::new(0));
+    let mut readers: Vec<_> = (0..streams as u64)
+        .map(|index| Reader {
+            file: Rc::clone(&file),
+            range: index * part..(index + 1) * part,
+            depth,
+            block,
+            left: Rc::clone(&left),
+            stream: None,
+        })
+        .collect();
+    while let Some(ops) = control.next() {
+        let meter = control.start();
+        left.set(ops);
+        let tasks: Vec<_> = readers
+            .drain(..)
+            .map(|reader| saferring::spawn(reader.read()))
+            .collect();
+        for task in tasks {
+            readers.push(task.await.map_err(io::Error::other)??);
+        }
+        control.report(meter, ops, None);
+    }
+    Ok(())
+}
+
+struct Reader {
+    file: Rc<File>,
+    range: Range<u64>,
+    depth: usize,
+    block: usize,
+    left: Rc<Cell<u64>>,
+    stream: Option<ReadStream>,
+}
+
+impl Reader {
+    async fn read(mut self) -> io::Result<Self> {
+        while let Some(left) = self.left.get().checked_sub(1) {
+            self.left.set(left);
+            if self.next().await?.len() != self.block {
+                return Err(short());
+            }
+        }
+        Ok(self)
+    }
+
+    async fn next(&mut self) -> io::Result<FixedBuf> {
+        loop {
+            let stream = self
+                .stream
+                .get_or_insert_with(|| self.file.read_stream(self.range.clone(), self.depth));
+            match stream.try_next().await? {
+                Some(chunk) => return Ok(chunk),
+                None => self.stream = None,
+            }
         }
     }
 }

@@ -165,6 +165,7 @@ fn work(work: Work, mut control: Control) -> io::Result<Done> {
             Work::Copy { depth, block, .. } => {
                 files::copies(work, control, true, fixed(depth, block)?).await?;
             }
+            Work::Streams { .. } => files::streams(work, control).await?,
             Work::Nop { depth } => {
                 while let Some(ops) = control.next() {
                     let meter = control.start();
