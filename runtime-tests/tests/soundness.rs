@@ -317,10 +317,19 @@ fn soundness_03_close_waits_for_the_kernel_alone() {
             drop(chunks);
 
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let mut incoming = listener.incoming();
-            assert!(poll_once(&mut incoming.next()).await.is_none());
+            let mut streams = [listener.incoming(), listener.incoming().accept_ahead(2)];
+            for incoming in &mut streams {
+                assert!(poll_once(&mut incoming.next()).await.is_none());
+            }
+            let mut unpolled = listener.incoming();
             listener.close().await.unwrap();
-            assert!(incoming.next().await.unwrap().is_err());
+            for incoming in streams.iter_mut().chain([&mut unpolled]) {
+                assert!(incoming.next().await.unwrap().is_err());
+                assert!(
+                    incoming.next().await.is_none(),
+                    "who goes on after errors ends"
+                );
+            }
         });
     });
 }

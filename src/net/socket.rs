@@ -292,6 +292,8 @@ enum Accepting {
     Paused(Pause),
     Many(Multi<AcceptMulti>),
     Few(Vec<Submitted<Accept>>),
+    /// The listener was closed.
+    Ended,
 }
 
 impl Stream for Connections {
@@ -325,6 +327,7 @@ impl Stream for Connections {
                     };
                     continue;
                 }
+                Accepting::Ended => return Poll::Ready(None),
                 Accepting::Many(many) => ready!(Pin::new(many).poll_next(cx)),
                 Accepting::Few(few) => {
                     few.resize_with(this.bound.unwrap_or(1), || {
@@ -344,7 +347,9 @@ impl Stream for Connections {
                 Some(Err(error)) => {
                     this.listener
                         .note_accept(-error.raw_os_error().unwrap_or(0));
-                    if let Accepting::Few(_) = this.state {
+                    if this.listener.is_closing() {
+                        this.state = Accepting::Ended;
+                    } else if let Accepting::Few(_) = this.state {
                         this.state = Accepting::Idle;
                     }
                     return Poll::Ready(Some(Err(error)));

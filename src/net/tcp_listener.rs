@@ -91,8 +91,8 @@ impl TcpListener {
         }
     }
 
-    /// The connections as a stream, by one request to the kernel for all of them. It never ends; after an error it can
-    /// be polled on.
+    /// The connections as a stream, by one request to the kernel for all of them. After an error it can be
+    /// polled on; it ends when the listener is closed.
     ///
     /// It accepts ahead of whoever polls it: about a thousand connections, each a descriptor, and more if they come at once,
     /// before it stops for a while. [`accept_ahead`](Incoming::accept_ahead) sets a bound, for some of the speed;
@@ -132,7 +132,7 @@ impl TcpListener {
     }
 
     /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections
-    /// then yield an error.
+    /// then yield an error, and end.
     ///
     /// # Errors
     ///

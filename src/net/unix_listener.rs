@@ -82,7 +82,7 @@ impl UnixListener {
     }
 
     /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections
-    /// then yield an error.
+    /// then yield an error, and end.
     ///
     /// # Errors
     ///

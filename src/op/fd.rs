@@ -112,7 +112,7 @@ impl SharedFd {
 
     /// Whether a close of it has begun.
     #[inline]
-    pub(super) fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.0.closing.get()
     }
 

@@ -148,7 +148,10 @@ impl World {
             }
             Outcome::Accepted(Some(Ok(fd))) => self.accepted(ended, fd.into()),
             Outcome::Accepted(Some(Err(error))) => self.check_error(ended, &error),
-            Outcome::Accepted(None) => panic!("a stream of connections has ended"),
+            Outcome::Accepted(None) => assert!(
+                self.objects[ended.object].closed,
+                "a stream of connections has ended"
+            ),
             Outcome::FileRead {
                 result,
                 bytes,
