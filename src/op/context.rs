@@ -99,6 +99,18 @@ pub(super) fn all() -> Vec<Rc<Driver>> {
         .unwrap_or_default()
 }
 
+/// Those of [`all`] that are not the current one.
+pub(super) fn elsewhere() -> Vec<Rc<Driver>> {
+    // Mostly there is one.
+    let one = ALL.try_with(|all| all.borrow().len() <= 1);
+    if one.unwrap_or(true) {
+        return Vec::new();
+    }
+    let mut others = all();
+    others.retain(is_elsewhere);
+    others
+}
+
 /// Whether another driver than this is the current one, so that its loop does not run.
 #[inline]
 pub(crate) fn is_elsewhere(driver: &Rc<Driver>) -> bool {
