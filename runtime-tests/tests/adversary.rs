@@ -9,16 +9,22 @@
 
 #[path = "adversary/chunks.rs"]
 mod chunks;
+#[path = "adversary/direct.rs"]
+mod direct;
 #[path = "adversary/files.rs"]
 mod files;
 #[path = "adversary/listeners.rs"]
 mod listeners;
+#[path = "adversary/pipes.rs"]
+mod pipes;
 #[path = "adversary/program.rs"]
 mod program;
 #[path = "adversary/reads.rs"]
 mod reads;
 #[path = "adversary/scene.rs"]
 mod scene;
+#[path = "adversary/splices.rs"]
+mod splices;
 #[path = "adversary/tasks.rs"]
 mod tasks;
 #[path = "adversary/timers.rs"]
@@ -57,6 +63,9 @@ groups! {
     adversary_datagrams: chunks::DATAGRAMS;
     adversary_listeners: listeners::LISTENERS;
     adversary_files: files::FILES;
+    adversary_pipes: pipes::PIPES;
+    adversary_splices: splices::SPLICES;
+    adversary_direct: direct::DIRECT;
     adversary_timers: timers::TIMERS;
     adversary_tasks: tasks::TASKS;
     adversary_blocking: tasks::BLOCKING;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
-pub use stage::{Descriptor, Held, Stage, Task, make_runtime};
+pub use stage::{Descriptor, FIXED_COUNT, FIXED_SIZE, Held, Stage, Task, make_runtime};
 pub use waker::{Flag, wakers_alive};
 
 /// Where foreign code runs.
@@ -38,11 +38,15 @@ pub enum Point {
     CaptureDrop,
     /// The drop of what it has given.
     ResultDrop,
+    /// Somebody else's file is asked for its descriptor.
+    AsFd,
+    /// The drop of such a file.
+    FileDrop,
 }
 
 impl Point {
     /// All of them.
-    pub const ALL: [Point; 10] = [
+    pub const ALL: [Point; 12] = [
         Point::WakerClone,
         Point::Wake,
         Point::WakeByRef,
@@ -53,6 +57,8 @@ impl Point {
         Point::Job,
         Point::CaptureDrop,
         Point::ResultDrop,
+        Point::AsFd,
+        Point::FileDrop,
     ];
 }
 

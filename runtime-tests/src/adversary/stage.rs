@@ -44,6 +44,12 @@ impl<S: 'static> Held<S> {
     pub fn take(&self) -> Option<S> {
         self.0.borrow_mut().take()
     }
+
+    /// Puts back what was taken out.
+    pub fn put(&self, owner: S) {
+        let before = self.0.borrow_mut().replace(owner);
+        debug_assert!(before.is_none(), "nobody else has it");
+    }
 }
 
 /// Drops a descriptor's owner, or if told to makes the future that closes it.
@@ -63,7 +69,7 @@ pub struct Stage {
     runtime: RefCell<Option<Rc<Runtime>>>,
     other: RefCell<Option<Rc<Runtime>>>,
     faults: RefCell<Vec<String>>,
-    lost: Cell<bool>,
+    lost: Cell<u32>,
     closed: Cell<bool>,
     dropped: Cell<bool>,
     refused: Cell<bool>,
@@ -108,6 +114,11 @@ impl Stage {
 
     /// Whether the first runtime is gone.
     pub fn is_lost(&self) -> bool {
+        self.losses() > 0
+    }
+
+    /// How many runtimes are gone.
+    pub fn losses(&self) -> u32 {
         self.lost.get()
     }
 
@@ -269,6 +280,7 @@ impl Stage {
     fn block_on(&self, runtime: &Runtime) {
         let ran = planned(|| {
             runtime.block_on(async {
+                self.moved.set(true);
                 let _ = saferring::op::nop().await;
                 self.poll_all();
                 let _ = saferring::op::nop().await;
@@ -278,7 +290,7 @@ impl Stage {
             Err(message) if message.contains("running on this thread already") => {}
             Err(message) => self.fault(format!("block_on: {message}")),
             Ok(None) => self.fault("a planned panic came out of block_on"),
-            Ok(Some(())) => self.moved.set(true),
+            Ok(Some(())) => {}
         }
     }
 
@@ -311,8 +323,9 @@ impl Stage {
                 }
             }
             Act::DropRuntime => {
-                self.lost.set(true);
-                drop(self.take_runtime());
+                let runtime = self.take_runtime();
+                self.lost.set(self.losses() + u32::from(runtime.is_some()));
+                drop(runtime);
             }
             Act::ShutDown => self.shut_down(),
             Act::DropOther => drop(self.take_other()),
@@ -331,7 +344,7 @@ impl Stage {
     fn shut_down(&self) {
         match self.take_runtime().map(Rc::try_unwrap) {
             Some(Ok(runtime)) => {
-                self.lost.set(true);
+                self.lost.set(self.losses() + 1);
                 if let Err(left) = runtime.shutdown_timeout(Duration::from_secs(5)) {
                     self.fault(format!("shut down with {left:?} left"));
                 }
@@ -351,6 +364,11 @@ impl fmt::Debug for Stage {
     }
 }
 
+/// How long the registered buffers are of a runtime that [`make_runtime`] makes.
+pub const FIXED_SIZE: usize = 8;
+/// How many there are.
+pub const FIXED_COUNT: u32 = 4;
+
 /// A runtime of small queues and few buffers, so that both run out.
 ///
 /// # Panics
@@ -360,6 +378,7 @@ pub fn make_runtime() -> Runtime {
     let runtime = Builder::new()
         .entries(16)
         .provided_buffers(512, 4, 1)
+        .fixed_buffers(FIXED_SIZE, FIXED_COUNT)
         .shutdown_grace(Duration::from_secs(5))
         .build();
     match runtime {

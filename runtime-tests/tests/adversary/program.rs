@@ -381,14 +381,18 @@ impl<'a> Player<'a> {
     fn finish(&mut self) {
         let stage = Rc::clone(self.stage());
         (self.scene.end)();
-        if stage.is_lost() {
-            // Those of the runtime that is gone are gone with it.
-            let runtime = stage.runtime();
-            self.spawn_innocents(&runtime);
-        }
         let started = Instant::now();
-        let mut round = 0;
-        while self.innocents.iter().any(|task| !task.is_finished()) {
+        let (mut round, mut losses) = (0, 0);
+        loop {
+            if losses != stage.losses() {
+                // Those of a runtime that is gone are gone with it.
+                let runtime = stage.runtime();
+                self.spawn_innocents(&runtime);
+                losses = stage.losses();
+            }
+            if self.innocents.iter().all(JoinHandle::is_finished) {
+                break;
+            }
             if started.elapsed() > Duration::from_secs(2) {
                 let left = self.innocents.iter().map(|task| !task.is_finished());
                 stage.fault(format!("innocents wait: {:?}", left.collect::<Vec<_>>()));
