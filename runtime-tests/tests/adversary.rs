@@ -15,8 +15,14 @@ mod direct;
 mod files;
 #[path = "adversary/listeners.rs"]
 mod listeners;
+#[path = "adversary/paths.rs"]
+mod paths;
 #[path = "adversary/pipes.rs"]
 mod pipes;
+#[path = "adversary/places.rs"]
+mod places;
+#[path = "adversary/polls.rs"]
+mod polls;
 #[path = "adversary/program.rs"]
 mod program;
 #[path = "adversary/reads.rs"]
@@ -25,6 +31,8 @@ mod reads;
 mod scene;
 #[path = "adversary/splices.rs"]
 mod splices;
+#[path = "adversary/streams.rs"]
+mod streams;
 #[path = "adversary/tasks.rs"]
 mod tasks;
 #[path = "adversary/timers.rs"]
@@ -66,6 +74,11 @@ groups! {
     adversary_pipes: pipes::PIPES;
     adversary_splices: splices::SPLICES;
     adversary_direct: direct::DIRECT;
+    adversary_polls: polls::POLLS;
+    adversary_streams: streams::STREAMS;
+    adversary_places: places::PLACES;
+    adversary_cursors: places::CURSORS;
+    adversary_paths: paths::PATHS;
     adversary_timers: timers::TIMERS;
     adversary_tasks: tasks::TASKS;
     adversary_blocking: tasks::BLOCKING;

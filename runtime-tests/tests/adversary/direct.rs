@@ -174,6 +174,8 @@ fn sends(tools: &Rc<Tools>, subjects: [Send; 3]) -> Scene {
 #[derive(Default)]
 struct Clients {
     made: RefCell<Vec<std::net::TcpStream>>,
+    /// How many connections were accepted.
+    taken: Cell<usize>,
     ended: Cell<bool>,
 }
 
@@ -184,6 +186,10 @@ impl Clients {
             client.write_all(&[made.len() as u8]).unwrap();
             made.push(client);
         }
+    }
+
+    fn take(&self) {
+        self.taken.set(self.taken.get() + 1);
     }
 
     /// Whether all their connections are closed.
@@ -217,7 +223,10 @@ async fn accept_until_closed(tools: &Tools, listener: &Held<Direct>, clients: &C
             let _ = saferring::op::nop().await;
         };
         match connection {
-            Ok(connection) => greet(tools, &connection).await,
+            Ok(connection) => {
+                clients.take();
+                greet(tools, &connection).await;
+            }
             Err(error) => return failed(tools, "an accept", &error),
         }
     }
@@ -228,18 +237,22 @@ fn accepts(tools: &Rc<Tools>) -> Scene {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let addr = listener.local_addr().unwrap();
     let listener = hold(tools, listener);
+    let clients = Rc::new(Clients::default());
     let subject = |_| {
         let op = listener.with(|listener| listener.accept().unwrap());
-        let tools = Rc::clone(tools);
+        let (tools, clients) = (Rc::clone(tools), Rc::clone(&clients));
         task(async move {
             match op.unwrap().await {
-                Ok(connection) => greet(&tools, &connection).await,
+                Ok(connection) => {
+                    clients.take();
+                    greet(&tools, &connection).await;
+                }
                 Err(error) => failed(&tools, "an accept", &error),
             }
         })
     };
     let subjects = (0..3).map(subject).collect();
-    let clients = Rc::new(Clients::default());
+    let counted = Rc::clone(&clients);
     let (causing, ending) = (Rc::clone(&clients), Rc::clone(&clients));
     let accepting = Rc::clone(tools);
     Scene {
@@ -257,10 +270,14 @@ fn accepts(tools: &Rc<Tools>) -> Scene {
             }
         }),
         end: Box::new(move || ending.ended.set(true)),
-        check: Box::new(|tools| {
+        check: Box::new(move |tools| {
             let all = tools.log.all();
             let once = all.windows(2).all(|two| two[0] < two[1]);
-            once.then_some(()).ok_or(format!("there came {all:?}"))
+            let (made, taken) = (counted.made.take().len(), counted.taken.get());
+            match once && (made == taken || tools.stage.is_closed() || tools.stage.is_lost()) {
+                true => Ok(()),
+                false => Err(format!("{made} made, {taken} taken, came {all:?}")),
+            }
         }),
         competes: true,
         submits: true,

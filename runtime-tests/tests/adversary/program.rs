@@ -48,6 +48,9 @@ const PLANS: [Plan; 3] = [Plan::Finish, Plan::DropLate, Plan::DropEarly];
 /// How many turns the subjects get at least.
 const ROUNDS: u32 = 20;
 
+/// How long other threads may take to let go of what they have.
+const SETTLE_LIMIT: Duration = Duration::from_secs(2);
+
 #[derive(Clone, Copy)]
 struct Combination {
     setup: Setup,
@@ -190,6 +193,11 @@ fn play(combination: Combination) -> Vec<String> {
             "{} buffers were dropped twice",
             watch.dropped_twice()
         ));
+    }
+    // A thread that waits for a FIFO is let go when nobody waits for the thread; and it ends when it comes to that.
+    let started = Instant::now();
+    while (wakers_alive() != wakers || open_fds() != fds) && started.elapsed() < SETTLE_LIMIT {
+        std::thread::sleep(Duration::from_millis(5));
     }
     if wakers_alive() != wakers {
         faults.push(format!("{} wakers are left", wakers_alive() - wakers));
