@@ -96,9 +96,14 @@ impl Log {
 
 impl Tools {
     pub(crate) fn new(stage: Rc<Stage>) -> Rc<Self> {
+        Self::with(stage, Watch::calling(|| at(Point::BufferDrop)))
+    }
+
+    /// With buffers of this watch.
+    pub(crate) fn with(stage: Rc<Stage>, watch: Watch) -> Rc<Self> {
         Rc::new(Tools {
             stage,
-            watch: Watch::calling(|| at(Point::BufferDrop)),
+            watch,
             log: Log::default(),
         })
     }
