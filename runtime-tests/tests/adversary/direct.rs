@@ -281,6 +281,7 @@ fn accepts(tools: &Rc<Tools>) -> Scene {
         }),
         competes: true,
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }
@@ -331,6 +332,7 @@ fn opens(tools: &Rc<Tools>) -> Scene {
         cause: Box::new(|_| std::thread::yield_now()),
         patience: PATIENCE,
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }
@@ -392,6 +394,7 @@ fn sockets(tools: &Rc<Tools>) -> Scene {
             Ok(())
         }),
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }

@@ -67,6 +67,7 @@ fn steps(tools: &Rc<Tools>, steps: Steps<bytes::Bytes>) -> Scene {
         }),
         patience: PATIENCE,
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }
@@ -191,6 +192,7 @@ fn fifos(tools: &Rc<Tools>) -> Scene {
         }),
         patience: PATIENCE,
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }
@@ -229,6 +231,7 @@ fn syncs(tools: &Rc<Tools>) -> Scene {
         cause: Box::new(|_| std::thread::yield_now()),
         patience: PATIENCE,
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }

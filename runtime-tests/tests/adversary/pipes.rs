@@ -227,7 +227,6 @@ fn writes(tools: &Rc<Tools>, subjects: [WriteOne; 3]) -> Scene {
         }),
         patience: PATIENCE,
         submits: true,
-        // What is left of a write is written in the runtime that polls.
         moves: true,
         ..Scene::default()
     }

@@ -375,6 +375,7 @@ fn to_end(tools: &Rc<Tools>) -> Scene {
         cause: Box::new(|_| std::thread::yield_now()),
         patience: PATIENCE,
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Scene {
     pub(crate) competes: bool,
     /// Whether the subjects submit more than one operation, and are polled in a runtime again once something has come.
     pub(crate) submits: bool,
-    /// Whether the subjects go on in the runtime that they were polled in last: timers do.
+    /// Whether the subjects go on in the runtime that they were polled in last: timers do, and what takes several steps.
     pub(crate) moves: bool,
 }
 

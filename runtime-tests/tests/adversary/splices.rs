@@ -143,6 +143,7 @@ fn streams(tools: &Rc<Tools>) -> Scene {
         patience: PATIENCE,
         competes: true,
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }
@@ -190,6 +191,7 @@ fn from_file(tools: &Rc<Tools>) -> Scene {
         }),
         patience: PATIENCE,
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }
@@ -245,6 +247,7 @@ fn from_cursor(tools: &Rc<Tools>) -> Scene {
         }),
         patience: PATIENCE,
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }
@@ -300,6 +303,7 @@ fn from_pipe(tools: &Rc<Tools>) -> Scene {
         }),
         patience: PATIENCE,
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }

@@ -84,6 +84,7 @@ fn streams(tools: &Rc<Tools>, depth: usize, subject: Read) -> Scene {
         }),
         patience: PATIENCE,
         submits: true,
+        moves: true,
         ..Scene::default()
     }
 }

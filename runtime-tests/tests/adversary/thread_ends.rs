@@ -192,6 +192,7 @@ struct Beside {
 }
 
 impl Beside {
+    #[allow(clippy::async_yields_async)] // The read outlives the run.
     fn new(watch: &Watch, faults: &Faults) -> Self {
         let runtime = make_runtime();
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
