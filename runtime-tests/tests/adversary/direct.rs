@@ -11,7 +11,7 @@ use bytes::Bytes;
 use saferring::op::{RegisteredFd, Registry};
 use saferring_tests::adversary::{Held, Task};
 use saferring_tests::{Watch, poll_once};
-use socket2::{Domain, SockAddr, Type};
+use socket2::{Domain, SockAddr, SockRef, Type};
 
 use crate::files::Fifo;
 use crate::scene::{PATIENCE, Scene, Setup, Tools, task};
@@ -143,9 +143,7 @@ fn sent(tools: &Tools, id: u8, result: io::Result<usize>) {
 
 fn sends(tools: &Rc<Tools>, subjects: [Send; 3]) -> Scene {
     let (ours, theirs) = StdStream::pair().unwrap();
-    socket2::SockRef::from(&ours)
-        .set_send_buffer_size(1)
-        .unwrap();
+    SockRef::from(&ours).set_send_buffer_size(1).unwrap();
     let (socket, peer) = (hold(tools, ours), Peer::new(theirs));
     let subjects = subjects.into_iter().zip(1..);
     let subjects = subjects.filter_map(|(subject, id)| socket.with(|one| subject(tools, one, id)));

@@ -320,7 +320,13 @@ impl<'a> Player<'a> {
             }
         }
         self.turns(1).await;
-        stage.poll_all();
+        for index in 0..stage.len() {
+            match stage.was_woken(index) {
+                true => self.poll(index),
+                // For nothing, and anywhere.
+                false => stage.poll(index),
+            };
+        }
         if self.combination.plan == Plan::DropEarly {
             stage.drop_all();
         }
