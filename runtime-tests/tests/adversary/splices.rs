@@ -143,7 +143,6 @@ fn streams(tools: &Rc<Tools>) -> Scene {
         patience: PATIENCE,
         competes: true,
         submits: true,
-        moves: true,
         ..Scene::default()
     }
 }
