@@ -16,6 +16,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Waker;
@@ -40,8 +41,14 @@ impl Call {
     }
 }
 
+/// First come, first made.
+type Calls = RefCell<VecDeque<Call>>;
+
 thread_local! {
-    static CALLS: RefCell<VecDeque<Call>> = const { RefCell::new(VecDeque::new()) };
+    static CALLS: Calls = const { RefCell::new(VecDeque::new()) };
+    /// Takes the place of `CALLS` where that is gone, at the thread's end. It has no destructor: its memory is given back when
+    /// it is empty.
+    static LAST_CALLS: ManuallyDrop<Calls> = const { ManuallyDrop::new(RefCell::new(VecDeque::new())) };
     /// Whether there are calls. It has no destructor, so that a look at it is one load.
     static PENDING: Cell<bool> = const { Cell::new(false) };
     /// How many loops and scopes there are around the present call: one of them makes the calls.
@@ -66,20 +73,23 @@ pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
     }
 }
 
+/// Works on the list of calls.
+fn with_calls<R>(mut work: impl FnMut(&Calls) -> R) -> R {
+    match CALLS.try_with(&mut work) {
+        Ok(result) => result,
+        Err(_) => LAST_CALLS.with(|calls| work(calls)),
+    }
+}
+
 /// Makes the call at the next point where nothing is half done; at once if there is no loop and no scope around.
 #[cold]
 pub(crate) fn defer(call: Call) {
+    if SCOPES.get() == 0 {
+        return guarded(|| call.make());
+    }
     let mut call = Some(call);
-    if SCOPES.get() > 0 {
-        // At the thread's end the list may be gone already.
-        let _ = CALLS.try_with(|calls| {
-            calls.borrow_mut().extend(call.take());
-            PENDING.set(true);
-        });
-    }
-    if let Some(call) = call {
-        guarded(|| call.make());
-    }
+    with_calls(|calls| calls.borrow_mut().extend(call.take()));
+    PENDING.set(true);
 }
 
 /// Whether calls wait.
@@ -103,18 +113,20 @@ fn run_pending() {
         SCOPES.get() > 0,
         "what the calls defer would be made at once"
     );
-    let Ok(due) = CALLS.try_with(|calls| calls.borrow().len()) else {
-        return PENDING.set(false);
-    };
+    let due = with_calls(|calls| calls.borrow().len());
     // A call may run a loop of its own, which makes some of the others.
     for _ in 0..due {
-        let Ok(Some(call)) = CALLS.try_with(|calls| calls.borrow_mut().pop_front()) else {
+        let Some(call) = with_calls(|calls| calls.borrow_mut().pop_front()) else {
             break;
         };
         guarded(|| call.make());
     }
-    let left = CALLS.try_with(|calls| !calls.borrow().is_empty());
-    PENDING.set(left.unwrap_or(false));
+    let is_empty = with_calls(|calls| calls.borrow().is_empty());
+    PENDING.set(!is_empty);
+    if is_empty {
+        // Mostly it has no memory.
+        drop(LAST_CALLS.with(|calls| calls.take()));
+    }
 }
 
 /// Makes all calls, and those that they add: nobody is left who would. One after the other, so a chain needs no deep stack.
@@ -153,6 +165,7 @@ impl Drop for Scope {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
     use std::task::Wake;
 
     use super::*;
@@ -214,6 +227,34 @@ mod tests {
         assert_eq!(last.0.load(Ordering::SeqCst), 1);
         assert!(!is_pending());
         drop(scope);
+    }
+
+    #[test]
+    fn a_scope_keeps_calls_away_at_the_threads_end() {
+        struct Last(mpsc::Sender<[usize; 2]>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                let (count, waker) = counts(false, None);
+                let scope = Scope::enter();
+                defer(Call::Wake(Rc::new(waker)));
+                let within = count.0.load(Ordering::SeqCst);
+                drop(scope);
+                let made = count.0.load(Ordering::SeqCst);
+                self.0.send([within, made]).unwrap();
+            }
+        }
+        thread_local! {
+            static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+        }
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(|| {
+            // Made before the list, it is dropped after that.
+            LAST.set(Some(Last(tell)));
+            let scope = Scope::enter();
+            defer(Call::Release(Rc::new(Waker::noop().clone())));
+            drop(scope);
+        });
+        assert_eq!(told.recv().unwrap(), [0, 1]);
     }
 
     #[test]

@@ -9,18 +9,34 @@
 
 #[path = "adversary/chunks.rs"]
 mod chunks;
+#[path = "adversary/direct.rs"]
+mod direct;
 #[path = "adversary/files.rs"]
 mod files;
 #[path = "adversary/listeners.rs"]
 mod listeners;
+#[path = "adversary/paths.rs"]
+mod paths;
+#[path = "adversary/pipes.rs"]
+mod pipes;
+#[path = "adversary/places.rs"]
+mod places;
+#[path = "adversary/polls.rs"]
+mod polls;
 #[path = "adversary/program.rs"]
 mod program;
 #[path = "adversary/reads.rs"]
 mod reads;
 #[path = "adversary/scene.rs"]
 mod scene;
+#[path = "adversary/splices.rs"]
+mod splices;
+#[path = "adversary/streams.rs"]
+mod streams;
 #[path = "adversary/tasks.rs"]
 mod tasks;
+#[path = "adversary/thread_ends.rs"]
+mod thread_ends;
 #[path = "adversary/timers.rs"]
 mod timers;
 #[path = "adversary/writes.rs"]
@@ -40,24 +56,37 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// A test for each group of scenes.
 macro_rules! groups {
-    ($($group:ident: $scenes:expr;)*) => {$(
+    ($($run:path { $($group:ident: $scenes:expr;)* })*) => {$($(
         #[test]
         fn $group() {
-            in_child_within(LIMIT, stringify!($group), || program::run_all($scenes));
+            in_child_within(LIMIT, stringify!($group), || $run($scenes));
         }
-    )*};
+    )*)*};
 }
 
 groups! {
-    adversary_reads: reads::READS;
-    adversary_ends: reads::ENDS;
-    adversary_writes: writes::WRITES;
-    adversary_zero_copy: writes::ZERO_COPY;
-    adversary_chunks: chunks::CHUNKS;
-    adversary_datagrams: chunks::DATAGRAMS;
-    adversary_listeners: listeners::LISTENERS;
-    adversary_files: files::FILES;
-    adversary_timers: timers::TIMERS;
-    adversary_tasks: tasks::TASKS;
-    adversary_blocking: tasks::BLOCKING;
+    program::run_all {
+        adversary_reads: reads::READS;
+        adversary_ends: reads::ENDS;
+        adversary_writes: writes::WRITES;
+        adversary_zero_copy: writes::ZERO_COPY;
+        adversary_chunks: chunks::CHUNKS;
+        adversary_datagrams: chunks::DATAGRAMS;
+        adversary_listeners: listeners::LISTENERS;
+        adversary_files: files::FILES;
+        adversary_places: places::PLACES;
+        adversary_cursors: places::CURSORS;
+        adversary_paths: paths::PATHS;
+        adversary_streams: streams::STREAMS;
+        adversary_pipes: pipes::PIPES;
+        adversary_splices: splices::SPLICES;
+        adversary_direct: direct::DIRECT;
+        adversary_polls: polls::POLLS;
+        adversary_timers: timers::TIMERS;
+        adversary_tasks: tasks::TASKS;
+        adversary_blocking: tasks::BLOCKING;
+    }
+    thread_ends::run_all {
+        adversary_thread_ends: thread_ends::ALL;
+    }
 }

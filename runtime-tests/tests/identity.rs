@@ -344,6 +344,43 @@ fn turns_pass_from_runtime_to_runtime() {
     });
 }
 
+/// A read that was dropped in a runtime which does not run any more keeps its turn until its ring has been turned: whoever
+/// waits for the turn sees to that, and so does a write that waits behind one that the other side holds up.
+#[test]
+fn who_waits_for_a_turn_turns_the_ring_that_has_it() {
+    bounded(|| {
+        let (a, b) = (runtime(), runtime());
+        let (stream, mut peer) = pair();
+        a.block_on(async {
+            let mut read = Box::pin(stream.read(vec![0; 8]));
+            assert!(poll_immediate(&mut read).await.is_none());
+            nop().await.unwrap();
+            drop(read);
+        });
+        b.block_on(async {
+            peer.write_all(b"x").unwrap();
+            let read = timeout(Duration::from_secs(10), stream.read(vec![0; 8]));
+            assert_eq!(read.await.expect("the turn comes").0.unwrap(), 1);
+        });
+        let (pipe, writer) = std::io::pipe().unwrap();
+        let mut writer = File::from_std(std::os::fd::OwnedFd::from(writer).into());
+        a.block_on(async {
+            let filling = writer.write(vec![0; 1 << 20]);
+            filling.await.0.unwrap();
+            let mut write = Box::pin(writer.write(vec![1; 1 << 20]));
+            assert!(poll_immediate(&mut write).await.is_none());
+            nop().await.unwrap();
+        });
+        b.block_on(async {
+            let drain = std::thread::spawn(move || io::copy(&mut &pipe, &mut io::sink()));
+            let write = timeout(Duration::from_secs(10), writer.write(vec![2; 8]));
+            assert_eq!(write.await.expect("the turn comes").0.unwrap(), 8);
+            drop(writer);
+            drain.join().unwrap().unwrap();
+        });
+    });
+}
+
 /// Sockets and datagrams of one runtime serve in another once it is gone.
 #[test]
 fn handles_outlive_their_runtime() {

@@ -318,6 +318,46 @@ fn hazard_35_runtime_in_a_thread_local() {
     });
 }
 
+/// Where the thread's place for its runtime is gone, a runtime runs all the same, and is not run within itself.
+#[test]
+fn a_runtime_runs_at_the_end_of_its_thread_and_does_not_nest() {
+    struct Last(Option<Runtime>, std::sync::mpsc::Sender<String>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let runtime = self.0.take().unwrap();
+            let text = runtime.block_on(async {
+                let (stream, _peer) = pair();
+                let read = stream.read(vec![0; 8]).submit();
+                saferring::op::nop().await.unwrap();
+                // It cancels what is in flight, in a ring that the thread may have no list for any more.
+                stream.close().await.unwrap();
+                assert!(read.await.0.is_err());
+                panic_text(|| runtime.block_on(async {}))
+            });
+            self.1.send(text).unwrap();
+        }
+    }
+    thread_local! {
+        static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+    }
+    bounded(|| {
+        for first in [true, false] {
+            let (tell, told) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                if first {
+                    // So it outlives the crate's own.
+                    LAST.with(|last| assert!(last.borrow().is_none()));
+                }
+                let runtime = runtime();
+                runtime.block_on(async { saferring::op::nop().await.unwrap() });
+                LAST.set(Some(Last(Some(runtime), tell)));
+            });
+            let text = told.recv().unwrap();
+            assert!(text.contains("already"), "{first}: {text}");
+        }
+    });
+}
+
 #[test]
 fn runtimes_do_not_nest_and_can_be_dropped_in_one_another() {
     bounded(|| {

@@ -5,10 +5,11 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use futures_util::FutureExt;
-use futures_util::future::join;
+use futures_util::future::{join, poll_immediate};
 use saferring::fs::File;
 use saferring::io::splice;
 use saferring::net::{TcpStream, UnixStream};
+use saferring::op::nop;
 use saferring::runtime::{Builder, Runtime, in_flight};
 use saferring_tests::{bounded, in_child, open_fds, pattern_bytes, until};
 
@@ -27,7 +28,11 @@ fn tcp_pair() -> (TcpStream, TcpStream) {
 
 /// A file without a name.
 async fn scratch(name: &str, contents: &[u8]) -> File {
-    let path = std::env::temp_dir().join(format!("saferring-splice-{name}-{}", std::process::id()));
+    scratch_in(std::env::temp_dir(), name, contents).await
+}
+
+async fn scratch_in(dir: std::path::PathBuf, name: &str, contents: &[u8]) -> File {
+    let path = dir.join(format!("saferring-splice-{name}-{}", std::process::id()));
     let mut options = File::options();
     options.read(true).write(true).create(true);
     let file = options.open(&path).await.unwrap();
@@ -166,6 +171,56 @@ fn what_arrived_late_goes_first() {
             assert_eq!(splice(&b, &c, 7).await.unwrap(), 7);
             assert_eq!(receive(&d, 10).await, b"late and m");
             assert_eq!(receive(&b, 3).await, b"ore");
+        });
+    });
+}
+
+/// What was dropped in flight may still move the cursor, and a read moves it back: a splice waits for that.
+#[test]
+fn by_cursor_after_a_read_or_write_that_was_dropped() {
+    bounded(|| {
+        runtime().block_on(async {
+            let data: Vec<u8> = (0..64).collect();
+            // There a thread of the kernel reads, at the same time.
+            let memory = std::path::PathBuf::from("/dev/shm");
+            let dir = match memory.is_dir() {
+                true => memory,
+                false => std::env::temp_dir(),
+            };
+            for round in 0..500 {
+                let (a, b) = UnixStream::pair().unwrap();
+                let mut file = scratch_in(dir.clone(), "dropped", &data).await;
+                {
+                    let mut read = Box::pin(file.read(vec![0; 8]));
+                    assert!(poll_immediate(&mut read).await.is_none());
+                    for _ in 0..round % 3 {
+                        nop().await.unwrap();
+                    }
+                }
+                let sent = splice(&mut file, &a, u64::MAX).await.unwrap();
+                let (read, sent_data) = b.read_exact(vec![0; sent as usize]).await;
+                read.unwrap();
+                assert_eq!(sent_data, data, "round {round}");
+                assert_eq!(file.stream_position().await.unwrap(), 64);
+                file.rewind().await.unwrap();
+                {
+                    let mut write = Box::pin(file.write(vec![255; 8]));
+                    assert!(poll_immediate(&mut write).await.is_none());
+                    for _ in 0..round % 3 {
+                        nop().await.unwrap();
+                    }
+                }
+                a.write_all(b"spliced").await.0.unwrap();
+                splice(&b, &mut file, 7).await.unwrap();
+                let end = file.stream_position().await.unwrap() as usize;
+                let written = if end == 15 { 8 } else { 0 };
+                let (read, contents) = file.read_exact_at(vec![0; 64], 0).await;
+                read.unwrap();
+                assert_eq!(end, written + 7, "round {round}");
+                assert_eq!(contents[..written], [255; 8][..written], "round {round}");
+                assert_eq!(&contents[written..end], b"spliced", "round {round}");
+                assert_eq!(contents[end..], data[end..], "round {round}");
+            }
         });
     });
 }

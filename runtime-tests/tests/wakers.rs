@@ -2,15 +2,21 @@
 //! every order of a few steps; these look at many steps, with the kernel's wait among them.
 
 use std::cell::Cell;
+use std::ffi::CString;
 use std::future::poll_fn;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use saferring::fs::File;
+use saferring::op::nop;
 use saferring::runtime::{Builder, Runtime, metrics};
+use saferring_tests::adversary::{Act, Flag, Point, When, planned, set};
 use saferring_tests::{Watch, bounded, in_child, open_fds, spin_until, until};
 
 fn runtime() -> Runtime {
@@ -322,5 +328,44 @@ fn a_drop_that_causes_the_next_keeps_nobody_waiting() {
             SLEEP.set(None);
             saferring::op::nop().await.unwrap();
         });
+    });
+}
+
+/// What another thread has opened is not lost when the waker that waited for it panics on the way.
+#[test]
+fn a_waker_that_panics_when_it_is_dropped_costs_no_descriptor() {
+    let name = "a_waker_that_panics_when_it_is_dropped_costs_no_descriptor";
+    in_child(name, || {
+        let path = std::env::temp_dir().join(format!("saferring-wakers-{}", std::process::id()));
+        let fifo = CString::new(path.as_os_str().as_bytes()).unwrap();
+        // SAFETY: a string with its end.
+        assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+        let before = open_fds();
+        runtime().block_on(async {
+            let mut opening = Box::pin(File::options().write(true).open(&path));
+            let flag = Flag::default();
+            let waker = flag.waker();
+            let mut poll = || planned(|| opening.as_mut().poll(&mut Context::from_waker(&waker)));
+            // The kernel finds no reader, and a thread waits for one.
+            for _ in 0..3 {
+                assert!(matches!(poll(), Ok(Some(Poll::Pending))));
+                nop().await.unwrap();
+            }
+            flag.take();
+            let options = &mut std::fs::File::options();
+            let reader = options.read(true).custom_flags(libc::O_NONBLOCK);
+            let reader = reader.open(&path).unwrap();
+            spin_until("the thread's wake", || flag.take());
+            set(Some((Point::WakerDrop, Act::Panic, When::Each)));
+            let opened = poll();
+            set(None);
+            match opened {
+                Ok(Some(Poll::Ready(Ok(writer)))) => drop(writer),
+                other => panic!("opened: {other:?}"),
+            }
+            drop(reader);
+        });
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(open_fds(), before);
     });
 }

@@ -75,7 +75,9 @@ impl<T> Shelf<T> {
     pub(super) fn take_or_wait(&self, waker: Waker) -> Result<Taken<T>, u64> {
         let mut state = self.lock();
         if let Some(taken) = state.take(self.max) {
-            // A parameter outlives the guard, so the waker is dropped without the lock.
+            drop(state);
+            // A panic in here would take the place of what was taken, and nobody would drop that.
+            foreign::guarded(|| drop(waker));
             return Ok(taken);
         }
         let ticket = state.next_ticket;
@@ -90,6 +92,8 @@ impl<T> Shelf<T> {
         loop {
             let mut state = self.lock();
             if let Some(item) = state.take_aside(ticket) {
+                drop(state);
+                foreign::guarded(|| drop(clone));
                 return Poll::Ready(item);
             }
             let Ok(at) = state.waiting.binary_search_by_key(&ticket, |one| one.0) else {
@@ -192,6 +196,39 @@ impl<T> fmt::Debug for Shelf<T> {
             .field("available", &available)
             .field("waiting", &waiting)
             .finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Panics when the last of its wakers is dropped.
+    struct Bomb;
+
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("told to");
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_when_it_is_dropped_takes_nothing_along() {
+        let shelf = Shelf::new(1);
+        let made = shelf.take_or_wait(Waker::from(Arc::new(Bomb)));
+        assert!(matches!(made, Ok(Taken::New)));
+        shelf.put(7);
+        let taken = shelf.take_or_wait(Waker::from(Arc::new(Bomb)));
+        assert!(matches!(taken, Ok(Taken::Free(7))));
+        shelf.put(7);
+        assert_eq!(shelf.available(), 1);
     }
 }
 

@@ -83,6 +83,18 @@ impl<W> Driver<W> {
         })
     }
 
+    /// Whether something that the kernel has on `file` has this turn of it.
+    pub(crate) fn has_turn(&self, file: FileRef, turn: u8) -> bool {
+        self.with(|inner| {
+            let in_flight = |state| matches!(state, State::InFlight | State::Orphan);
+            let keys = inner.slots.keys(in_flight);
+            keys.into_iter().any(|key| {
+                let head = inner.slots.head(key);
+                head.file == Some(file) && head.turn() == turn
+            })
+        })
+    }
+
     /// The files and turns of all that the kernel has not given back and will not, as the ring is gone.
     pub(crate) fn lose_files(&self) -> Vec<(FileRef, u8)> {
         self.with(|inner| {

@@ -55,6 +55,10 @@ impl SpliceEnd for &mut File {
         &self.fd
     }
 
+    fn is_cursor(&mut self) -> io::Result<bool> {
+        Ok(File::place(self)? == Place::Cursor)
+    }
+
     fn place(&mut self) -> io::Result<u64> {
         match File::place(self)? {
             Place::Cursor => self.fd.seek(SeekFrom::Current(0)),

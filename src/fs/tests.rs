@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use super::*;
 use crate::buf::{AlignedBuf, IoBuf};
 use crate::io::{AsyncReadExt, AsyncWriteExt};
+use crate::op::SpliceEnd;
 use crate::runtime::Runtime;
 
 fn run<F: Future>(future: F) -> F::Output {
@@ -685,4 +686,14 @@ fn writes_at_once_have_positions_errors_and_never_wait() {
         drop(end);
         assert_eq!(full.await.0.unwrap_err().kind(), ErrorKind::BrokenPipe);
     });
+}
+
+#[test]
+fn what_is_spliced_by_cursor_is_told_apart() {
+    let mut file = File::from_std(std::fs::File::open("Cargo.toml").unwrap());
+    assert!(SpliceEnd::is_cursor(&mut &mut file).unwrap());
+    assert!(!file.at(3).is_cursor().unwrap());
+    let (reader, _writer) = io::pipe().unwrap();
+    let mut pipe = File::from_std(OwnedFd::from(reader).into());
+    assert!(!SpliceEnd::is_cursor(&mut &mut pipe).unwrap());
 }

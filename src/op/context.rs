@@ -94,9 +94,21 @@ pub(super) fn take_all() -> Vec<Rc<Driver>> {
 
 /// The drivers of this thread's runtimes, those included that have ended and are still held by an operation.
 pub(super) fn all() -> Vec<Rc<Driver>> {
-    // At the thread's end the list may be gone already.
-    ALL.try_with(|all| all.borrow().iter().filter_map(Weak::upgrade).collect())
-        .unwrap_or_default()
+    let all = ALL.try_with(|all| all.borrow().iter().filter_map(Weak::upgrade).collect());
+    // At the thread's end the list may be gone already; what runs is known all the same.
+    all.unwrap_or_else(|_| current().into_iter().collect())
+}
+
+/// Those of [`all`] that are not the current one.
+pub(super) fn elsewhere() -> Vec<Rc<Driver>> {
+    // Mostly there is one.
+    let one = ALL.try_with(|all| all.borrow().len() <= 1);
+    if one.unwrap_or(true) {
+        return Vec::new();
+    }
+    let mut others = all();
+    others.retain(is_elsewhere);
+    others
 }
 
 /// Whether another driver than this is the current one, so that its loop does not run.

@@ -3,10 +3,10 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::SharedFd;
 use super::read::CURRENT;
 use super::ready::Ready;
 use super::splice::Splice;
+use super::{Settle, SharedFd};
 
 /// How much a pipe is made to hold, if the user's share of pipe memory allows it. CPU time for a GiB with 64 KiB, 256 KiB and
 /// 1 MiB, on two cores, coarse: splice(2) from file to file (ext4, cached) 286, 233 and 207 ms; file to TCP on loopback through
@@ -23,6 +23,12 @@ pub trait SpliceEnd {
     /// The descriptor.
     #[doc(hidden)]
     fn fd(&self) -> &SharedFd;
+
+    /// Whether the place is the file's cursor, which reads and writes move, too.
+    #[doc(hidden)]
+    fn is_cursor(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
 
     /// Where the next byte comes from or goes to; `u64::MAX` for a stream.
     #[doc(hidden)]
@@ -70,7 +76,7 @@ impl Pipe {
     /// What splice(2) says.
     pub(crate) async fn fill(&self, from: &mut impl SpliceEnd, len: u64) -> io::Result<u64> {
         let len = len.min(self.size.into()) as u32;
-        let offset = from.place()?;
+        let offset = place(from).await?;
         let fd = from.fd();
         loop {
             // A socket would hold up the kernel's thread until something arrives.
@@ -91,7 +97,7 @@ impl Pipe {
     /// What splice(2) says.
     pub(crate) async fn drain(&self, to: &mut impl SpliceEnd, len: u64) -> io::Result<u64> {
         let len = len.min(self.size.into()) as u32;
-        let offset = to.place()?;
+        let offset = place(to).await?;
         let fd = to.fd();
         loop {
             match Splice::write(self, fd, offset, len).await {
@@ -100,6 +106,16 @@ impl Pipe {
             }
         }
     }
+}
+
+/// Where the next byte comes from or goes to, once reads and writes by cursor that were dropped move that no more.
+async fn place(end: &mut impl SpliceEnd) -> io::Result<u64> {
+    if end.is_cursor()?
+        && let Some(settled) = Settle::new(end.fd())
+    {
+        settled.await?;
+    }
+    end.place()
 }
 
 /// Whether somebody else was faster, or a signal.

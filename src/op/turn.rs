@@ -75,6 +75,12 @@ impl SharedFd {
     /// Queues an operation that has found the turn taken; returns its place.
     #[cold]
     pub(super) fn queue(&self, side: Side, driver: &Rc<Driver>, key: Key<WakeRef>) -> u32 {
+        // Whoever has the turn may be in a ring that nobody turns, and be dropped or never be polled again.
+        for holder in context::elsewhere() {
+            if holder.has_turn(self.file_ref(), Side::tag(Some(side))) {
+                context::attend(&holder);
+            }
+        }
         let driver = Rc::downgrade(driver);
         self.with_rare(|rare| rare.queues.of(side).push(Waiting { driver, key }))
     }

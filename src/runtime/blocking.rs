@@ -292,7 +292,11 @@ impl<R> Future for Answer<R> {
         let waker = cx.waker().clone();
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.closed {
-            return Poll::Ready(slot.ending.take());
+            let ending = slot.ending.take();
+            drop(slot);
+            // A panic in here would take the place of the ending, and nobody would drop that.
+            foreign::guarded(|| drop(waker));
+            return Poll::Ready(ending);
         }
         let before = slot.waker.replace(waker);
         drop(slot);

@@ -25,8 +25,9 @@ pub(super) struct Entered<'a> {
 ///
 /// If the thread is in a runtime already.
 pub(super) fn enter(core: &Rc<Core>) -> Entered<'_> {
+    // At the thread's end there may be no place for the runtime any more, but there is one for its driver.
     assert!(
-        current().is_none(),
+        current().is_none() && op::current().is_none(),
         "a saferring runtime is running on this thread already: await the future instead of calling block_on, or call \
          it on another thread (spawn_blocking)"
     );

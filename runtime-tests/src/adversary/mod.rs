@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
-pub use stage::{Descriptor, Held, Stage, Task, make_runtime};
+pub use stage::{Descriptor, FIXED_COUNT, FIXED_SIZE, Held, Stage, Task, make_runtime};
 pub use waker::{Flag, wakers_alive};
 
 /// Where foreign code runs.
@@ -38,11 +38,15 @@ pub enum Point {
     CaptureDrop,
     /// The drop of what it has given.
     ResultDrop,
+    /// Somebody else's file is asked for its descriptor.
+    AsFd,
+    /// The drop of such a file.
+    FileDrop,
 }
 
 impl Point {
     /// All of them.
-    pub const ALL: [Point; 10] = [
+    pub const ALL: [Point; 12] = [
         Point::WakerClone,
         Point::Wake,
         Point::WakeByRef,
@@ -53,6 +57,8 @@ impl Point {
         Point::Job,
         Point::CaptureDrop,
         Point::ResultDrop,
+        Point::AsFd,
+        Point::FileDrop,
     ];
 }
 
@@ -130,14 +136,25 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sets the trap, or none, and begins to count anew.
+/// Sets the trap, or none, and begins to count anew. No task is known any more.
 pub fn set(trap: Option<(Point, Act, When)>) {
+    arm(trap);
+    lock(&WAKERS).clear();
+}
+
+/// As [`set`], and the tasks that are known stay so.
+pub fn arm(trap: Option<(Point, Act, When)>) {
     for count in &COUNTS {
         count.store(0, Ordering::SeqCst);
     }
     FIRED.store(0, Ordering::SeqCst);
-    lock(&WAKERS).clear();
     *lock(&TRAP) = trap.map(|(point, act, when)| Trap { point, act, when });
+}
+
+/// Takes the trap away; what was counted stays. No task is known any more.
+pub fn disarm() {
+    *lock(&TRAP) = None;
+    lock(&WAKERS).clear();
 }
 
 /// How often a point was come by since the trap was set.
@@ -178,7 +195,7 @@ pub fn at(point: Point) {
 }
 
 /// Wakes all that are known.
-fn wake_all() {
+pub fn wake_all() {
     let wakers = lock(&WAKERS).clone();
     for waker in wakers {
         waker.wake_by_ref();

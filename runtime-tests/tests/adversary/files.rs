@@ -1,7 +1,12 @@
 //! Files, and the buffers of pools.
 
-use std::path::Path;
+use std::ffi::CString;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use saferring::buf::BufferPool;
 use saferring::fs::{File, FixedBufPool};
@@ -17,26 +22,67 @@ pub(crate) const FILES: &[Setup] = &[
     ("buffer_pool", buffer_pool),
 ];
 
-/// An unnamed file of 64 bytes, each of its own value.
-fn file() -> File {
-    use std::os::unix::fs::FileExt;
-    // In memory, if it can be: it is made thousands of times.
+/// A path of this process, in memory if it can be: what is there is made thousands of times.
+pub(crate) fn path(name: &str) -> PathBuf {
     let memory = Path::new("/dev/shm");
     let dir = match memory.is_dir() {
         true => memory.to_owned(),
         false => std::env::temp_dir(),
     };
-    let path = dir.join(format!("saferring-adversary-{}", std::process::id()));
+    dir.join(format!("saferring-adversary-{}{name}", std::process::id()))
+}
+
+/// An unnamed file of 64 bytes, each of its own value.
+pub(crate) fn file() -> std::fs::File {
+    file_of(0..64)
+}
+
+/// An unnamed file of these bytes.
+pub(crate) fn file_of(bytes: Range<u8>) -> std::fs::File {
+    let path = path("");
     let options = &mut std::fs::File::options();
     let file = options.read(true).write(true).create(true).truncate(true);
     let file = file.open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
-    file.write_all_at(&(0..64).collect::<Vec<u8>>(), 0).unwrap();
-    File::from_std(file)
+    file.write_all_at(&bytes.collect::<Vec<u8>>(), 0).unwrap();
+    file
+}
+
+/// A FIFO, removed when it is dropped.
+pub(crate) struct Fifo(pub(crate) PathBuf);
+
+impl Fifo {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = path(&format!("-fifo-{count}"));
+        let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+        // SAFETY: a string with its end.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        Fifo(path)
+    }
+
+    /// Whether it is open for reading.
+    pub(crate) fn is_read(&self) -> bool {
+        self.write().is_ok()
+    }
+
+    /// Opens it for writing.
+    pub(crate) fn write(&self) -> std::io::Result<std::fs::File> {
+        let options = &mut std::fs::File::options();
+        options.write(true).custom_flags(libc::O_NONBLOCK);
+        options.open(&self.0)
+    }
+}
+
+impl Drop for Fifo {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 fn read_at(tools: &Rc<Tools>) -> Scene {
-    let file = tools.hold(file(), File::close);
+    let file = tools.hold(File::from_std(file()), File::close);
     let read = move |tools: &Rc<Tools>, watch: &Watch, at: u8| {
         let op = file.with(|file| file.read_at(watch.buf(8), at.into()));
         let tools = Rc::clone(tools);
@@ -61,7 +107,7 @@ fn read_at(tools: &Rc<Tools>) -> Scene {
 }
 
 fn write_at(tools: &Rc<Tools>) -> Scene {
-    let file = tools.hold(file(), File::close);
+    let file = tools.hold(File::from_std(file()), File::close);
     let write = move |tools: &Rc<Tools>, watch: &Watch, at: u8| {
         let op = file.with(|file| file.write_at(watch.filled([at; 8]), at.into()));
         let tools = Rc::clone(tools);

@@ -57,7 +57,10 @@ impl Clients {
 
 /// Notes a connection; says whether it is the last one.
 fn came(tools: &Tools, connection: &TcpStream) -> bool {
-    let clients = CLIENTS.with_borrow(Rc::clone);
+    let Ok(clients) = CLIENTS.try_with(|clients| Rc::clone(&clients.borrow())) else {
+        // The thread ends.
+        return false;
+    };
     match clients.place(connection) {
         Some((place, last)) => {
             tools.log.bytes(&[place]);

@@ -16,7 +16,7 @@ use saferring_tests::adversary::{
     Act, Guard, Planned, Point, Stage, Task, When, count, fired, know, make_runtime, message,
     planned, set, wakers_alive,
 };
-use saferring_tests::{note, open_fds, quarantine};
+use saferring_tests::{Watch, note, open_fds, quarantine};
 
 use crate::scene::{Scene, Setup, Tools, task};
 
@@ -48,6 +48,9 @@ const PLANS: [Plan; 3] = [Plan::Finish, Plan::DropLate, Plan::DropEarly];
 /// How many turns the subjects get at least.
 const ROUNDS: u32 = 20;
 
+/// How long other threads may take to let go of what they have.
+const SETTLE_LIMIT: Duration = Duration::from_secs(2);
+
 #[derive(Clone, Copy)]
 struct Combination {
     setup: Setup,
@@ -74,8 +77,23 @@ impl fmt::Display for Combination {
 
 /// Plays the scenes in all combinations.
 pub(crate) fn run_all(scenes: &[Setup]) {
-    let filter = std::env::var("ADVERSARY").unwrap_or_default();
-    let mut run = Run::default();
+    run_each(|run| {
+        for &setup in scenes {
+            for place in PLACES {
+                for plan in PLANS {
+                    run.combinations(setup, place, plan);
+                }
+            }
+        }
+    });
+}
+
+/// Has `play` play combinations, and fails if one has failed.
+pub(crate) fn run_each(play: impl FnOnce(&mut Run)) {
+    let mut run = Run {
+        filter: std::env::var("ADVERSARY").unwrap_or_default(),
+        ..Run::default()
+    };
     // The address sanitizer knows more of freed memory than the quarantine, if it gets it.
     if std::env::var_os("ASAN_OPTIONS").is_none() {
         quarantine::activate();
@@ -83,13 +101,7 @@ pub(crate) fn run_all(scenes: &[Setup]) {
     // What panics is told with its combination, if it should not have.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));
-    for &setup in scenes {
-        for place in PLACES {
-            for plan in PLANS {
-                run.combinations(setup, place, plan, &filter);
-            }
-        }
-    }
+    play(&mut run);
     std::panic::set_hook(hook);
     println!("{} combinations, {} went off", run.played, run.fired);
     assert!(
@@ -99,18 +111,20 @@ pub(crate) fn run_all(scenes: &[Setup]) {
         run.played,
         run.failures.join("\n")
     );
-    assert!(!filter.is_empty() || run.fired > 0, "nothing went off");
+    assert!(!run.filter.is_empty() || run.fired > 0, "nothing went off");
 }
 
+/// What was played.
 #[derive(Default)]
-struct Run {
+pub(crate) struct Run {
+    filter: String,
     played: usize,
     fired: usize,
     failures: Vec<String>,
 }
 
 impl Run {
-    fn combinations(&mut self, setup: Setup, place: Place, plan: Plan, filter: &str) {
+    fn combinations(&mut self, setup: Setup, place: Place, plan: Plan) {
         let calm = Combination {
             setup,
             place,
@@ -118,7 +132,7 @@ impl Run {
             trap: None,
         };
         // Undisturbed, it tells how often each point comes.
-        if !self.play(calm, "") {
+        if !self.calm(&calm.to_string(), || play(calm)) {
             return;
         }
         let counts = Point::ALL.map(|point| (point, count(point)));
@@ -126,20 +140,25 @@ impl Run {
             for act in Act::ALL {
                 for when in times(count) {
                     let trap = Some((point, act, when));
-                    self.play(Combination { trap, ..calm }, filter);
+                    let combination = Combination { trap, ..calm };
+                    self.play(&combination.to_string(), || play(combination));
                 }
             }
         }
     }
 
-    fn play(&mut self, combination: Combination, filter: &str) -> bool {
-        let name = combination.to_string();
-        if !name.contains(filter) {
-            return true;
+    /// Plays a combination, if it is wanted.
+    pub(crate) fn play(&mut self, name: &str, play: impl FnOnce() -> Vec<String>) {
+        if name.contains(&self.filter) {
+            self.calm(name, play);
         }
-        note(&name);
+    }
+
+    /// Plays a combination, whatever is wanted. Whether it went well.
+    pub(crate) fn calm(&mut self, name: &str, play: impl FnOnce() -> Vec<String>) -> bool {
+        note(name);
         self.played += 1;
-        let faults = play(combination);
+        let faults = play();
         self.fired += usize::from(fired() > 0);
         if faults.is_empty() {
             return true;
@@ -164,7 +183,7 @@ fn times(count: usize) -> Vec<When> {
 
 /// Plays one combination; returns what was wrong.
 fn play(combination: Combination) -> Vec<String> {
-    let (fds, wakers) = (open_fds(), wakers_alive());
+    let books = Books::open();
     set(None);
     let stage = Stage::enter(make_runtime());
     let tools = Tools::new(Rc::clone(&stage));
@@ -182,28 +201,56 @@ fn play(combination: Combination) -> Vec<String> {
     let mut faults = stage.faults();
     stage.drop_descriptors();
     drop(stage);
-    if watch.alive() != 0 {
-        faults.push(format!("{} buffers are left", watch.alive() as isize));
-    }
-    if watch.dropped_twice() != 0 {
-        faults.push(format!(
-            "{} buffers were dropped twice",
-            watch.dropped_twice()
-        ));
-    }
-    if wakers_alive() != wakers {
-        faults.push(format!("{} wakers are left", wakers_alive() - wakers));
-    }
-    let left = open_fds();
-    if left != fds {
-        faults.push(format!("descriptors before: {fds:?}, after: {left:?}"));
-    }
-    if let Some((size, offset, byte)) = quarantine::release() {
-        faults.push(format!(
-            "a freed block of {size} bytes was written to at {offset}: {byte:#x}"
-        ));
-    }
+    faults.extend(books.left(&watch));
     faults
+}
+
+/// What there was before a combination was played.
+pub(crate) struct Books {
+    fds: Vec<(i32, String)>,
+    wakers: isize,
+}
+
+impl Books {
+    pub(crate) fn open() -> Self {
+        Books {
+            fds: open_fds(),
+            wakers: wakers_alive(),
+        }
+    }
+
+    /// What there is more, or less; and what has happened to buffers and to freed memory.
+    pub(crate) fn left(&self, watch: &Watch) -> Vec<String> {
+        let (fds, wakers) = (&self.fds, self.wakers);
+        let mut faults = Vec::new();
+        if watch.alive() != 0 {
+            faults.push(format!("{} buffers are left", watch.alive() as isize));
+        }
+        if watch.dropped_twice() != 0 {
+            faults.push(format!(
+                "{} buffers were dropped twice",
+                watch.dropped_twice()
+            ));
+        }
+        // A thread that waits for a FIFO is let go when nobody waits for the thread; and it ends when it comes to that.
+        let started = Instant::now();
+        while (wakers_alive() != wakers || open_fds() != *fds) && started.elapsed() < SETTLE_LIMIT {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if wakers_alive() != wakers {
+            faults.push(format!("{} wakers are left", wakers_alive() - wakers));
+        }
+        let left = open_fds();
+        if left != *fds {
+            faults.push(format!("descriptors before: {fds:?}, after: {left:?}"));
+        }
+        if let Some((size, offset, byte)) = quarantine::release() {
+            faults.push(format!(
+                "a freed block of {size} bytes was written to at {offset}: {byte:#x}"
+            ));
+        }
+        faults
+    }
 }
 
 struct Player<'a> {
@@ -273,7 +320,13 @@ impl<'a> Player<'a> {
             }
         }
         self.turns(1).await;
-        stage.poll_all();
+        for index in 0..stage.len() {
+            match stage.was_woken(index) {
+                true => self.poll(index),
+                // For nothing, and anywhere.
+                false => stage.poll(index),
+            };
+        }
         if self.combination.plan == Plan::DropEarly {
             stage.drop_all();
         }
@@ -381,14 +434,18 @@ impl<'a> Player<'a> {
     fn finish(&mut self) {
         let stage = Rc::clone(self.stage());
         (self.scene.end)();
-        if stage.is_lost() {
-            // Those of the runtime that is gone are gone with it.
-            let runtime = stage.runtime();
-            self.spawn_innocents(&runtime);
-        }
         let started = Instant::now();
-        let mut round = 0;
-        while self.innocents.iter().any(|task| !task.is_finished()) {
+        let (mut round, mut losses) = (0, 0);
+        loop {
+            if losses != stage.losses() {
+                // Those of a runtime that is gone are gone with it.
+                let runtime = stage.runtime();
+                self.spawn_innocents(&runtime);
+                losses = stage.losses();
+            }
+            if self.innocents.iter().all(JoinHandle::is_finished) {
+                break;
+            }
             if started.elapsed() > Duration::from_secs(2) {
                 let left = self.innocents.iter().map(|task| !task.is_finished());
                 stage.fault(format!("innocents wait: {:?}", left.collect::<Vec<_>>()));

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use saferring::fs::File;
 use saferring_tests::adversary::{Held, Point, Stage, Task, at};
 use saferring_tests::{Tracked, Watch};
 
@@ -31,7 +32,7 @@ pub(crate) struct Scene {
     pub(crate) competes: bool,
     /// Whether the subjects submit more than one operation, and are polled in a runtime again once something has come.
     pub(crate) submits: bool,
-    /// Whether the subjects go on in the runtime that they were polled in last: timers do.
+    /// Whether the subjects go on in the runtime that they were polled in last: timers do, and what takes several steps.
     pub(crate) moves: bool,
 }
 
@@ -95,9 +96,14 @@ impl Log {
 
 impl Tools {
     pub(crate) fn new(stage: Rc<Stage>) -> Rc<Self> {
+        Self::with(stage, Watch::calling(|| at(Point::BufferDrop)))
+    }
+
+    /// With buffers of this watch.
+    pub(crate) fn with(stage: Rc<Stage>, watch: Watch) -> Rc<Self> {
         Rc::new(Tools {
             stage,
-            watch: Watch::calling(|| at(Point::BufferDrop)),
+            watch,
             log: Log::default(),
         })
     }
@@ -162,6 +168,56 @@ impl Tools {
 impl fmt::Debug for Tools {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stage.fmt(f)
+    }
+}
+
+/// A file of which one task at a time has the use; goes back where it was taken from.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    file: Option<Rc<File>>,
+    home: Held<Rc<File>>,
+}
+
+impl Lent {
+    fn new(home: &Held<Rc<File>>) -> Option<Self> {
+        Some(Lent {
+            file: Some(home.take()?),
+            home: home.clone(),
+        })
+    }
+
+    /// Takes it, for a subject: it is there, unless it was dropped or closed.
+    pub(crate) fn take(tools: &Tools, home: &Held<Rc<File>>) -> Option<Self> {
+        let lent = Self::new(home);
+        if lent.is_none() && !tools.stage.is_closed() {
+            tools.stage.fault("somebody else has the file");
+        }
+        lent
+    }
+
+    /// Takes it as soon as it is there, but after the subject; `None` if it was dropped or closed.
+    pub(crate) async fn wait(tools: &Tools, home: &Held<Rc<File>>) -> Option<Self> {
+        loop {
+            saferring::task::yield_now().await;
+            match Self::new(home) {
+                None if !tools.stage.is_closed() => {}
+                lent => return lent,
+            }
+            let _ = saferring::op::nop().await;
+        }
+    }
+
+    /// The file.
+    pub(crate) fn get(&mut self) -> &mut File {
+        self.file.as_mut().and_then(Rc::get_mut).unwrap()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            self.home.put(file);
+        }
     }
 }
 

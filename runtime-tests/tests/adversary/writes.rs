@@ -41,12 +41,12 @@ pub(crate) const ZERO_COPY: &[Setup] = &[
 
 /// Twice what the socket takes at once.
 const LEN: usize = 8 << 10;
-const INNOCENT: u8 = 100;
-const INNOCENT_LEN: usize = 64;
+pub(crate) const INNOCENT: u8 = 100;
+pub(crate) const INNOCENT_LEN: usize = 64;
 
 type Write<S> = fn(&Rc<Tools>, &Rc<S>, u8) -> Task;
 
-fn wrote(tools: &Tools, id: u8, result: io::Result<usize>) {
+pub(crate) fn wrote(tools: &Tools, id: u8, result: io::Result<usize>) {
     match result {
         Ok(n) => tools.log.wrote(id, n),
         Err(error) => tools.failed("a write", &error),
@@ -133,7 +133,7 @@ fn refused_zc(tools: &Rc<Tools>, stream: &Rc<UnixStream>, id: u8) -> Task {
 }
 
 /// The far end: counts the bytes of each value, in the order in which they come.
-struct Peer<S> {
+pub(crate) struct Peer<S> {
     stream: S,
     runs: RefCell<Vec<(u8, usize)>>,
 }
@@ -142,7 +142,7 @@ impl<S: AsFd> Peer<S>
 where
     for<'a> &'a S: Read,
 {
-    fn new(stream: S) -> Rc<Self> {
+    pub(crate) fn new(stream: S) -> Rc<Self> {
         SockRef::from(&stream).set_nonblocking(true).unwrap();
         Rc::new(Peer {
             stream,
@@ -151,7 +151,7 @@ where
     }
 
     /// Takes what has come.
-    fn drain(&self) {
+    pub(crate) fn drain(&self) {
         let mut bytes = [0; 4096];
         while let Ok(n @ 1..) = (&self.stream).read(&mut bytes) {
             let mut runs = self.runs.borrow_mut();
@@ -167,20 +167,30 @@ where
     /// Each write has come in one piece, and as much of it as it was told.
     fn check(&self, tools: &Tools) -> Result<(), String> {
         self.drain();
-        let runs = self.runs.borrow();
-        let told = tools.log.writes();
-        let mut ids: Vec<_> = runs.iter().map(|&(id, _)| id).collect();
-        ids.sort_unstable();
-        let once = ids.windows(2).all(|two| two[0] != two[1]);
-        let whole = told.iter().all(|&(id, count)| {
-            let come = runs.iter().filter(|run| run.0 == id).map(|run| run.1);
-            come.sum::<usize>() == count || tools.stage.is_closed()
-        });
-        if once && whole {
-            Ok(())
-        } else {
-            Err(format!("told: {told:?}, came: {:?}", *runs))
-        }
+        whole(tools, &self.runs.borrow())
+    }
+
+    /// What has come: of each piece the value, and how long it is.
+    pub(crate) fn runs(&self) -> Vec<(u8, usize)> {
+        self.drain();
+        self.runs.borrow().clone()
+    }
+}
+
+/// Whether each write has come in one piece, and as much of it as it was told.
+pub(crate) fn whole(tools: &Tools, runs: &[(u8, usize)]) -> Result<(), String> {
+    let told = tools.log.writes();
+    let mut ids: Vec<_> = runs.iter().map(|&(id, _)| id).collect();
+    ids.sort_unstable();
+    let once = ids.windows(2).all(|two| two[0] != two[1]);
+    let whole = told.iter().all(|&(id, count)| {
+        let come = runs.iter().filter(|run| run.0 == id).map(|run| run.1);
+        come.sum::<usize>() == count || tools.stage.is_closed()
+    });
+    if once && whole {
+        Ok(())
+    } else {
+        Err(format!("told: {told:?}, came: {runs:?}"))
     }
 }
 

@@ -138,6 +138,7 @@ pub(crate) const SITES: &[Site] = sites! {
     }
     "src/buf/shelf.rs" {
         "poll" Clone: "without the lock; the queue is looked at again afterwards",
+        "take_or_wait" Guarded: "the last act, without the lock",
         "poll" Guarded: "the last act, without the lock",
         "leave" Guarded: "the last act, without the lock",
         "wake" Wake: "the last act, without the lock",
@@ -193,7 +194,7 @@ pub(crate) const SITES: &[Site] = sites! {
         "drop" Wake: "of the task that waits, outside the lock",
         "drop" Guarded: "of the task that waits, outside the lock",
         "poll" Clone: "before the lock",
-        "poll" Guarded: "the waker before, outside the lock",
+        "poll" Guarded: "a waker, the one before or the new one, outside the lock",
     }
 };
 
