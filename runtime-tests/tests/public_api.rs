@@ -7,6 +7,8 @@ mod buffers;
 mod builder;
 #[path = "public_api/datagrams.rs"]
 mod datagrams;
+#[path = "public_api/debug.rs"]
+mod debug;
 #[path = "public_api/files.rs"]
 mod files;
 #[path = "public_api/options.rs"]

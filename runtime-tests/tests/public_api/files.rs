@@ -10,10 +10,10 @@ use saferring_tests::bounded;
 
 use super::runtime;
 
-struct Dir(PathBuf);
+pub(super) struct Dir(pub(super) PathBuf);
 
 impl Dir {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let name = format!("saferring-api-{name}-{}", std::process::id());
         let dir = std::env::temp_dir().join(name);
         drop(std::fs::remove_dir_all(&dir));
