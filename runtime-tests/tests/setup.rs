@@ -65,6 +65,61 @@ fn hazard_32_no_locked_memory() {
     });
 }
 
+/// What io_uring_setup(2) may answer, and what the operator is told.
+#[test]
+fn hazard_32_each_refusal_says_what_to_do() {
+    in_child("hazard_32_each_refusal_says_what_to_do", || {
+        let refuses = |call, errno| refuse(Refusal { call, errno }).unwrap();
+        for (errno, words) in [
+            (
+                libc::EACCES,
+                ["seccomp profile or security module", "io_uring_setup"],
+            ),
+            (libc::ENFILE, ["no file descriptor is free", "ulimit -n"]),
+            (libc::EINVAL, ["too old", "5.15"]),
+            (libc::EIO, ["io_uring_setup failed", "io_uring_setup(2)"]),
+            (libc::ENOMEM, ["locked memory is too low", "ulimit -l"]),
+        ] {
+            refuses(libc::SYS_io_uring_setup, errno);
+            match Runtime::new().map(drop).unwrap_err() {
+                Error::RingUnavailable { source, .. } => {
+                    assert_eq!(source.raw_os_error(), Some(errno));
+                }
+                other => panic!("{other}"),
+            }
+            refused(Runtime::new(), &words);
+        }
+        // The limit is named as it is.
+        let mut now = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: the call writes to the record, which lives across it.
+        assert_eq!(
+            unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut now) },
+            0
+        );
+        let words = match now.rlim_cur {
+            libc::RLIM_INFINITY => "RLIMIT_MEMLOCK is unlimited".to_owned(),
+            bytes => format!("RLIMIT_MEMLOCK is {} KiB", bytes / 1024),
+        };
+        refused(Builder::new().entries(4096).build(), &[&words]);
+        limit(libc::RLIMIT_MEMLOCK, 48 << 10);
+        let builders = [
+            Builder::new(),
+            Builder::new().sqpoll(std::time::Duration::from_millis(1)),
+        ];
+        for builder in builders {
+            refused(
+                builder.build(),
+                &["RLIMIT_MEMLOCK is 48 KiB", "Builder::entries"],
+            );
+        }
+        refuses(libc::SYS_prlimit64, libc::EPERM);
+        refused(Runtime::new(), &["RLIMIT_MEMLOCK unknown"]);
+    });
+}
+
 /// With no descriptor free, and with one, which the ring gets: before 6.13 the runtime lacks another, for its eventfd.
 #[test]
 fn hazard_32_no_descriptor_is_free() {

@@ -18,6 +18,10 @@ mod errors;
 mod exact;
 #[path = "std_parity/forks.rs"]
 mod forks;
+#[path = "std_parity/names.rs"]
+mod names;
+#[path = "std_parity/old_kernels.rs"]
+mod old_kernels;
 #[path = "std_parity/shortages.rs"]
 mod shortages;
 #[path = "std_parity/slow_peers.rs"]

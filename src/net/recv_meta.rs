@@ -38,6 +38,9 @@ impl RecvMeta {
 pub(super) fn sender(from: Option<SockAddr>) -> io::Result<SocketAddr> {
     match from {
         Some(from) => super::inet(from),
-        None => Err(io::Error::other("the datagram came without a sender")),
+        None => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the datagram came without a sender",
+        )),
     }
 }
