@@ -41,14 +41,3 @@ fn panic_text(panic: Box<dyn Any + Send>) -> String {
         Err(panic) => (*panic.downcast::<&str>().unwrap()).to_owned(),
     }
 }
-
-/// Sets a limit of the process, for good.
-fn limit(resource: libc::__rlimit_resource_t, to: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: to,
-        rlim_max: to,
-    };
-    // SAFETY: the call reads the limit, which lives across it.
-    let set = unsafe { libc::setrlimit(resource, &raw const limit) };
-    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
-}

@@ -2,24 +2,7 @@
 
 use saferring::Error;
 use saferring::runtime::{Builder, Runtime};
-use saferring_tests::{Refusal, in_child, open_fds, refuse, ring_fds};
-
-fn limit(resource: libc::__rlimit_resource_t, value: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: value,
-        rlim_max: value,
-    };
-    // SAFETY: the call reads the record, which lives across it.
-    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
-}
-
-/// Root may lock any amount of memory.
-fn become_nobody() {
-    // SAFETY: takes a number only. It concerns all threads of this process, which is the test's own.
-    let failed = unsafe { libc::setuid(65534) };
-    // Who is not root has the limits already.
-    let _ = failed;
-}
+use saferring_tests::{Refusal, in_child, limit, open_fds, refuse, ring_fds, unprivileged};
 
 #[track_caller]
 fn refused(built: Result<Runtime, Error>, words: &[&str]) {
@@ -37,8 +20,7 @@ fn refused(built: Result<Runtime, Error>, words: &[&str]) {
 fn hazard_32_little_locked_memory() {
     in_child("hazard_32_little_locked_memory", || {
         limit(libc::RLIMIT_MEMLOCK, 64 << 10);
-        become_nobody();
-        match Builder::new().entries(4096).build() {
+        unprivileged(|| match Builder::new().entries(4096).build() {
             // Rings are not charged on this kernel, or a smaller one was made.
             Ok(runtime) => {
                 let info = runtime.ring_info().unwrap();
@@ -49,7 +31,7 @@ fn hazard_32_little_locked_memory() {
                 runtime.block_on(saferring::op::nop()).unwrap();
             }
             Err(error) => refused(Err(error), &["ulimit -l", "RLIMIT_MEMLOCK"]),
-        }
+        });
     });
 }
 
@@ -57,11 +39,10 @@ fn hazard_32_little_locked_memory() {
 fn hazard_32_no_locked_memory() {
     in_child("hazard_32_no_locked_memory", || {
         limit(libc::RLIMIT_MEMLOCK, 0);
-        become_nobody();
-        match Runtime::new() {
+        unprivileged(|| match Runtime::new() {
             Ok(runtime) => runtime.block_on(saferring::op::nop()).unwrap(),
             Err(error) => refused(Err(error), &["ulimit -l", "RLIMIT_MEMLOCK is 0 KiB"]),
-        }
+        });
     });
 }
 

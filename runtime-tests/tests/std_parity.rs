@@ -73,14 +73,3 @@ impl Drop for Scratch {
         drop(std::fs::remove_dir_all(&self.0));
     }
 }
-
-/// Sets a limit of the process, for good.
-fn limit(resource: libc::__rlimit_resource_t, to: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: to,
-        rlim_max: to,
-    };
-    // SAFETY: the call reads the limit, which lives across it.
-    let set = unsafe { libc::setrlimit(resource, &raw const limit) };
-    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
-}

@@ -8,10 +8,10 @@ use std::panic::catch_unwind;
 
 use saferring::op::{RegisteredFd, Registry};
 use saferring::runtime::in_flight;
-use saferring_tests::{bounded, in_child, until};
+use saferring_tests::{bounded, in_child, limit, until};
 use socket2::{Domain, Type};
 
-use super::{limit, panic_text, runtime};
+use super::{panic_text, runtime};
 
 /// The current table, if this kernel has one.
 fn registry() -> Option<Registry> {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use saferring::fs::File;
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener};
 use saferring::op::nop;
-use saferring_tests::{bounded, in_child, open_fds};
+use saferring_tests::{bounded, in_child, limit, open_fds};
 use socket2::SockRef;
 
-use super::{Scratch, limit, pair, runtime};
+use super::{Scratch, pair, runtime};
 
 #[test]
 fn an_address_is_free_once_its_socket_was_dropped() {
