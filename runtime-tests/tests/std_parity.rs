@@ -16,6 +16,8 @@ mod drops;
 mod errors;
 #[path = "std_parity/exact.rs"]
 mod exact;
+#[path = "std_parity/failures.rs"]
+mod failures;
 #[path = "std_parity/forks.rs"]
 mod forks;
 #[path = "std_parity/names.rs"]

@@ -13,6 +13,8 @@ pub struct Write<B> {
     fd: SharedFd,
     buf: B,
     place: Place,
+    /// The position that the file had, if it is written there.
+    before: Option<u64>,
 }
 
 impl<B: IoBuf> Write<B> {
@@ -21,6 +23,7 @@ impl<B: IoBuf> Write<B> {
             fd: fd.clone(),
             buf,
             place,
+            before: None,
         })
     }
 }
@@ -73,6 +76,7 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
     }
 
     fn prepare(&mut self, ring: RingId) -> Entry {
+        self.before = self.place.position(&self.fd);
         let len = len_u32(self.buf.buf_len());
         let slot = registered_slot(&self.buf, ring);
         let (fd, start) = (self.fd.target(), self.buf.buf_ptr());
@@ -89,6 +93,12 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {
-        (cqe.result().map(|n| n as usize), self.buf)
+        let written = cqe.result();
+        if let Ok(n) = written
+            && (n as usize) < self.buf.buf_len()
+        {
+            self.fd.wrote(n, self.before);
+        }
+        (written.map(|n| n as usize), self.buf)
     }
 }

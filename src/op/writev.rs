@@ -13,6 +13,8 @@ pub struct Writev<V> {
     bufs: V,
     vecs: IoVecs,
     place: Place,
+    /// The position that the file had, if it is written there.
+    before: Option<u64>,
 }
 
 impl<V: IoVectoredBuf> Writev<V> {
@@ -22,6 +24,7 @@ impl<V: IoVectoredBuf> Writev<V> {
             bufs,
             vecs: IoVecs::new(),
             place,
+            before: None,
         })
     }
 }
@@ -43,6 +46,7 @@ unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
     }
 
     fn prepare(&mut self, _ring: RingId) -> Entry {
+        self.before = self.place.position(&self.fd);
         self.vecs.expect(self.bufs.buf_count());
         let vecs = &mut self.vecs;
         // The kernel only reads what it is shown for a write.
@@ -59,6 +63,13 @@ unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {
-        (cqe.result().map(|n| n as usize), self.bufs)
+        let written = cqe.result();
+        if let Ok(n) = written
+            && self.before.is_some()
+            && (n as usize) < self.bufs.total_len()
+        {
+            self.fd.wrote(n, self.before);
+        }
+        (written.map(|n| n as usize), self.bufs)
     }
 }
