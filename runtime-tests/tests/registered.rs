@@ -290,10 +290,8 @@ fn faults() -> i64 {
     // SAFETY: plain numbers, for which zeros are values.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the call writes the record, which lives across it.
-    assert_eq!(
-        unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) },
-        0
-    );
+    let failed = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) };
+    assert_eq!(failed, 0);
     usage.ru_minflt
 }
 

@@ -76,10 +76,8 @@ fn hazard_32_each_refusal_says_what_to_do() {
             rlim_max: 0,
         };
         // SAFETY: the call writes to the record, which lives across it.
-        assert_eq!(
-            unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut now) },
-            0
-        );
+        let failed = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut now) };
+        assert_eq!(failed, 0);
         let words = match now.rlim_cur {
             libc::RLIM_INFINITY => "RLIMIT_MEMLOCK is unlimited".to_owned(),
             bytes => format!("RLIMIT_MEMLOCK is {} KiB", bytes / 1024),

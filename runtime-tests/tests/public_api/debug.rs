@@ -66,6 +66,19 @@ fn sockets_say_what_those_of_std_say() {
             );
             says_as_std!(server);
             says_as_std!(client);
+            let mut incoming = listener.incoming();
+            assert!(poll_immediate(incoming.next()).await.is_none());
+            let text = format!("{incoming:?}");
+            let fd = format!("listener: fd {}, ", listener.as_raw_fd());
+            assert!(
+                text.starts_with("Incoming(") && text.contains(&fd),
+                "{text}"
+            );
+            assert!(
+                text.contains("accept (multishot): in flight") || !features().multishot_accept()
+            );
+            drop(incoming);
+            until("the end of the accept", || in_flight().is_empty()).await;
             says_as_std!(listener);
             says_as_std!(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
 
@@ -323,12 +336,18 @@ fn tasks_and_timers_say_whether_they_have_ended() {
             until("the end of the task", || task.is_finished()).await;
             says(&task, about(true));
             says(&task.await.unwrap_err(), "JoinError::Cancelled");
-            let error = spawn(async { panic!("of {}", "its own") }).await;
-            let error: saferring::task::JoinError = error.map(|()| ()).unwrap_err();
+            let panics = |text: Option<String>| async move {
+                match text {
+                    Some(text) => panic!("{text}"),
+                    None => std::panic::panic_any(7),
+                }
+            };
+            let error = spawn(panics(Some("of its own".to_owned())))
+                .await
+                .unwrap_err();
             says(&error, "JoinError::Panic(\"of its own\")");
             assert_eq!(error.to_string(), "the task panicked: of its own");
-            let error = spawn(async { std::panic::panic_any(7) }).await;
-            let error: saferring::task::JoinError = error.map(|()| ()).unwrap_err();
+            let error = spawn(panics(None)).await.unwrap_err();
             says(&error, "JoinError::Panic(..)");
             assert_eq!(error.to_string(), "the task panicked");
 
@@ -360,7 +379,7 @@ fn a_runtime_says_what_it_is_at() {
         let runtime = runtime();
         let ring = runtime.ring_info().unwrap();
         let (stream, _peer) = pair();
-        let read = runtime.block_on(async { stream.read(vec![0; 8]).submit() });
+        let read = runtime.block_on(async { Some(stream.read(vec![0; 8]).submit()) });
         let text = format!("{runtime:?}");
         let begin = format!("Runtime {{ driver: Driver {{ ring: Some({ring:?}), in_flight: 1, ");
         assert!(text.starts_with(&begin), "{text}");

@@ -7,7 +7,7 @@ use saferring::fs::File;
 use saferring::io::{AsyncReadExt, AsyncWriteExt};
 use saferring::net::{TcpStream, UnixStream};
 use saferring::op::Registry;
-use saferring_tests::{bounded, in_child, limit};
+use saferring_tests::{bounded, in_child};
 
 use super::{Scratch, pair, runtime};
 
@@ -82,11 +82,27 @@ fn files_that_were_opened_for_something_else() {
     });
 }
 
-/// Bounds the files of the process. Room on a disk ends in the same way.
-fn may_grow_to(len: u64) {
-    limit(libc::RLIMIT_FSIZE, len);
+/// Runs `body` in a process whose files may not be longer than this. It ends as where the disk is full.
+fn where_files_may_grow_to(len: u64, body: impl FnOnce()) {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the call writes to the record, which lives across it.
+    let failed = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
+    assert_eq!(failed, 0);
     // SAFETY: the process has no handler that this replaces. The signal would end it.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    let set = |rlim_cur| {
+        let limit = libc::rlimit { rlim_cur, ..limit };
+        // SAFETY: the call reads the record, which lives across it.
+        let failed = unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+        assert_eq!(failed, 0);
+    };
+    set(len);
+    body();
+    // What is written when a process ends, such as what was covered, is to be whole.
+    set(limit.rlim_cur);
 }
 
 /// What fits is written, and then it fails.
@@ -94,25 +110,26 @@ fn may_grow_to(len: u64) {
 fn files_that_may_not_grow_so_far() {
     in_child("failures::files_that_may_not_grow_so_far", || {
         let scratch = Scratch::new("failures-size");
-        may_grow_to(1000);
-        runtime().block_on(async {
-            let bytes: Vec<u8> = (0..1500).map(|n| n as u8).collect();
-            for at in [0, 400, 1000] {
-                let (ours, theirs) = (scratch.path("ours"), scratch.path("theirs"));
-                let file = File::create(&ours).await.unwrap();
-                let std_file = std::fs::File::create(&theirs).unwrap();
-                let (written, buf) = file.write_all_at(bytes.clone(), at).await;
-                assert_eq!(kind(written), kind(std_file.write_all_at(&bytes, at)));
-                assert!(buf == bytes);
-                assert!(std::fs::read(&ours).unwrap() == std::fs::read(&theirs).unwrap());
+        where_files_may_grow_to(1000, || {
+            runtime().block_on(async {
+                let bytes: Vec<u8> = (0..1500).map(|n| n as u8).collect();
+                for at in [0, 400, 1000] {
+                    let (ours, theirs) = (scratch.path("ours"), scratch.path("theirs"));
+                    let file = File::create(&ours).await.unwrap();
+                    let std_file = std::fs::File::create(&theirs).unwrap();
+                    let (written, buf) = file.write_all_at(bytes.clone(), at).await;
+                    assert_eq!(kind(written), kind(std_file.write_all_at(&bytes, at)));
+                    assert!(buf == bytes);
+                    assert!(std::fs::read(&ours).unwrap() == std::fs::read(&theirs).unwrap());
 
-                let file = File::create(&ours).await.unwrap();
-                let bufs = [bytes[..900].to_vec(), bytes[900..].to_vec()];
-                let (written, bufs) = file.write_all_vectored_at(bufs, at).await;
-                assert_eq!(kind(written), kind(std_file.write_all_at(&bytes, at)));
-                assert!(bufs.concat() == bytes);
-                assert!(std::fs::read(&ours).unwrap() == std::fs::read(&theirs).unwrap());
-            }
+                    let file = File::create(&ours).await.unwrap();
+                    let bufs = [bytes[..900].to_vec(), bytes[900..].to_vec()];
+                    let (written, bufs) = file.write_all_vectored_at(bufs, at).await;
+                    assert_eq!(kind(written), kind(std_file.write_all_at(&bytes, at)));
+                    assert!(bufs.concat() == bytes);
+                    assert!(std::fs::read(&ours).unwrap() == std::fs::read(&theirs).unwrap());
+                }
+            })
         });
     });
 }
@@ -124,49 +141,51 @@ fn cursors_of_files_that_may_not_grow_so_far() {
         "failures::cursors_of_files_that_may_not_grow_so_far",
         || {
             let scratch = Scratch::new("failures-cursor");
-            may_grow_to(1000);
-            runtime().block_on(async {
-                let bytes: Vec<u8> = (0..1500).map(|n| n as u8).collect();
-                for (append, begin) in [
-                    (false, 0),
-                    (false, 700),
-                    (false, 1000),
-                    (true, 0),
-                    (true, 300),
-                ] {
-                    let mut options = std::fs::OpenOptions::new();
-                    let options = options.read(true).create(true).append(append).write(true);
-                    let paths = ["ours", "theirs"].map(|name| scratch.file(name, vec![1; begin]));
-                    let mut file = File::from_std(options.open(&paths[0]).unwrap());
-                    let mut std_file = options.open(&paths[1]).unwrap();
-                    if !append {
-                        let end = SeekFrom::End(0);
-                        assert_eq!(file.seek(end).await.unwrap(), std_file.seek(end).unwrap());
+            where_files_may_grow_to(1000, || {
+                runtime().block_on(async {
+                    let bytes: Vec<u8> = (0..1500).map(|n| n as u8).collect();
+                    for (append, begin) in [
+                        (false, 0),
+                        (false, 700),
+                        (false, 1000),
+                        (true, 0),
+                        (true, 300),
+                    ] {
+                        let mut options = std::fs::OpenOptions::new();
+                        let options = options.read(true).create(true).append(append).write(true);
+                        let paths =
+                            ["ours", "theirs"].map(|name| scratch.file(name, vec![1; begin]));
+                        let mut file = File::from_std(options.open(&paths[0]).unwrap());
+                        let mut std_file = options.open(&paths[1]).unwrap();
+                        if !append {
+                            let end = SeekFrom::End(0);
+                            assert_eq!(file.seek(end).await.unwrap(), std_file.seek(end).unwrap());
+                        }
+                        // Of the first there is room for a part.
+                        for _ in 0..2 {
+                            let written = file.write(bytes.clone()).await.0;
+                            let std_written = std_file.write(&bytes);
+                            assert_eq!(written.ok(), std_written.ok());
+                            let position = file.stream_position().await.unwrap();
+                            assert_eq!(position, std_file.stream_position().unwrap());
+                        }
+                        std_file.set_len(begin as u64).unwrap();
+                        file.set_len(begin as u64).await.unwrap();
+                        let begin = SeekFrom::Start(begin as u64);
+                        assert_eq!(
+                            file.seek(begin).await.unwrap(),
+                            std_file.seek(begin).unwrap()
+                        );
+                        let bufs = [bytes[..100].to_vec(), bytes[100..].to_vec()];
+                        let written = file.write_vectored(bufs).await.0;
+                        assert_eq!(written.ok(), std_file.write(&bytes).ok());
+                        let (written, buf) = file.write_all(bytes.clone()).await;
+                        assert_eq!(kind(written), kind(std_file.write_all(&bytes)));
+                        assert!(buf == bytes);
+                        let [ours, theirs] = paths.map(|path| std::fs::read(path).unwrap());
+                        assert!(ours == theirs);
                     }
-                    // Of the first there is room for a part.
-                    for _ in 0..2 {
-                        let written = file.write(bytes.clone()).await.0;
-                        let std_written = std_file.write(&bytes);
-                        assert_eq!(written.ok(), std_written.ok());
-                        let position = file.stream_position().await.unwrap();
-                        assert_eq!(position, std_file.stream_position().unwrap());
-                    }
-                    std_file.set_len(begin as u64).unwrap();
-                    file.set_len(begin as u64).await.unwrap();
-                    let begin = SeekFrom::Start(begin as u64);
-                    assert_eq!(
-                        file.seek(begin).await.unwrap(),
-                        std_file.seek(begin).unwrap()
-                    );
-                    let bufs = [bytes[..100].to_vec(), bytes[100..].to_vec()];
-                    let written = file.write_vectored(bufs).await.0;
-                    assert_eq!(written.ok(), std_file.write(&bytes).ok());
-                    let (written, buf) = file.write_all(bytes.clone()).await;
-                    assert_eq!(kind(written), kind(std_file.write_all(&bytes)));
-                    assert!(buf == bytes);
-                    let [ours, theirs] = paths.map(|path| std::fs::read(path).unwrap());
-                    assert!(ours == theirs);
-                }
+                })
             });
         },
     );

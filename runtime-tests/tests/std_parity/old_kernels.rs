@@ -5,6 +5,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::sync::mpsc;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use saferring::fs::{self, File, FixedBufPool};
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixListener};
@@ -95,6 +96,15 @@ fn streams_of_chunks() {
             assert!(datagrams.next().await.unwrap().unwrap().is_empty());
             let cut = datagrams.next().await.unwrap().unwrap();
             assert_eq!((&cut[..], cut.missing()), (&[8; 16][..], 4));
+            // It can be parted as any other.
+            let mut cut = cut;
+            let tail = cut.split_off(10);
+            assert_eq!((&cut[..], &tail[..]), (&[8; 10][..], &[8; 6][..]));
+            assert_eq!(Bytes::from(cut), [8; 10][..]);
+            theirs.send(&[9; 17]).unwrap();
+            let cut = datagrams.next().await.unwrap().unwrap();
+            assert_eq!(cut.missing(), 1);
+            assert_eq!(Bytes::from(cut), [9; 16][..]);
             drop(datagrams);
             let mut datagrams = ours.recv_from_stream();
             theirs.send(b"last").unwrap();

@@ -11,8 +11,8 @@ use futures_util::future::poll_immediate;
 use saferring::fs::{self, FixedBufPool};
 use saferring::net::{TcpListener, UnixListener, UnixStream, lookup_host};
 use saferring::op::nop;
-use saferring::runtime::{Runtime, metrics};
-use saferring_tests::{in_child, limit, unprivileged, until};
+use saferring::runtime::{Builder, Runtime, metrics, spawn_blocking};
+use saferring_tests::{Refusal, in_child, limit, refuse, unprivileged, until};
 
 use super::{Scratch, pair, runtime};
 
@@ -284,11 +284,42 @@ fn without_threads_each_thing_is_told_or_done_here() {
                     let here = metrics().run_here;
                     assert!(lookup_host("localhost:80").await.unwrap().next().is_some());
                     assert_eq!(metrics().run_here, here + 1);
+                    let error = spawn_blocking(|| ()).await.unwrap_err();
+                    assert!(
+                        error.is_panic() && error.to_string().contains("ulimit -u"),
+                        "{error}"
+                    );
                     // What needs no thread goes on.
                     let (stream, mut peer) = pair();
                     peer.write_all(b"on").unwrap();
                     assert_eq!(stream.read(vec![0; 2]).await.1, b"on");
                 });
+            });
+        },
+    );
+}
+
+/// Those that there are do what more of them would have done.
+#[test]
+fn without_more_threads_there_are_those_that_are() {
+    in_child(
+        "shortages::without_more_threads_there_are_those_that_are",
+        || {
+            let runtime = Builder::new().blocking_threads(4).build().unwrap();
+            runtime.block_on(async {
+                let first = spawn_blocking(|| std::thread::current().id());
+                let first = first.await.unwrap();
+                for call in [libc::SYS_clone, libc::SYS_clone3] {
+                    let errno = libc::EAGAIN;
+                    refuse(Refusal { call, errno }).unwrap();
+                }
+                assert!(std::thread::Builder::new().spawn(|| {}).is_err());
+                let more: Vec<_> = (0..20)
+                    .map(|_| spawn_blocking(|| std::thread::current().id()))
+                    .collect();
+                for one in more {
+                    assert_eq!(one.await.unwrap(), first);
+                }
             });
         },
     );
