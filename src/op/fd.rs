@@ -201,35 +201,6 @@ impl SharedFd {
         }
     }
 
-    /// The position before a write by cursor, for [`wrote`](Self::wrote).
-    pub(super) fn position(&self) -> Option<u64> {
-        self.seek(SeekFrom::Current(0)).ok()
-    }
-
-    /// Moves the position on behind a write that ended short. Where the rest of it failed, for want of room say, the kernel
-    /// leaves the position where it was (6.18 still does), and what came next would be written over what is there.
-    #[cold]
-    pub(super) fn wrote(&self, n: u32, before: Option<u64>) {
-        let Some(before) = before.filter(|_| n > 0) else {
-            return;
-        };
-        if self.position() == Some(before) {
-            let behind = match self.appends() {
-                true => SeekFrom::End(0),
-                false => SeekFrom::Start(before.saturating_add(n.into())),
-            };
-            // What has had a position a moment ago has one still.
-            let _ = self.seek(behind);
-        }
-    }
-
-    /// Whether what is written goes to the end of the file, wherever its position is.
-    fn appends(&self) -> bool {
-        // SAFETY: the call takes numbers only, and the descriptor is open while `self` is borrowed.
-        let flags = unsafe { libc::fcntl(self.0.raw, libc::F_GETFL) };
-        flags != -1 && flags & libc::O_APPEND != 0
-    }
-
     /// Whether writes to a file are done by the calling thread, when they are first polled, or by the kernel's.
     pub(crate) fn set_inline_writes(&self, inline: bool) {
         self.0.inline_writes.set(inline);

@@ -34,14 +34,6 @@ impl Place {
         }
     }
 
-    /// The position that the file has, if that is the place.
-    pub(super) fn position(self, fd: &SharedFd) -> Option<u64> {
-        match self {
-            Place::Cursor => fd.position(),
-            Place::At(_) | Place::Stream => None,
-        }
-    }
-
     /// The turn of an operation of this side.
     pub(super) fn turn(self, side: Side) -> Option<Side> {
         match self {
