@@ -1,10 +1,11 @@
-//! What the tests share: a bound on their time, a look at what they leave behind, child processes, buffers that tell when
-//! they are dropped, and the process's descriptors.
+//! What the tests share: a bound on their time, a look at what they leave behind, child processes, limits and filters,
+//! buffers that tell when they are dropped, and the process's descriptors.
 
 mod accounts;
 pub mod adversary;
 mod child;
 mod fds;
+mod limits;
 pub mod quarantine;
 mod seccomp;
 mod tracked;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 pub use accounts::{Account, leaks_on_purpose};
 pub use child::{in_child, in_child_within, note};
 pub use fds::{fd_link, holders, open_fds, ring_fds};
+pub use limits::{limit, unprivileged};
 pub use seccomp::{Refusal, refuse};
 pub use tracked::{Tracked, Watch};
 

@@ -10,7 +10,9 @@ use saferring::features;
 use saferring::fs::{self, File, FixedBufPool};
 use saferring::op::Registry;
 use saferring::runtime::{Builder, Runtime, fixed_buffers};
-use saferring_tests::{bounded, in_child, open_fds, pattern_bytes, poll_once, until};
+use saferring_tests::{
+    bounded, in_child, limit, open_fds, pattern_bytes, poll_once, unprivileged, until,
+};
 use socket2::{Domain, SockAddr, Type};
 
 /// A file of its own, removed at the end.
@@ -197,42 +199,34 @@ fn hazard_28_a_pool_is_registered_while_it_or_a_buffer_lives() {
 fn hazard_32_locked_memory_for_buffers() {
     in_child("hazard_32_locked_memory_for_buffers", || {
         let source = Scratch::new("memlock", &pattern_bytes(0, 300_000));
-        let limit = libc::rlimit {
-            rlim_cur: 512 << 10,
-            rlim_max: 512 << 10,
-        };
+        limit(libc::RLIMIT_MEMLOCK, 512 << 10);
         // Whoever may lock any amount of memory becomes someone who may not.
-        let _ = std::os::unix::fs::chown(&source.0, Some(65534), None);
-        // SAFETY: the call reads the record, which lives across it; the other takes a number only. Both concern this
-        // process, which is the test's own.
-        unsafe {
-            assert_eq!(libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit), 0);
-            libc::setuid(65534);
-        }
-        Runtime::new().unwrap().block_on(async {
-            match FixedBufPool::new(16, 64 * 1024) {
-                // Before 5.19 there is no table to register it in.
-                Ok(pool) => assert!(!pool.is_registered() && !features().multishot_accept()),
-                Err(error) => {
-                    assert_eq!(error.kind(), std::io::ErrorKind::OutOfMemory);
-                    for word in ["1024 KiB", "ulimit -l", "512 KiB"] {
-                        assert!(error.to_string().contains(word), "{error}");
+        unprivileged(|| {
+            Runtime::new().unwrap().block_on(async {
+                match FixedBufPool::new(16, 64 * 1024) {
+                    // Before 5.19 there is no table to register it in.
+                    Ok(pool) => assert!(!pool.is_registered() && !features().multishot_accept()),
+                    Err(error) => {
+                        assert_eq!(error.kind(), std::io::ErrorKind::OutOfMemory);
+                        for word in ["1024 KiB", "ulimit -l", "512 KiB"] {
+                            assert!(error.to_string().contains(word), "{error}");
+                        }
                     }
                 }
-            }
-            // The runtime's own pool makes do.
-            let pool = fixed_buffers().unwrap();
-            assert!(!pool.is_registered());
-            let file = File::open(&source.0).await.unwrap();
-            let read: Vec<u8> = file
-                .read_stream(.., 4)
-                .try_fold(Vec::new(), async |mut all, chunk| {
-                    all.extend_from_slice(&chunk);
-                    Ok(all)
-                })
-                .await
-                .unwrap();
-            assert!(read == pattern_bytes(0, 300_000));
+                // The runtime's own pool makes do.
+                let pool = fixed_buffers().unwrap();
+                assert!(!pool.is_registered());
+                let file = File::open(&source.0).await.unwrap();
+                let read: Vec<u8> = file
+                    .read_stream(.., 4)
+                    .try_fold(Vec::new(), async |mut all, chunk| {
+                        all.extend_from_slice(&chunk);
+                        Ok(all)
+                    })
+                    .await
+                    .unwrap();
+                assert!(read == pattern_bytes(0, 300_000));
+            })
         });
     });
 }

@@ -2,24 +2,7 @@
 
 use saferring::Error;
 use saferring::runtime::{Builder, Runtime};
-use saferring_tests::{Refusal, in_child, open_fds, refuse, ring_fds};
-
-fn limit(resource: libc::__rlimit_resource_t, value: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: value,
-        rlim_max: value,
-    };
-    // SAFETY: the call reads the record, which lives across it.
-    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
-}
-
-/// Root may lock any amount of memory.
-fn become_nobody() {
-    // SAFETY: takes a number only. It concerns all threads of this process, which is the test's own.
-    let failed = unsafe { libc::setuid(65534) };
-    // Who is not root has the limits already.
-    let _ = failed;
-}
+use saferring_tests::{Refusal, in_child, limit, open_fds, refuse, ring_fds, unprivileged};
 
 #[track_caller]
 fn refused(built: Result<Runtime, Error>, words: &[&str]) {
@@ -37,8 +20,7 @@ fn refused(built: Result<Runtime, Error>, words: &[&str]) {
 fn hazard_32_little_locked_memory() {
     in_child("hazard_32_little_locked_memory", || {
         limit(libc::RLIMIT_MEMLOCK, 64 << 10);
-        become_nobody();
-        match Builder::new().entries(4096).build() {
+        unprivileged(|| match Builder::new().entries(4096).build() {
             // Rings are not charged on this kernel, or a smaller one was made.
             Ok(runtime) => {
                 let info = runtime.ring_info().unwrap();
@@ -49,7 +31,7 @@ fn hazard_32_little_locked_memory() {
                 runtime.block_on(saferring::op::nop()).unwrap();
             }
             Err(error) => refused(Err(error), &["ulimit -l", "RLIMIT_MEMLOCK"]),
-        }
+        });
     });
 }
 
@@ -57,11 +39,63 @@ fn hazard_32_little_locked_memory() {
 fn hazard_32_no_locked_memory() {
     in_child("hazard_32_no_locked_memory", || {
         limit(libc::RLIMIT_MEMLOCK, 0);
-        become_nobody();
-        match Runtime::new() {
+        unprivileged(|| match Runtime::new() {
             Ok(runtime) => runtime.block_on(saferring::op::nop()).unwrap(),
             Err(error) => refused(Err(error), &["ulimit -l", "RLIMIT_MEMLOCK is 0 KiB"]),
+        });
+    });
+}
+
+/// What io_uring_setup(2) may answer, and what the operator is told.
+#[test]
+fn hazard_32_each_refusal_says_what_to_do() {
+    in_child("hazard_32_each_refusal_says_what_to_do", || {
+        let refuses = |call, errno| refuse(Refusal { call, errno }).unwrap();
+        for (errno, words) in [
+            (
+                libc::EACCES,
+                ["seccomp profile or security module", "io_uring_setup"],
+            ),
+            (libc::ENFILE, ["no file descriptor is free", "ulimit -n"]),
+            (libc::EINVAL, ["too old", "5.15"]),
+            (libc::EIO, ["io_uring_setup failed", "io_uring_setup(2)"]),
+            (libc::ENOMEM, ["locked memory is too low", "ulimit -l"]),
+        ] {
+            refuses(libc::SYS_io_uring_setup, errno);
+            match Runtime::new().map(drop).unwrap_err() {
+                Error::RingUnavailable { source, .. } => {
+                    assert_eq!(source.raw_os_error(), Some(errno));
+                }
+                other => panic!("{other}"),
+            }
+            refused(Runtime::new(), &words);
         }
+        // The limit is named as it is.
+        let mut now = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: the call writes to the record, which lives across it.
+        let failed = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut now) };
+        assert_eq!(failed, 0);
+        let words = match now.rlim_cur {
+            libc::RLIM_INFINITY => "RLIMIT_MEMLOCK is unlimited".to_owned(),
+            bytes => format!("RLIMIT_MEMLOCK is {} KiB", bytes / 1024),
+        };
+        refused(Builder::new().entries(4096).build(), &[&words]);
+        limit(libc::RLIMIT_MEMLOCK, 48 << 10);
+        let builders = [
+            Builder::new(),
+            Builder::new().sqpoll(std::time::Duration::from_millis(1)),
+        ];
+        for builder in builders {
+            refused(
+                builder.build(),
+                &["RLIMIT_MEMLOCK is 48 KiB", "Builder::entries"],
+            );
+        }
+        refuses(libc::SYS_prlimit64, libc::EPERM);
+        refused(Runtime::new(), &["RLIMIT_MEMLOCK unknown"]);
     });
 }
 

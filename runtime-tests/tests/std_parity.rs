@@ -16,8 +16,14 @@ mod drops;
 mod errors;
 #[path = "std_parity/exact.rs"]
 mod exact;
+#[path = "std_parity/failures.rs"]
+mod failures;
 #[path = "std_parity/forks.rs"]
 mod forks;
+#[path = "std_parity/names.rs"]
+mod names;
+#[path = "std_parity/old_kernels.rs"]
+mod old_kernels;
 #[path = "std_parity/shortages.rs"]
 mod shortages;
 #[path = "std_parity/slow_peers.rs"]
@@ -68,15 +74,4 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.0));
     }
-}
-
-/// Sets a limit of the process, for good.
-fn limit(resource: libc::__rlimit_resource_t, to: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: to,
-        rlim_max: to,
-    };
-    // SAFETY: the call reads the limit, which lives across it.
-    let set = unsafe { libc::setrlimit(resource, &raw const limit) };
-    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
 }

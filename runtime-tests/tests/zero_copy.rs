@@ -14,8 +14,8 @@ use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixStream, ZcBuf};
 use saferring::runtime::{Builder, Runtime, in_flight, metrics};
 use saferring_tests::adversary::{self, Act, Flag, Point, When};
 use saferring_tests::{
-    Account, Tracked, Watch, bounded, fd_link, holders, in_child, leaks_on_purpose, pattern_bytes,
-    poll_once, until,
+    Account, Tracked, Watch, bounded, fd_link, holders, in_child, leaks_on_purpose, limit,
+    pattern_bytes, poll_once, unprivileged, until,
 };
 
 const MEGABYTE: usize = 1 << 20;
@@ -462,33 +462,25 @@ fn unix_sockets_fall_back() {
 #[test]
 fn without_memory_to_lock_it_is_a_plain_send() {
     in_child("without_memory_to_lock_it_is_a_plain_send", || {
-        let limit = libc::rlimit {
-            rlim_cur: 64 * 1024,
-            rlim_max: 64 * 1024,
-        };
-        // SAFETY: plain calls; the child is all ours. Root is not held to the limit.
-        unsafe {
-            assert_eq!(libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit), 0);
-            if libc::geteuid() == 0 {
-                assert_eq!(libc::setuid(65_534), 0);
-            }
-        }
-        let Ok(runtime) = Builder::new().entries(8).completion_entries(64).build() else {
-            return; // Rings are charged, too, on some kernels.
-        };
-        runtime.block_on(async {
-            let (stream, peer) = pair();
-            stream.set_zero_copy_threshold(0);
-            let reader = read_pattern(peer, 2 * MEGABYTE);
-            for part in [0, MEGABYTE] {
-                let bytes = pattern_bytes(part as u64, MEGABYTE);
-                let (sent, buf) = stream.write_all_zc(bytes.clone()).await;
-                sent.unwrap();
-                assert!(buf.await == bytes);
-            }
-            reader.join().unwrap();
-            assert_eq!(metrics().zero_copy_sends, 0);
-            assert_eq!(sends_in_flight(), 0);
+        limit(libc::RLIMIT_MEMLOCK, 64 * 1024);
+        unprivileged(|| {
+            let Ok(runtime) = Builder::new().entries(8).completion_entries(64).build() else {
+                return; // Rings are charged, too, on some kernels.
+            };
+            runtime.block_on(async {
+                let (stream, peer) = pair();
+                stream.set_zero_copy_threshold(0);
+                let reader = read_pattern(peer, 2 * MEGABYTE);
+                for part in [0, MEGABYTE] {
+                    let bytes = pattern_bytes(part as u64, MEGABYTE);
+                    let (sent, buf) = stream.write_all_zc(bytes.clone()).await;
+                    sent.unwrap();
+                    assert!(buf.await == bytes);
+                }
+                reader.join().unwrap();
+                assert_eq!(metrics().zero_copy_sends, 0);
+                assert_eq!(sends_in_flight(), 0);
+            });
         });
     });
 }

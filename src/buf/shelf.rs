@@ -5,7 +5,6 @@
 //! who comes later. One who leaves the queue passes on what was set aside for him.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::mem;
 use std::sync::PoisonError;
 use std::task::{Poll, Waker};
@@ -184,18 +183,6 @@ impl<T> State<T> {
                 None
             }
         }
-    }
-}
-
-impl<T> fmt::Debug for Shelf<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A formatter may write to code of a user, which may come back here: the lock ends before.
-        let (available, waiting) = (self.available(), self.lock().waiting.len());
-        f.debug_struct("Shelf")
-            .field("capacity", &self.max)
-            .field("available", &available)
-            .field("waiting", &waiting)
-            .finish()
     }
 }
 

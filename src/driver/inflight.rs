@@ -109,3 +109,64 @@ pub(crate) fn code_name(code: u8) -> &'static str {
         _ => "operation",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `include/uapi/linux/io_uring.h` numbers them, and the man pages of liburing name them.
+    #[test]
+    fn operations_have_the_names_of_their_opcodes() {
+        for (code, name) in [
+            (0, "nop"),
+            (1, "readv"),
+            (2, "writev"),
+            (3, "fsync"),
+            (6, "poll"),
+            (9, "sendmsg"),
+            (10, "recvmsg"),
+            (13, "accept"),
+            (14, "cancel"),
+            (16, "connect"),
+            (17, "fallocate"),
+            (18, "openat"),
+            (19, "close"),
+            (21, "statx"),
+            (22, "read"),
+            (23, "write"),
+            (26, "send"),
+            (27, "recv"),
+            (30, "splice"),
+            (35, "renameat"),
+            (36, "unlinkat"),
+            (37, "mkdirat"),
+            (45, "socket"),
+            (47, "send_zc"),
+            (48, "sendmsg_zc"),
+            (55, "ftruncate"),
+            (255, "operation"),
+        ] {
+            assert_eq!(code_name(code), name, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_list_tells_what_is_known() {
+        let bare = InFlightOp {
+            code: 22,
+            name: "read",
+            fd: None,
+            age: Duration::from_millis(20),
+            task: None,
+            orphan: false,
+        };
+        assert_eq!(bare.to_string(), "read, 20 ms");
+        let all = InFlightOp {
+            fd: Some(7),
+            task: Some(3),
+            orphan: true,
+            ..bare
+        };
+        assert_eq!(all.to_string(), "read fd 7, 20 ms, task 3, orphan");
+    }
+}

@@ -7,7 +7,6 @@
 //! looks at when the kernel has taken a buffer, and where it looks for a free one.
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::io;
 use std::ptr::NonNull;
 
@@ -222,14 +221,5 @@ impl Pool {
 
     pub(crate) fn buffer_size(&self) -> usize {
         self.config.buffer_size as usize
-    }
-}
-
-impl fmt::Debug for Pool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool")
-            .field("config", &self.config)
-            .field("groups", &self.groups.borrow().len())
-            .finish()
     }
 }

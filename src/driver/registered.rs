@@ -70,17 +70,17 @@ impl Registered {
         }
     }
 
-    fn add_file(&mut self, ring: &mut Ring, fd: RawFd) -> Option<u32> {
+    fn add_file(&mut self, ring: &mut Ring, fd: RawFd) -> io::Result<u32> {
         let slot = self.take_file_slot(ring)?;
-        if ring.set_file(slot, fd).is_ok() {
-            return Some(slot);
+        if let Err(error) = ring.set_file(slot, fd) {
+            self.files.free.push(slot);
+            return Err(error);
         }
-        self.files.free.push(slot);
-        None
+        Ok(slot)
     }
 
-    fn take_file_slot(&mut self, ring: &mut Ring) -> Option<u32> {
-        self.files.take(|| {
+    fn take_file_slot(&mut self, ring: &mut Ring) -> io::Result<u32> {
+        let slot = self.files.take(|| {
             if !features().registered_files() {
                 return 0;
             }
@@ -88,6 +88,10 @@ impl Registered {
                 .into_iter()
                 .find(|&size| ring.make_file_table(size).is_ok());
             made.unwrap_or(0)
+        });
+        slot.ok_or_else(|| match self.files.size {
+            Some(0) => io::ErrorKind::Unsupported.into(),
+            _ => io::ErrorKind::QuotaExceeded.into(),
         })
     }
 }
@@ -121,15 +125,29 @@ impl<W> Driver<W> {
         });
     }
 
-    /// Puts the file behind `fd` into the ring's table, beside the process's. `None`: the kernel has no such table, or
-    /// one that does not let go of files in time, or it is full.
-    pub(crate) fn register_file(&self, fd: RawFd) -> Option<u32> {
-        self.with(|inner| inner.registered.add_file(inner.ring.as_mut()?, fd))
+    /// Puts the file behind `fd` into the ring's table, beside the process's.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if the kernel has no such table, or one that does not let go of files in time; `QuotaExceeded` if it
+    /// is full; `NotConnected` if the ring is gone; and what the kernel says of the file.
+    pub(crate) fn register_file(&self, fd: RawFd) -> io::Result<u32> {
+        self.with(|inner| match &mut inner.ring {
+            Some(ring) => inner.registered.add_file(ring, fd),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        })
     }
 
     /// Takes a slot for a file that the kernel is yet to open.
-    pub(crate) fn take_file_slot(&self) -> Option<u32> {
-        self.with(|inner| inner.registered.take_file_slot(inner.ring.as_mut()?))
+    ///
+    /// # Errors
+    ///
+    /// As for `register_file`.
+    pub(crate) fn take_file_slot(&self) -> io::Result<u32> {
+        self.with(|inner| match &mut inner.ring {
+            Some(ring) => inner.registered.take_file_slot(ring),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        })
     }
 
     /// Takes a slot back that is empty.

@@ -1,6 +1,5 @@
 //! The way back for provided buffers that are dropped on any thread.
 
-use std::fmt;
 use std::mem;
 use std::sync::PoisonError;
 
@@ -82,12 +81,6 @@ impl RemoteLease {
 impl Drop for RemoteLease {
     fn drop(&mut self) {
         self.returns.bring(self.lease);
-    }
-}
-
-impl fmt::Debug for RemoteLease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RemoteLease({:?})", self.lease)
     }
 }
 

@@ -6,7 +6,6 @@
 //! A cell is two cache lines that memory brings together.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
@@ -81,12 +80,6 @@ impl<W> Clone for Key<W> {
 }
 
 impl<W> Copy for Key<W> {}
-
-impl<W> fmt::Debug for Key<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}", self.index, self.generation)
-    }
-}
 
 /// Where an operation is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -389,16 +382,6 @@ impl<W> Drop for Slots<W> {
                 unsafe { dealloc(cells.cast(), layout) };
             }
         }
-    }
-}
-
-impl<W> fmt::Debug for Slots<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slots")
-            .field("used", &self.used)
-            .field("in_flight", &self.in_flight)
-            .field("orphans", &self.orphans)
-            .finish()
     }
 }
 

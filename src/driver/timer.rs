@@ -12,7 +12,6 @@
 //! cover one block of 2^36 ms (two years); deadlines in later blocks wait in a list of their own, which is looked
 //! through when the block is over. However far the clock jumps, the work is per timer and never per millisecond.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -217,6 +216,7 @@ impl<W> Timers<W> {
     }
 
     /// How many timers are pending.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.pending
     }
@@ -344,15 +344,6 @@ impl<W> Timers<W> {
 /// `since` in milliseconds, those of its broken second given; as many as can be counted.
 fn whole_ms(since: Duration, part_ms: u64) -> u64 {
     since.as_secs().saturating_mul(1000).saturating_add(part_ms)
-}
-
-impl<W> fmt::Debug for Timers<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timers")
-            .field("pending", &self.len())
-            .field("next_deadline", &self.next_deadline())
-            .finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]
@@ -702,13 +693,6 @@ mod tests {
             check(&timers);
             assert_eq!(timers.remove(never), Some(1));
         }
-    }
-
-    #[test]
-    fn debug_shows_what_is_pending() {
-        let mut timers = Timers::new(Instant::now());
-        timers.insert(Instant::now(), false, Some(1));
-        assert!(format!("{timers:?}").starts_with("Timers { pending: 1, next_deadline: Some("));
     }
 
     /// Small numbers that look random (xorshift).

@@ -13,6 +13,7 @@
 
 mod addr;
 mod chunks;
+mod debug;
 mod recv_meta;
 mod recv_stream;
 mod socket;

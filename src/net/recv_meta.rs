@@ -42,6 +42,9 @@ impl<A> RecvMeta<A> {
 pub(super) fn sender(from: Option<SockAddr>) -> io::Result<SocketAddr> {
     match from {
         Some(from) => super::inet(from),
-        None => Err(io::Error::other("the datagram came without a sender")),
+        None => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the datagram came without a sender",
+        )),
     }
 }

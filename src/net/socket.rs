@@ -22,7 +22,6 @@ use crate::op::{
 use crate::sys::features;
 
 /// A socket of any kind.
-#[derive(Debug)]
 pub(super) struct Socket(
     SharedFd,
     /// What it has learned about zero-copy sends, if it has been asked for one.

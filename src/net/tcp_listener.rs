@@ -39,7 +39,6 @@ pub(super) const BACKLOG: i32 = 4096;
 /// # })
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct TcpListener {
     socket: Socket,
 }

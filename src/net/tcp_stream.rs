@@ -39,7 +39,6 @@ use crate::op::{self, CURRENT, Op, SharedFd, SpliceEnd, ZcBuf};
 /// # })
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct TcpStream {
     pub(super) socket: Socket,
 }

@@ -35,7 +35,6 @@ use crate::op::{self, Op, ZcBuf};
 /// # })
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct UdpSocket {
     socket: Socket,
 }

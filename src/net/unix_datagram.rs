@@ -32,7 +32,6 @@ use crate::op::{self, Op};
 /// # })
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct UnixDatagram {
     socket: Socket,
 }
@@ -177,6 +176,15 @@ impl UnixDatagram {
     /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         super::unix(&self.socket.options().local_addr()?)
+    }
+
+    /// The address it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// Those of getpeername(2); `NotConnected` before [`connect`](UnixDatagram::connect).
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        super::unix(&self.socket.options().peer_addr()?)
     }
 
     /// Ends one direction of the socket, or both; see shutdown(2).

@@ -16,7 +16,6 @@ use super::tcp_listener::BACKLOG;
 use super::unix_stream::UnixStream;
 
 /// A socket that accepts Unix connections.
-#[derive(Debug)]
 pub struct UnixListener {
     socket: Socket,
 }

@@ -36,7 +36,6 @@ use crate::op::{self, CURRENT, Op, Pause, SharedFd, SpliceEnd, ZcBuf};
 /// # })
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct UnixStream {
     pub(super) socket: Socket,
 }

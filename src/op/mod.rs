@@ -52,6 +52,7 @@ mod accept;
 mod accept_direct;
 mod accept_multi;
 mod batch;
+mod begun;
 mod close;
 mod connect;
 mod fallocate;

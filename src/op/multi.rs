@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use futures_util::stream::FusedStream;
 
 use super::Multishot;
 use super::context::current_or_panic;
@@ -99,12 +98,6 @@ impl<T: Multishot> Stream for Multi<T> {
                 }
             }
         }
-    }
-}
-
-impl<T: Multishot> FusedStream for Multi<T> {
-    fn is_terminated(&self) -> bool {
-        matches!(self.state, State::Done)
     }
 }
 

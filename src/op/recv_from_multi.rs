@@ -1,6 +1,5 @@
 //! `IORING_OP_RECVMSG` with multishot and provided buffers: one entry, all datagrams and who sent them, since kernel 6.0.
 
-use std::fmt;
 use std::io;
 use std::rc::Rc;
 
@@ -122,11 +121,5 @@ unsafe impl Multishot for RecvFromMulti {
 
     fn group(&self) -> Option<u16> {
         Some(self.source.group)
-    }
-}
-
-impl fmt::Debug for RecvFromMulti {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RecvFromMulti({:?})", self.source)
     }
 }

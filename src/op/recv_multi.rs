@@ -1,7 +1,6 @@
 //! `IORING_OP_RECV` with multishot and provided buffers: one entry, a whole stream, since kernel 6.0.
 
 use std::cell::Cell;
-use std::fmt;
 use std::io;
 use std::rc::Rc;
 
@@ -205,17 +204,5 @@ unsafe impl Multishot for RecvMulti {
 
     fn group(&self) -> Option<u16> {
         Some(self.0.group)
-    }
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}, group {}", self.fd, self.group)
-    }
-}
-
-impl fmt::Debug for RecvMulti {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RecvMulti({:?})", self.0)
     }
 }

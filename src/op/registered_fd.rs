@@ -74,26 +74,24 @@ impl Registry {
             )
         };
         if !features().registered_files() {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "registered files are used from Linux 6.15 on, and this kernel does not have what came with it; use \
-                 ordinary descriptors",
-            ));
+            return Err(explain(io::ErrorKind::Unsupported.into()));
         }
         Ok(Registry(driver))
     }
 
     fn vacant(&self) -> io::Result<Slot> {
-        Slot::vacant(&self.0).ok_or_else(full)
+        Slot::vacant(&self.0).map_err(explain)
     }
 
     /// Makes a direct descriptor for what `fd` stands for. The two are independent: the file is closed when both are.
     ///
     /// # Errors
     ///
-    /// `QuotaExceeded` if the table is full: it has 4096 places, or as many as the limit on descriptors allows.
+    /// `QuotaExceeded` if the table is full: it has 4096 places, or as many as the limit on descriptors allows;
+    /// `Unsupported` if it cannot be made; `NotConnected` if its runtime has ended. `EBADF` if the kernel registers no
+    /// such file, as with `O_PATH`.
     pub fn register(&self, fd: impl AsFd) -> io::Result<RegisteredFd> {
-        let slot = Slot::of(&self.0, fd.as_fd().as_raw_fd()).ok_or_else(full)?;
+        let slot = Slot::of(&self.0, fd.as_fd().as_raw_fd()).map_err(explain)?;
         let registered = RegisteredFd::new(slot);
         // What is no socket is none of datagrams.
         if SockRef::from(&fd)
@@ -135,11 +133,20 @@ impl Registry {
     }
 }
 
-fn full() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::QuotaExceeded,
-        "the ring's table of registered files is full: drop some, or use ordinary descriptors",
-    )
+/// Why there is no place in the table.
+fn explain(error: io::Error) -> io::Error {
+    let reason = match error.kind() {
+        io::ErrorKind::QuotaExceeded => {
+            "the ring's table of registered files is full: drop some, or use ordinary descriptors"
+        }
+        io::ErrorKind::Unsupported => {
+            "the kernel makes no table of registered files that can be used: it is older than Linux 6.15, or a seccomp \
+             profile forbids it (io_uring_register); use ordinary descriptors"
+        }
+        io::ErrorKind::NotConnected => "the runtime of this registry has ended",
+        _ => return error,
+    };
+    io::Error::new(error.kind(), reason)
 }
 
 impl fmt::Debug for Registry {

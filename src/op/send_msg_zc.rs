@@ -1,6 +1,5 @@
 //! `IORING_OP_SENDMSG_ZC`: sendmsg(2) from several buffers without a copy, since kernel 6.1.
 
-use std::fmt;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
 
@@ -106,14 +105,5 @@ impl<V: IoVectoredBuf> ZeroCopy for SendMsgZc<V> {
 
     fn into_plain(self, fd: SharedFd) -> SendMsg<V> {
         SendMsg::with(fd, self.bufs, None)
-    }
-}
-
-impl<V: fmt::Debug> fmt::Debug for SendMsgZc<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendMsgZc")
-            .field("fd", &self.hold)
-            .field("bufs", &self.bufs)
-            .finish()
     }
 }

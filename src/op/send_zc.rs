@@ -12,7 +12,6 @@ use crate::sys::{RingId, opcode};
 /// Sends on a connected socket out of the buffer itself.
 ///
 /// In turn with other sends, up to the first answer.
-#[derive(Debug)]
 pub(crate) struct SendZc<B> {
     hold: Hold,
     buf: B,

@@ -1,6 +1,7 @@
 //! A file's place in the ring's own table.
 
 use std::fmt;
+use std::io;
 use std::rc::{Rc, Weak};
 
 use io_uring::types::DestinationSlot;
@@ -23,9 +24,9 @@ pub(super) struct Slot {
 
 impl Slot {
     /// A place that an operation is to put a file into. `None`: there is no table, or no place left.
-    pub(super) fn vacant(driver: &Rc<Driver>) -> Option<Self> {
+    pub(super) fn vacant(driver: &Rc<Driver>) -> io::Result<Self> {
         let index = driver.take_file_slot()?;
-        Some(Slot {
+        Ok(Slot {
             ring: driver.id(),
             driver: Rc::downgrade(driver),
             index,
@@ -34,9 +35,9 @@ impl Slot {
     }
 
     /// A place for the file behind a descriptor, which is open.
-    pub(super) fn of(driver: &Rc<Driver>, raw: std::os::fd::RawFd) -> Option<Self> {
+    pub(super) fn of(driver: &Rc<Driver>, raw: std::os::fd::RawFd) -> io::Result<Self> {
         let index = driver.register_file(raw)?;
-        Some(Slot {
+        Ok(Slot {
             ring: driver.id(),
             driver: Rc::downgrade(driver),
             index,
@@ -90,7 +91,7 @@ impl SharedFd {
         if self.0.slot.get() != NO_SLOT || self.is_closing() {
             return;
         }
-        let slot = current().and_then(|driver| Slot::of(&driver, self.0.raw));
+        let slot = current().and_then(|driver| Slot::of(&driver, self.0.raw).ok());
         if let Some(slot) = slot {
             self.0.set_slot(slot);
         }

@@ -72,7 +72,6 @@ pub(super) unsafe fn send<T: Operation>(driver: &Driver, key: Key<WakeRef>, owne
 }
 
 /// An operation in the driver's table, owned by a future.
-#[derive(Debug)]
 pub(super) struct Stored {
     pub(super) driver: Rc<Driver>,
     pub(super) key: Key<WakeRef>,

@@ -8,7 +8,6 @@ use super::{Completion, Entry, Operation};
 use crate::sys::{Bell, RingId, opcode, types};
 
 /// Reads an eventfd, so that a notification becomes a completion.
-#[derive(Debug)]
 pub(crate) struct WakeEvent {
     bell: Arc<Bell>,
     /// Set while the operation is in flight.

@@ -1,5 +1,6 @@
 //! `IORING_OP_WRITE`: pwrite(2), and write(2) of files that have no position.
 
+use super::begun::Begun;
 use super::fixed_buf::registered_slot;
 use super::read::{Place, len_u32};
 use super::{Completion, Entry, Op, Operation, SharedFd, Side};
@@ -13,6 +14,7 @@ pub struct Write<B> {
     fd: SharedFd,
     buf: B,
     place: Place,
+    begun: Option<Begun>,
 }
 
 impl<B: IoBuf> Write<B> {
@@ -21,6 +23,7 @@ impl<B: IoBuf> Write<B> {
             fd: fd.clone(),
             buf,
             place,
+            begun: None,
         })
     }
 }
@@ -74,6 +77,7 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
 
     fn prepare(&mut self, ring: RingId) -> Entry {
         let len = len_u32(self.buf.buf_len());
+        self.begun = Begun::now(&self.fd, self.place, len.into());
         let slot = registered_slot(&self.buf, ring);
         let (fd, start) = (self.fd.target(), self.buf.buf_ptr());
         match slot {
@@ -89,6 +93,10 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {
-        (cqe.result().map(|n| n as usize), self.buf)
+        let written = cqe.result();
+        if let (Ok(n), Some(begun)) = (&written, self.begun) {
+            begun.end(&self.fd, *n);
+        }
+        (written.map(|n| n as usize), self.buf)
     }
 }

@@ -1,5 +1,6 @@
 //! `IORING_OP_WRITEV`: pwritev(2).
 
+use super::begun::Begun;
 use super::iovecs::IoVecs;
 use super::read::Place;
 use super::{Completion, Entry, Op, Operation, SharedFd, Side};
@@ -13,6 +14,7 @@ pub struct Writev<V> {
     bufs: V,
     vecs: IoVecs,
     place: Place,
+    begun: Option<Begun>,
 }
 
 impl<V: IoVectoredBuf> Writev<V> {
@@ -22,6 +24,7 @@ impl<V: IoVectoredBuf> Writev<V> {
             bufs,
             vecs: IoVecs::new(),
             place,
+            begun: None,
         })
     }
 }
@@ -44,10 +47,13 @@ unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
 
     fn prepare(&mut self, _ring: RingId) -> Entry {
         self.vecs.expect(self.bufs.buf_count());
-        let vecs = &mut self.vecs;
+        let (vecs, mut total) = (&mut self.vecs, 0u64);
         // The kernel only reads what it is shown for a write.
-        self.bufs
-            .for_each_buf(|ptr, len| vecs.push(ptr.cast_mut(), len));
+        self.bufs.for_each_buf(|ptr, len| {
+            vecs.push(ptr.cast_mut(), len);
+            total = total.saturating_add(len as u64);
+        });
+        self.begun = Begun::now(&self.fd, self.place, total);
         opcode::Writev::new(
             self.fd.target(),
             self.vecs.as_mut_ptr(),
@@ -59,6 +65,10 @@ unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {
-        (cqe.result().map(|n| n as usize), self.bufs)
+        let written = cqe.result();
+        if let (Ok(n), Some(begun)) = (&written, self.begun) {
+            begun.end(&self.fd, *n);
+        }
+        (written.map(|n| n as usize), self.bufs)
     }
 }

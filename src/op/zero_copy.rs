@@ -9,7 +9,6 @@
 //! turn.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -108,12 +107,6 @@ impl Hold {
 fn count(sent: bool, copied: bool) {
     if let Some(driver) = current() {
         driver.count_zero_copy(sent, copied);
-    }
-}
-
-impl fmt::Debug for Hold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.file())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -133,14 +132,6 @@ impl BlockingPool {
                 .unwrap_or_else(PoisonError::into_inner);
             state = locked;
         }
-    }
-}
-
-impl fmt::Debug for BlockingPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlockingPool")
-            .field("threads", &self.lock().threads)
-            .finish()
     }
 }
 

@@ -1,6 +1,5 @@
 //! How other threads end the owner's wait.
 
-use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -109,13 +108,4 @@ fn send(ring: RawFd) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
-}
-
-impl fmt::Debug for Bell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.way {
-            Way::Message(_) => "Bell(message)",
-            Way::Event(_) => "Bell(eventfd)",
-        })
-    }
 }

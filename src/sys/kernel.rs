@@ -1,6 +1,5 @@
 //! The kernel ring: io_uring behind the interface of [`Ring`](super::Ring).
 
-use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::{self, NonNull};
@@ -333,15 +332,6 @@ impl Drop for KernelRing {
                 1,
             );
         }
-    }
-}
-
-impl fmt::Debug for KernelRing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KernelRing")
-            .field("info", &self.info())
-            .field("overflows", &self.overflows)
-            .finish()
     }
 }
 

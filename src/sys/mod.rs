@@ -69,7 +69,6 @@ pub(crate) struct RingDials {
 }
 
 /// A pair of queues: entries go in, completions come out.
-#[derive(Debug)]
 pub(crate) enum Ring {
     /// io_uring itself.
     Kernel(kernel::KernelRing),

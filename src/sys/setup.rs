@@ -176,7 +176,10 @@ fn explain(error: io::Error) -> Error {
              io_uring_enter and io_uring_register in its seccomp profile"
                 .to_owned(),
         ),
-        Some(libc::EPERM | libc::EACCES) => explain_permission(),
+        Some(libc::EPERM | libc::EACCES) => {
+            let sysctl = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
+            explain_permission(&sysctl.unwrap_or_default())
+        }
         Some(libc::ENOMEM) => (
             format!("the limit on locked memory is too low ({})", memlock()),
             "raise it (`ulimit -l unlimited`, or LimitMEMLOCK= in the service's unit), or ask for a smaller ring with \
@@ -203,8 +206,9 @@ fn explain(error: io::Error) -> Error {
     }
 }
 
-fn explain_permission() -> (String, String) {
-    let sysctl = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
+/// The same for a want of permission: `sysctl` is what the file of kernel.io_uring_disabled says, which is nothing before
+/// 6.6.
+fn explain_permission(sysctl: &str) -> (String, String) {
     match sysctl.trim() {
         "2" => (
             "io_uring is switched off on this machine (kernel.io_uring_disabled = 2)".to_owned(),
@@ -236,5 +240,29 @@ pub(crate) fn memlock() -> impl fmt::Display {
         _ if failed => "RLIMIT_MEMLOCK unknown".to_owned(),
         libc::RLIM_INFINITY => "RLIMIT_MEMLOCK is unlimited".to_owned(),
         bytes => format!("RLIMIT_MEMLOCK is {} KiB", bytes / 1024),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// See Documentation/admin-guide/sysctl/kernel.rst of Linux.
+    #[test]
+    fn what_forbids_the_ring_is_named() {
+        for (sysctl, named, cure) in [
+            ("2\n", "(kernel.io_uring_disabled = 2)", "sysctl -w"),
+            (
+                "1\n",
+                "(kernel.io_uring_disabled = 1)",
+                "kernel.io_uring_group",
+            ),
+            ("0\n", "seccomp", "io_uring_setup"),
+            ("", "seccomp", "io_uring_setup"),
+        ] {
+            let (reason, todo) = explain_permission(sysctl);
+            assert!(reason.contains(named), "{sysctl:?}: {reason}");
+            assert!(todo.contains(cure), "{sysctl:?}: {todo}");
+        }
     }
 }

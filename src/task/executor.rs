@@ -1,6 +1,5 @@
 //! The executor: a run queue, a list of all tasks, and an inbox for wakes from other threads.
 
-use std::fmt;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -193,14 +192,6 @@ impl Drop for Executor {
             self.root.release_local();
             Shared::executor_gone(self.shared);
         }
-    }
-}
-
-impl fmt::Debug for Executor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Executor")
-            .field("tasks", &self.task_count())
-            .finish_non_exhaustive()
     }
 }
 

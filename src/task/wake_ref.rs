@@ -3,7 +3,6 @@
 //! Waking and dropping one runs no foreign code, whatever it wakes: a task of ours goes to its queue, and any other waker
 //! goes to the list of [`foreign`]. Only making one does, by the waker's `clone`.
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
 use std::ptr::NonNull;
@@ -142,15 +141,6 @@ impl Drop for WakeRef {
             Target::Task(task) => unsafe { task.release_local() },
             // SAFETY: the count is ours, and `self` ends here.
             Target::Foreign(waker) => foreign::defer(Call::Release(unsafe { Rc::from_raw(waker) })),
-        }
-    }
-}
-
-impl fmt::Debug for WakeRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.target() {
-            Target::Task(_) => f.debug_tuple("WakeRef").field(&self.task_id()).finish(),
-            Target::Foreign(_) => f.write_str("WakeRef(foreign)"),
         }
     }
 }

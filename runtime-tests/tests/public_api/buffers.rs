@@ -41,6 +41,50 @@ fn what_a_read_is_to_fill() {
     });
 }
 
+/// A buffer of a pool is what a vector of so many bytes would be.
+#[test]
+fn buffers_of_pools_change_as_vectors_do() {
+    // The same steps for both kinds, which differ in type.
+    macro_rules! changes_as_a_vector {
+        ($buf:expr) => {{
+            let (mut buf, mut vec) = ($buf, Vec::new());
+            assert_eq!((buf.capacity(), buf.len()), (10, 0));
+            for len in [3, 10, 4, 8, 0, 2] {
+                buf.resize(len, len as u8);
+                vec.resize(len, len as u8);
+                assert_eq!(buf[..], vec[..]);
+            }
+            buf[1] = 9;
+            vec[1] = 9;
+            assert_eq!(buf[..], vec[..]);
+            assert_eq!(buf.extend_from_slice(b"more than fits"), 8);
+            vec.extend_from_slice(b"more tha");
+            assert_eq!(buf[..], vec[..]);
+            buf.clear();
+            assert!(buf.is_empty() && buf.capacity() == 10);
+            buf
+        }};
+    }
+    bounded(|| {
+        let pool = BufferPool::with_alignment(10, 1, 64);
+        let mut pooled = changes_as_a_vector!(pool.try_take().unwrap());
+        assert_eq!(pooled.alignment(), 64);
+        assert_eq!(pooled.extend_from_slice(b"abc"), 3);
+        AsMut::<[u8]>::as_mut(&mut pooled).reverse();
+        assert_eq!(AsRef::<[u8]>::as_ref(&pooled), b"cba");
+        runtime().block_on(async {
+            let pool = saferring::fs::FixedBufPool::new(1, 10).unwrap();
+            assert_eq!((pool.buffer_size(), pool.capacity()), (10, 1));
+            let mut fixed = changes_as_a_vector!(pool.take().await);
+            fixed.resize(5, 7);
+            fixed.truncate(7);
+            assert_eq!(fixed.len(), 5);
+            fixed.truncate(2);
+            assert_eq!(fixed[..], [7, 7]);
+        });
+    });
+}
+
 /// Buffers of a registered pool say so, and slices of them; others do not.
 #[test]
 fn registered_buffers_are_known_by_their_registration() {

@@ -92,6 +92,15 @@ fn blocking_jobs_run_on_so_many_threads() {
     });
 }
 
+#[test]
+fn a_builder_begins_with_its_defaults() {
+    bounded(|| {
+        let (new, default) = (Builder::new(), Builder::default());
+        assert_eq!(format!("{new:?}"), format!("{default:?}"));
+        assert_ne!(format!("{new:?}"), format!("{:?}", default.entries(7)));
+    });
+}
+
 /// A job that does not end holds up the end of a runtime for so long, and no longer.
 #[test]
 fn the_end_waits_as_long_as_it_may() {

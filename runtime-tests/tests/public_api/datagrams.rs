@@ -186,3 +186,29 @@ fn a_unix_datagram_tells_how_long_it_was() {
         });
     });
 }
+
+/// One that is too large is not sent, with a copy or without.
+#[test]
+fn a_datagram_that_is_too_large_is_refused_as_in_std() {
+    bounded(|| {
+        runtime().block_on(async {
+            let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let theirs = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let address = peer.local_addr().unwrap();
+            ours.connect(address).await.unwrap();
+            theirs.connect(address).unwrap();
+            let std = theirs.send(&[0; 70_000]).unwrap_err();
+            for threshold in [1, usize::MAX] {
+                ours.set_zero_copy_threshold(threshold);
+                let (sent, buf) = ours.send_zc(vec![7; 70_000]).await;
+                let error = sent.unwrap_err();
+                assert_eq!(error.raw_os_error(), std.raw_os_error(), "{error}");
+                assert_eq!(buf.await, [7; 70_000]);
+            }
+            let (sent, buf) = ours.send_zc(*b"small").await;
+            assert_eq!((sent.unwrap(), buf.await), (5, *b"small"));
+            assert_eq!(peer.recv(&mut [0; 9]).unwrap(), 5);
+        });
+    });
+}

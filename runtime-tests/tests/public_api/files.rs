@@ -1,19 +1,21 @@
 //! What is known of files, and the functions of `fs`, beside std's answers.
 
 use std::ffi::CString;
+use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use futures_util::TryStreamExt;
 use saferring::fs::{self, File, Metadata};
 use saferring_tests::bounded;
 
 use super::runtime;
 
-struct Dir(PathBuf);
+pub(super) struct Dir(pub(super) PathBuf);
 
 impl Dir {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let name = format!("saferring-api-{name}-{}", std::process::id());
         let dir = std::env::temp_dir().join(name);
         drop(std::fs::remove_dir_all(&dir));
@@ -192,6 +194,36 @@ fn room_is_reserved_and_files_are_cut_off_synced_and_guarded() {
             file.write_at("cd", 2).await.0.unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), b"abcd");
             file.close().await.unwrap();
+        });
+    });
+}
+
+/// Ranges of a file are those of its bytes.
+#[test]
+fn a_stream_of_a_file_has_the_bounds_of_a_slice() {
+    bounded(|| {
+        let dir = Dir::new("bounds");
+        let path = dir.0.join("file");
+        let bytes: Vec<u8> = (0..200).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        runtime().block_on(async {
+            let file = File::open(&path).await.unwrap();
+            use Bound::{Excluded, Included, Unbounded};
+            for begin in [Unbounded, Included(3), Excluded(3), Excluded(199)] {
+                for end in [Unbounded, Included(150), Excluded(150), Included(199)] {
+                    if (begin, end) == (Excluded(199), Included(150))
+                        || (begin, end) == (Excluded(199), Excluded(150))
+                    {
+                        continue; // A slice would panic.
+                    }
+                    let range = (begin, end);
+                    let chunks = file.read_stream(range, 2);
+                    let chunks: Vec<_> = chunks.try_collect().await.unwrap();
+                    let read: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.to_vec()).collect();
+                    let index = |bound: Bound<u64>| bound.map(|at| at as usize);
+                    assert!(read == bytes[(index(begin), index(end))], "{range:?}");
+                }
+            }
         });
     });
 }

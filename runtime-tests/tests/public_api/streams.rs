@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream as StdStream;
 
 use saferring::net::UnixStream;
 use saferring::op::{PollAdd, Readiness};
+use saferring::runtime::Builder;
 use saferring_tests::{bounded, in_child};
 
 use super::runtime;
@@ -39,6 +40,31 @@ fn halves_become_one_again() {
             peer.read_exact(&mut out).unwrap();
             assert_eq!(&out, b"out");
             drop(other_reader.reunite(other_writer).unwrap());
+        });
+    });
+}
+
+/// A batch is a list of buffers: each can be cut where it is, and what is left is sent by one request.
+#[test]
+fn a_batch_is_sent_without_what_was_cut_from_it() {
+    bounded(|| {
+        let runtime = Builder::new().provided_buffers(4, 16, 1).build().unwrap();
+        runtime.block_on(async {
+            let ((stream, mut peer), (out, mut received)) = (pair(), pair());
+            peer.write_all(b"abcdefghij").unwrap();
+            drop(peer);
+            let mut chunks = stream.recv_stream();
+            while let Some(batch) = chunks.next_batch().await {
+                let mut batch = batch.unwrap();
+                for buf in batch.iter_mut() {
+                    buf.advance(1);
+                }
+                out.write_all_vectored(batch).await.0.unwrap();
+            }
+            drop(out);
+            let mut all = String::new();
+            received.read_to_string(&mut all).unwrap();
+            assert_eq!(all, "bcdfghj");
         });
     });
 }

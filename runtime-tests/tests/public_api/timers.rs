@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::future::poll_immediate;
+use saferring::net::UnixStream;
 use saferring::op::nop;
 use saferring::time::{
     Elapsed, Interval, MissedTickBehavior, interval, interval_at, sleep, sleep_until, timeout,
@@ -187,6 +188,27 @@ fn a_bound_ends_what_is_not_ready_by_then() {
             assert!(bounded.as_mut().await.is_err());
             let again = poll_fn(|cx| Poll::Ready(bounded.as_mut().poll(cx).is_ready()));
             assert!(again.await);
+        });
+    });
+}
+
+/// A bound beyond what an [`Instant`] can name is none.
+#[test]
+fn a_bound_may_be_as_long_as_a_duration_can_be() {
+    bounded(|| {
+        runtime().block_on(async {
+            nop().timeout(Duration::MAX).await.unwrap();
+            let (stream, peer) = UnixStream::pair().unwrap();
+            let mut read = Box::pin(stream.read([0; 2]).timeout(Duration::MAX));
+            assert!(poll_immediate(&mut read).await.is_none());
+            timeout(Duration::MAX, nop()).await.unwrap().unwrap();
+            peer.write_all(*b"ok").await.0.unwrap();
+            assert_eq!(read.await.1, *b"ok");
+            assert!(
+                poll_immediate(Box::pin(sleep(Duration::MAX)))
+                    .await
+                    .is_none()
+            );
         });
     });
 }

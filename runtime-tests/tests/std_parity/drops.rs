@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use saferring::fs::File;
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener};
 use saferring::op::nop;
-use saferring_tests::{bounded, in_child, open_fds};
+use saferring_tests::{bounded, fd_link, holders, in_child, limit, open_fds, spin_until};
 use socket2::SockRef;
 
-use super::{Scratch, limit, pair, runtime};
+use super::{Scratch, pair, runtime};
 
 #[test]
 fn an_address_is_free_once_its_socket_was_dropped() {
@@ -172,6 +172,15 @@ fn a_socket_that_lingers_holds_up_nobody() {
         let started = Instant::now();
         drop(stream);
         assert!(started.elapsed() > Duration::from_millis(1500));
+
+        // Where no runtime runs, a thread closes it.
+        let (stream, peer) = lingering();
+        let link = fd_link(stream.as_raw_fd()).unwrap();
+        let started = Instant::now();
+        drop(stream);
+        assert!(started.elapsed() < Duration::from_millis(1500));
+        drop(peer);
+        spin_until("the close", || holders(&link) == 0);
 
         runtime().block_on(async {
             for awaited in [false, true] {

@@ -11,10 +11,10 @@ use futures_util::future::poll_immediate;
 use saferring::fs::{self, FixedBufPool};
 use saferring::net::{TcpListener, UnixListener, UnixStream, lookup_host};
 use saferring::op::nop;
-use saferring::runtime::{Runtime, metrics};
-use saferring_tests::{in_child, until};
+use saferring::runtime::{Builder, Runtime, metrics, spawn_blocking};
+use saferring_tests::{Refusal, in_child, limit, refuse, unprivileged, until};
 
-use super::{Scratch, limit, pair, runtime};
+use super::{Scratch, pair, runtime};
 
 /// Takes all descriptors that are left.
 fn take_descriptors() -> Vec<std::fs::File> {
@@ -229,50 +229,39 @@ fn little_memory_that_may_be_locked_is_enough_or_is_told() {
         "shortages::little_memory_that_may_be_locked_is_enough_or_is_told",
         || {
             limit(libc::RLIMIT_MEMLOCK, 64 * 1024);
-            unprivileged();
-            let both = [Runtime::new(), Runtime::new()];
-            for runtime in &both {
-                let runtime = match runtime {
-                    Ok(runtime) => runtime,
-                    // Others of the same user have taken it.
-                    Err(error) => {
-                        assert!(error.to_string().contains("RLIMIT_MEMLOCK"), "{error}");
-                        continue;
-                    }
-                };
-                runtime.block_on(async {
-                    let (stream, mut peer) = pair();
-                    let mut chunks = stream.recv_stream();
-                    for round in 0..20u8 {
-                        peer.write_all(&[round; 100]).unwrap();
-                        let chunk = chunks.next().await.unwrap().unwrap();
-                        assert_eq!(chunk[..], [round; 100]);
-                    }
-                    let metrics = metrics();
-                    assert_eq!(metrics.provided_refused, metrics.provided_buffers == 0);
-                    assert_eq!(metrics.provided_refused, metrics.provided_dry > 0);
-                    match FixedBufPool::new(64, 64 * 1024) {
-                        Ok(pool) => drop(pool.take().await),
+            unprivileged(|| {
+                let both = [Runtime::new(), Runtime::new()];
+                for runtime in &both {
+                    let runtime = match runtime {
+                        Ok(runtime) => runtime,
+                        // Others of the same user have taken it.
                         Err(error) => {
-                            assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+                            assert!(error.to_string().contains("RLIMIT_MEMLOCK"), "{error}");
+                            continue;
                         }
-                    }
-                });
-            }
+                    };
+                    runtime.block_on(async {
+                        let (stream, mut peer) = pair();
+                        let mut chunks = stream.recv_stream();
+                        for round in 0..20u8 {
+                            peer.write_all(&[round; 100]).unwrap();
+                            let chunk = chunks.next().await.unwrap().unwrap();
+                            assert_eq!(chunk[..], [round; 100]);
+                        }
+                        let metrics = metrics();
+                        assert_eq!(metrics.provided_refused, metrics.provided_buffers == 0);
+                        assert_eq!(metrics.provided_refused, metrics.provided_dry > 0);
+                        match FixedBufPool::new(64, 64 * 1024) {
+                            Ok(pool) => drop(pool.take().await),
+                            Err(error) => {
+                                assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+                            }
+                        }
+                    });
+                }
+            });
         },
     );
-}
-
-/// Root is above most limits: goes on as somebody who has nothing else here, as limits are counted for a user.
-fn unprivileged() {
-    let somebody = 1_000_000 + std::process::id();
-    // SAFETY: the calls take numbers only.
-    unsafe {
-        if libc::getuid() == 0 && libc::setuid(somebody) != 0 {
-            // Where numbers of users are few, as in a container.
-            assert_eq!(libc::setuid(65534), 0);
-        }
-    }
 }
 
 #[test]
@@ -283,25 +272,57 @@ fn without_threads_each_thing_is_told_or_done_here() {
             let runtime = runtime();
             // Where nobody has a process already, this one counts.
             limit(libc::RLIMIT_NPROC, 1);
-            unprivileged();
-            assert!(std::thread::Builder::new().spawn(|| {}).is_err());
+            unprivileged(|| {
+                assert!(std::thread::Builder::new().spawn(|| {}).is_err());
+                runtime.block_on(async {
+                    let path = std::env::temp_dir();
+                    let path = path.join(format!("saferring-no-thread-{}", std::process::id()));
+                    let (written, contents) = fs::write(&path, "contents").await;
+                    let error = written.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::QuotaExceeded, "{error}");
+                    assert!(error.to_string().contains("ulimit -u"), "{error}");
+                    assert_eq!(contents, "contents");
+                    let error = fs::metadata("/").await.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::QuotaExceeded, "{error}");
+                    let here = metrics().run_here;
+                    assert!(lookup_host("localhost:80").await.unwrap().next().is_some());
+                    assert_eq!(metrics().run_here, here + 1);
+                    let error = spawn_blocking(|| ()).await.unwrap_err();
+                    assert!(
+                        error.is_panic() && error.to_string().contains("ulimit -u"),
+                        "{error}"
+                    );
+                    // What needs no thread goes on.
+                    let (stream, mut peer) = pair();
+                    peer.write_all(b"on").unwrap();
+                    assert_eq!(stream.read(vec![0; 2]).await.1, b"on");
+                });
+            });
+        },
+    );
+}
+
+/// Those that there are do what more of them would have done.
+#[test]
+fn without_more_threads_there_are_those_that_are() {
+    in_child(
+        "shortages::without_more_threads_there_are_those_that_are",
+        || {
+            let runtime = Builder::new().blocking_threads(4).build().unwrap();
             runtime.block_on(async {
-                let path = std::env::temp_dir();
-                let path = path.join(format!("saferring-no-thread-{}", std::process::id()));
-                let (written, contents) = fs::write(&path, "contents").await;
-                let error = written.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::QuotaExceeded, "{error}");
-                assert!(error.to_string().contains("ulimit -u"), "{error}");
-                assert_eq!(contents, "contents");
-                let error = fs::metadata("/").await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::QuotaExceeded, "{error}");
-                let here = metrics().run_here;
-                assert!(lookup_host("localhost:80").await.unwrap().next().is_some());
-                assert_eq!(metrics().run_here, here + 1);
-                // What needs no thread goes on.
-                let (stream, mut peer) = pair();
-                peer.write_all(b"on").unwrap();
-                assert_eq!(stream.read(vec![0; 2]).await.1, b"on");
+                let first = spawn_blocking(|| std::thread::current().id());
+                let first = first.await.unwrap();
+                for call in [libc::SYS_clone, libc::SYS_clone3] {
+                    let errno = libc::EAGAIN;
+                    refuse(Refusal { call, errno }).unwrap();
+                }
+                assert!(std::thread::Builder::new().spawn(|| {}).is_err());
+                let more: Vec<_> = (0..20)
+                    .map(|_| spawn_blocking(|| std::thread::current().id()))
+                    .collect();
+                for one in more {
+                    assert_eq!(one.await.unwrap(), first);
+                }
             });
         },
     );

@@ -1,0 +1,52 @@
+//! Limits of the process, and who is held to them.
+
+use std::io;
+
+/// Sets a limit of the process, for good.
+///
+/// # Panics
+///
+/// If it cannot be set.
+#[track_caller]
+pub fn limit(resource: libc::__rlimit_resource_t, to: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: to,
+        rlim_max: to,
+    };
+    // SAFETY: the call reads the limit, which lives across it.
+    let set = unsafe { libc::setrlimit(resource, &raw const limit) };
+    assert_eq!(set, 0, "{}", io::Error::last_os_error());
+}
+
+/// Runs `body` as somebody who is held to limits and permissions, which root is not. It concerns all threads of the process.
+/// Limits are counted for a user, so it is one who has nothing else here, where users are many.
+///
+/// # Panics
+///
+/// If root cannot become anybody else, or root again; and as `body`.
+#[track_caller]
+pub fn unprivileged<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: takes nothing.
+    if unsafe { libc::geteuid() } != 0 {
+        return body();
+    }
+    let _again = RootAgain;
+    let nobody = 65_534;
+    let become_user = |id| {
+        // SAFETY: the call takes numbers only. Who it was is kept as the saved user, whose capabilities do not count.
+        unsafe { libc::setresuid(id, id, 0) == 0 }
+    };
+    let become_one = become_user(1_000_000 + std::process::id()) || become_user(nobody);
+    assert!(become_one, "{}", io::Error::last_os_error());
+    body()
+}
+
+struct RootAgain;
+
+impl Drop for RootAgain {
+    fn drop(&mut self) {
+        // SAFETY: the call takes numbers only.
+        let again = unsafe { libc::setresuid(0, 0, 0) };
+        assert_eq!(again, 0, "{}", io::Error::last_os_error());
+    }
+}
