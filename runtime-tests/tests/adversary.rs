@@ -4,6 +4,8 @@
 //! got all its bytes, wakes, turns and buffers; each buffer was dropped once, and no descriptor and no waker is left; and the
 //! runtime has shut down well.
 //!
+//! `thread_ends` plays the same scenes up to where all is in flight, and leaves them to the thread's destructors.
+//!
 //! To run a part: `ADVERSARY=read/WakerDrop cargo test -p saferring-tests --test adversary`; the name of each failure can
 //! be given so.
 
