@@ -87,18 +87,12 @@ impl File {
         self.seek(SeekFrom::Start(0)).await.map(drop)
     }
 
-    /// Where the next operation by cursor goes. The first call asks the kernel whether there are positions.
+    /// Where the next operation by cursor goes. The first call asks the kernel whether there are positions: a seek is no
+    /// answer, because an eventfd, for one, allows it and takes no notice.
     pub(super) fn place(&mut self) -> io::Result<Place> {
         let positions = match self.positions {
             Some(positions) => positions,
-            None => {
-                let positions = match self.fd.seek(SeekFrom::Current(0)) {
-                    Ok(_) => true,
-                    Err(error) if error.kind() == io::ErrorKind::NotSeekable => false,
-                    Err(error) => return Err(error),
-                };
-                *self.positions.insert(positions)
-            }
+            None => *self.positions.insert(self.fd.has_positions()?),
         };
         Ok(match positions {
             true => Place::Cursor,

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::close::{close_dropped, lingers};
+use super::cursor::Begun;
 use super::late::{Order, Stash};
 use super::pause::descriptor_closed;
 use super::slot::Slot;
@@ -63,6 +64,8 @@ pub(super) struct Rare {
     /// The error of a write that was dropped; 0 for none.
     pub(super) write_error: i32,
     pub(super) queues: Queues,
+    /// What has the turn of the cursor and is with the kernel.
+    pub(super) begun: Option<Begun>,
     /// The close that waits until the kernel has nothing more.
     closer: Option<WakeRef>,
     /// Its place in a ring's table of files.
@@ -180,24 +183,27 @@ impl SharedFd {
     ///
     /// What lseek(2) says: `ESPIPE` if the file has no positions.
     pub(crate) fn seek(&self, to: SeekFrom) -> io::Result<u64> {
-        let (offset, whence) = match to {
-            SeekFrom::Start(offset) => (offset as i64, libc::SEEK_SET),
-            SeekFrom::Current(offset) => (offset, libc::SEEK_CUR),
-            SeekFrom::End(offset) => (offset, libc::SEEK_END),
-        };
-        // SAFETY: lseek takes numbers only, and the descriptor is open while `self` is borrowed.
-        match unsafe { libc::lseek64(self.0.raw, offset, whence) } {
-            -1 => Err(io::Error::last_os_error()),
-            position => Ok(position as u64),
-        }
+        self.0.seek(to)
     }
 
-    /// Moves the position back to before a read that nobody has waited for.
-    #[cold]
-    pub(super) fn unread(&self, cqe: Completion) {
-        if cqe.raw_result() > 0 {
-            // What has had a position a moment ago has one still; and else there is nobody to tell.
-            let _ = self.seek(SeekFrom::Current(-i64::from(cqe.raw_result())));
+    /// Whether what is read and written has a place: it is a file, or a block device.
+    ///
+    /// # Errors
+    ///
+    /// What fstat(2) says.
+    pub(crate) fn has_positions(&self) -> io::Result<bool> {
+        // SAFETY: the record is plain numbers, valid when zeroed, and lives across the call, which writes it. The descriptor is
+        // open while `self` is borrowed.
+        let (failed, status) = unsafe {
+            let mut status: libc::stat64 = std::mem::zeroed();
+            (libc::fstat64(self.0.raw, &mut status), status)
+        };
+        match failed {
+            0 => Ok(matches!(
+                status.st_mode & libc::S_IFMT,
+                libc::S_IFREG | libc::S_IFBLK
+            )),
+            _ => Err(io::Error::last_os_error()),
         }
     }
 
@@ -295,6 +301,19 @@ impl Inner {
     pub(super) fn file_ref(this: &Rc<Self>) -> FileRef {
         // SAFETY: an `Rc` does not point to null.
         unsafe { FileRef::new_unchecked(Rc::as_ptr(this).cast_mut().cast()) }
+    }
+
+    pub(super) fn seek(&self, to: SeekFrom) -> io::Result<u64> {
+        let (offset, whence) = match to {
+            SeekFrom::Start(offset) => (offset as i64, libc::SEEK_SET),
+            SeekFrom::Current(offset) => (offset, libc::SEEK_CUR),
+            SeekFrom::End(offset) => (offset, libc::SEEK_END),
+        };
+        // SAFETY: lseek takes numbers only, and the descriptor is open while `self` is borrowed.
+        match unsafe { libc::lseek64(self.raw, offset, whence) } {
+            -1 => Err(io::Error::last_os_error()),
+            position => Ok(position as u64),
+        }
     }
 
     /// Whether the kernel has nothing of it. What waits for its turn may wait long, and gets no number any more.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::cursor::Begun;
 use super::fixed_buf::registered_slot;
 use super::late::Order;
 use super::{Completion, Entry, Op, Operation, SharedFd, Side};
@@ -72,6 +73,7 @@ pub struct Read<B> {
     order: Option<Order>,
     buf: B,
     place: Place,
+    begun: Option<Begun>,
 }
 
 impl<B: IoBufMut> Read<B> {
@@ -83,6 +85,7 @@ impl<B: IoBufMut> Read<B> {
             order: None,
             buf,
             place,
+            begun: None,
         })
     }
 
@@ -150,6 +153,7 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
         if self.place == Place::Stream {
             self.order = Some(self.fd.next_read());
         }
+        self.begun = Begun::read(&self.fd, self.place);
         let len = len_u32(self.buf.buf_capacity());
         let slot = registered_slot(&self.buf, ring);
         let (fd, start) = (self.fd.target(), self.buf.buf_mut_ptr());
@@ -179,8 +183,8 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
     fn abandon(mut self, cqe: Completion) {
         if let Some(order) = self.order {
             self.keep(order, cqe);
-        } else if self.place == Place::Cursor {
-            self.fd.unread(cqe);
+        } else if let Some(begun) = self.begun {
+            begun.undo(&self.fd, cqe.raw_result());
         }
     }
 }

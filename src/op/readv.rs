@@ -1,5 +1,6 @@
 //! `IORING_OP_READV`: preadv(2).
 
+use super::cursor::Begun;
 use super::iovecs::IoVecs;
 use super::read::{Place, read_result};
 use super::{Completion, Entry, Op, Operation, SharedFd, Side};
@@ -13,6 +14,7 @@ pub struct Readv<V> {
     bufs: V,
     vecs: IoVecs,
     place: Place,
+    begun: Option<Begun>,
 }
 
 impl<V: IoVectoredBufMut> Readv<V> {
@@ -22,6 +24,7 @@ impl<V: IoVectoredBufMut> Readv<V> {
             bufs,
             vecs: IoVecs::new(),
             place,
+            begun: None,
         })
     }
 }
@@ -53,6 +56,7 @@ unsafe impl<V: IoVectoredBufMut> Operation for Readv<V> {
         self.vecs.expect(self.bufs.buf_count());
         let vecs = &mut self.vecs;
         self.bufs.for_each_buf_mut(|ptr, len| vecs.push(ptr, len));
+        self.begun = Begun::read(&self.fd, self.place);
         opcode::Readv::new(
             self.fd.target(),
             self.vecs.as_mut_ptr(),
@@ -73,8 +77,8 @@ unsafe impl<V: IoVectoredBufMut> Operation for Readv<V> {
     }
 
     fn abandon(self, cqe: Completion) {
-        if self.place == Place::Cursor {
-            self.fd.unread(cqe);
+        if let Some(begun) = self.begun {
+            begun.undo(&self.fd, cqe.raw_result());
         }
     }
 }

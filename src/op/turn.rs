@@ -94,7 +94,7 @@ impl SharedFd {
     /// Gives the turn to the next that waits.
     #[inline]
     pub(super) fn end_turn(&self, side: Side) {
-        self.0.end_turn(side);
+        self.0.end_turn(side, 0);
     }
 
     /// An operation on the descriptor goes to the kernel.
@@ -126,10 +126,11 @@ impl SharedFd {
 }
 
 impl Inner {
+    /// Ends a turn, of which the kernel has said `result`.
     #[inline]
-    fn end_turn(&self, side: Side) {
+    fn end_turn(&self, side: Side, result: i32) {
         if self.rare.borrow().is_some() {
-            self.pass_turn(side);
+            self.pass_turn(side, result);
         } else {
             self.turn(side).set(false);
         }
@@ -137,7 +138,10 @@ impl Inner {
 
     /// Gives the turn to the first that waits and wants the kernel.
     #[cold]
-    fn pass_turn(&self, side: Side) {
+    fn pass_turn(&self, side: Side, result: i32) {
+        if side == Side::Read {
+            self.end_at_cursor(result);
+        }
         loop {
             let next = self
                 .rare
@@ -160,10 +164,10 @@ impl Inner {
 
     /// The kernel has answered an operation on the descriptor, which had this turn.
     #[inline]
-    fn left_kernel(&self, turn: u8) {
+    fn left_kernel(&self, turn: u8, result: i32) {
         self.in_kernel.set(self.in_kernel.get() - 1);
         if let Some(side) = Side::from_tag(turn) {
-            self.end_turn(side);
+            self.end_turn(side, result);
         }
         if self.closing.get() {
             self.wake_closer();
@@ -198,7 +202,7 @@ pub(super) unsafe fn answered(answer: Answered<WakeRef>) {
         };
         // SAFETY: the caller's promise. In particular the operation in its cell holds a count, and its future takes that
         // out in a poll or a drop only, of which there was none since.
-        unsafe { file.cast::<Inner>().as_ref() }.left_kernel(turn);
+        unsafe { file.cast::<Inner>().as_ref() }.left_kernel(turn, answer.result);
     }
     if let Some(waiter) = answer.waiter {
         waiter.wake();
@@ -210,7 +214,7 @@ pub(crate) fn lose(driver: &Driver) {
     context::dismiss_guests(driver);
     for (file, turn) in driver.lose_files() {
         // SAFETY: the operation in the driver's cell holds a count, and is never taken out again.
-        unsafe { SharedFd::from_ref(file) }.0.left_kernel(turn);
+        unsafe { SharedFd::from_ref(file) }.0.left_kernel(turn, 0);
     }
 }
 

@@ -67,7 +67,7 @@ unsafe fn settle(file: Option<SharedFd>, abandoned: &Abandoned<WakeRef>) {
         waiter: None,
         file: file.as_ref().map(SharedFd::file_ref),
         turn: abandoned.turn,
-        result: 0,
+        result: abandoned.cqe.raw_result(),
         notifies: false,
     };
     // SAFETY: `file` holds the count.

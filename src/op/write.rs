@@ -1,6 +1,6 @@
 //! `IORING_OP_WRITE`: pwrite(2), and write(2) of files that have no position.
 
-use super::begun::Begun;
+use super::cursor::Begun;
 use super::fixed_buf::registered_slot;
 use super::read::{Place, len_u32};
 use super::{Completion, Entry, Op, Operation, SharedFd, Side};
@@ -14,7 +14,6 @@ pub struct Write<B> {
     fd: SharedFd,
     buf: B,
     place: Place,
-    begun: Option<Begun>,
 }
 
 impl<B: IoBuf> Write<B> {
@@ -23,7 +22,6 @@ impl<B: IoBuf> Write<B> {
             fd: fd.clone(),
             buf,
             place,
-            begun: None,
         })
     }
 }
@@ -77,7 +75,7 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
 
     fn prepare(&mut self, ring: RingId) -> Entry {
         let len = len_u32(self.buf.buf_len());
-        self.begun = Begun::now(&self.fd, self.place, len.into());
+        Begun::write(&self.fd, self.place);
         let slot = registered_slot(&self.buf, ring);
         let (fd, start) = (self.fd.target(), self.buf.buf_ptr());
         match slot {
@@ -93,10 +91,6 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {
-        let written = cqe.result();
-        if let (Ok(n), Some(begun)) = (&written, self.begun) {
-            begun.end(&self.fd, *n);
-        }
-        (written.map(|n| n as usize), self.buf)
+        (cqe.result().map(|n| n as usize), self.buf)
     }
 }

@@ -1,6 +1,6 @@
 //! `IORING_OP_WRITEV`: pwritev(2).
 
-use super::begun::Begun;
+use super::cursor::Begun;
 use super::iovecs::IoVecs;
 use super::read::Place;
 use super::{Completion, Entry, Op, Operation, SharedFd, Side};
@@ -14,7 +14,6 @@ pub struct Writev<V> {
     bufs: V,
     vecs: IoVecs,
     place: Place,
-    begun: Option<Begun>,
 }
 
 impl<V: IoVectoredBuf> Writev<V> {
@@ -24,7 +23,6 @@ impl<V: IoVectoredBuf> Writev<V> {
             bufs,
             vecs: IoVecs::new(),
             place,
-            begun: None,
         })
     }
 }
@@ -47,13 +45,11 @@ unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
 
     fn prepare(&mut self, _ring: RingId) -> Entry {
         self.vecs.expect(self.bufs.buf_count());
-        let (vecs, mut total) = (&mut self.vecs, 0u64);
+        let vecs = &mut self.vecs;
         // The kernel only reads what it is shown for a write.
-        self.bufs.for_each_buf(|ptr, len| {
-            vecs.push(ptr.cast_mut(), len);
-            total = total.saturating_add(len as u64);
-        });
-        self.begun = Begun::now(&self.fd, self.place, total);
+        self.bufs
+            .for_each_buf(|ptr, len| vecs.push(ptr.cast_mut(), len));
+        Begun::write(&self.fd, self.place);
         opcode::Writev::new(
             self.fd.target(),
             self.vecs.as_mut_ptr(),
@@ -65,10 +61,6 @@ unsafe impl<V: IoVectoredBuf> Operation for Writev<V> {
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {
-        let written = cqe.result();
-        if let (Ok(n), Some(begun)) = (&written, self.begun) {
-            begun.end(&self.fd, *n);
-        }
-        (written.map(|n| n as usize), self.bufs)
+        (cqe.result().map(|n| n as usize), self.bufs)
     }
 }

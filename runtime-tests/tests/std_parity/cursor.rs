@@ -1,11 +1,16 @@
 //! A file's cursor is the position of the open file, which all that share it move.
 
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::Command;
 
 use futures_util::future::poll_immediate;
-use saferring::fs::File;
-use saferring_tests::bounded;
+use saferring::buf::AlignedBuf;
+use saferring::fs::{File, OpenOptions};
+use saferring::io::AsyncWriteExt;
+use saferring::op::nop;
+use saferring::runtime::metrics;
+use saferring_tests::{bounded, until};
 
 use super::{Scratch, runtime};
 
@@ -214,6 +219,127 @@ fn a_dropped_read_leaves_it_as_it_was() {
                 assert_eq!(file.stream_position().await.unwrap(), 0);
             }
             assert_eq!(file.read(vec![0; 3]).await.1, b"012");
+        });
+    });
+}
+
+/// One block of `byte` for `O_DIRECT`.
+fn block(byte: u8) -> AlignedBuf {
+    let mut block = AlignedBuf::with_capacity(4096);
+    block.resize(4096, byte);
+    block
+}
+
+/// There the kernel leaves the position to who knows when the disk is done.
+#[test]
+fn direct_reads_and_writes_move_it() {
+    bounded(|| {
+        let scratch = Scratch::new("direct-cursor");
+        let path = scratch.file("file", &".".repeat(16_384));
+        runtime().block_on(async {
+            let mut options = OpenOptions::new();
+            let Ok(mut to) = options.write(true).direct(true).open(&path).await else {
+                return; // This file system does not have it.
+            };
+            for byte in *b"AB" {
+                to.write_all(block(byte)).await.0.unwrap();
+            }
+            to.write_all_vectored([block(b'C'), block(b'D')])
+                .await
+                .0
+                .unwrap();
+            assert_eq!(to.stream_position().await.unwrap(), 16_384);
+            let written = std::fs::read(&path).unwrap();
+            let blocks: Vec<_> = written.chunks(4096).map(|block| block[0]).collect();
+            assert_eq!(blocks, b"ABCD");
+
+            let mut options = OpenOptions::new();
+            let mut from = options.read(true).direct(true).open(&path).await.unwrap();
+            let mut seen = Vec::new();
+            loop {
+                let (read, bytes) = from.read(block(0)).await;
+                if read.unwrap() == 0 {
+                    break;
+                }
+                seen.push(bytes[0]);
+                assert_eq!(
+                    from.stream_position().await.unwrap(),
+                    4096 * seen.len() as u64
+                );
+            }
+            assert_eq!(seen, b"ABCD");
+
+            // Dropped in flight, and when it has been answered.
+            for turns in [0, 50] {
+                from.seek(SeekFrom::Start(4096)).await.unwrap();
+                let mut read = Box::pin(from.read(block(0)));
+                assert!(poll_immediate(&mut read).await.is_none());
+                for _ in 0..turns {
+                    nop().await.unwrap();
+                }
+                drop(read);
+                assert_eq!(from.stream_position().await.unwrap(), 4096);
+                assert_eq!(from.read(block(0)).await.1[0], b'B');
+            }
+
+            // What is appended goes to the end, and so does the cursor.
+            let mut options = OpenOptions::new();
+            let mut more = options.append(true).direct(true).open(&path).await.unwrap();
+            more.write_all(block(b'E')).await.0.unwrap();
+            assert_eq!(more.stream_position().await.unwrap(), 20_480);
+        });
+    });
+}
+
+/// Of two that take turns, the second begins where the first has ended.
+#[test]
+fn turns_of_direct_writes_do_not_overlap() {
+    bounded(|| {
+        let scratch = Scratch::new("direct-turns");
+        let path = scratch.file("file", "");
+        runtime().block_on(async {
+            let mut options = OpenOptions::new();
+            let Ok(to) = options.write(true).direct(true).open(&path).await else {
+                return;
+            };
+            let mut to = to;
+            for byte in *b"abcdefgh" {
+                let mut write = Box::pin(to.write(block(byte)));
+                // It goes on without its future; what comes next waits for it.
+                assert!(poll_immediate(&mut write).await.is_none());
+                nop().await.unwrap();
+                drop(write);
+            }
+            to.write_all(block(b'!')).await.0.unwrap();
+            let written = std::fs::read(&path).unwrap();
+            let blocks: Vec<_> = written.chunks(4096).map(|block| block[0]).collect();
+            // One that was dropped may have been cancelled; none was written over.
+            assert_eq!(blocks.last(), Some(&b'!'));
+            assert!(
+                blocks.is_sorted_by(|one, next| one < next || *next == b'!'),
+                "{blocks:?}"
+            );
+            assert_eq!(to.stream_position().await.unwrap(), written.len() as u64);
+        });
+    });
+}
+
+/// An eventfd can be sought in, and has no positions: what a dropped read has taken is kept for the next.
+#[test]
+fn what_has_no_positions_keeps_what_a_dropped_read_took() {
+    bounded(|| {
+        // SAFETY: the call takes numbers only, and gives a descriptor that nobody else has.
+        let event = unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) };
+        let mut sender = std::fs::File::from(event.try_clone().unwrap());
+        runtime().block_on(async {
+            let mut event = File::from(event);
+            let mut read = Box::pin(event.read([0; 8]));
+            assert!(poll_immediate(&mut read).await.is_none());
+            sender.write_all(&7u64.to_ne_bytes()).unwrap();
+            until("the answer", || metrics().in_flight == 0).await;
+            drop(read);
+            let (read, bytes) = event.read([0; 8]).await;
+            assert_eq!((read.unwrap(), u64::from_ne_bytes(bytes)), (8, 7));
         });
     });
 }
