@@ -24,8 +24,6 @@ pub(crate) struct Answered<W: 'static> {
     /// The turn that ends with it.
     pub(crate) turn: u8,
     pub(crate) result: i32,
-    /// Whether it is the first of two completions.
-    pub(crate) notifies: bool,
 }
 
 /// An orphan and its completion.

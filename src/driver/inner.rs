@@ -171,7 +171,7 @@ impl<W> Inner<W> {
                 }
             }
             if state == State::InFlight {
-                return Some(self.queue_answer(key, multishot, cqe));
+                return Some(self.queue_answer(key, vtable, multishot, cqe));
             }
         }
         match state {
@@ -208,7 +208,6 @@ impl<W> Inner<W> {
             file: head.file.take(),
             turn: head.ending_turn(),
             result: cqe.raw_result(),
-            notifies: false,
         })
     }
 
@@ -216,17 +215,31 @@ impl<W> Inner<W> {
     fn queue_answer(
         &mut self,
         key: Key<W>,
+        vtable: &'static OpVTable<W>,
         multishot: &'static MultishotVTable,
         cqe: Completion,
     ) -> Event<W> {
         let last = !cqe.has_more();
         let head = self.slots.head(key);
+        if multishot.notifies
+            && head.tag & CANCELLED == 0
+            // SAFETY: as for the group: the operation is in its place.
+            && unsafe { (multishot.refused)(key.payload(), cqe) }
+        {
+            return match last {
+                true => Event::Partial(Partial {
+                    key,
+                    vtable,
+                    done: 0,
+                }),
+                false => Event::Handled,
+            };
+        }
         let answered = Answered {
             waiter: head.waiter.take(),
             file: head.let_go_of_file(last || multishot.notifies),
             turn: head.ending_turn(),
             result: cqe.raw_result(),
-            notifies: multishot.notifies,
         };
         if last {
             head.state = State::Complete;

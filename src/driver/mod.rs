@@ -89,7 +89,7 @@ impl<W> Driver<W> {
         // SAFETY: the driver is `!Sync`, so all calls are on one thread. No closure given to `with` calls `with`
         // again or runs foreign code: they touch only the fields of `Inner` and the ring, drop no waiter and no
         // operation, and call nothing that is handed in by a layer above, but for the table of multishot operations and the `id` of
-        // the dump, which only read. So this reference is the only one while it lives. Debug builds check it.
+        // the dump, which touch nothing but the operation. So this reference is the only one while it lives. Debug builds check it.
         let result = f(unsafe { &mut *self.inner.get() });
         if cfg!(debug_assertions) {
             self.borrowed.set(false);
@@ -152,7 +152,10 @@ impl<W> Driver<W> {
     pub(crate) unsafe fn resubmit(&self, key: Key<W>, mut what: Submission) {
         what.seal(key);
         self.with(|inner| {
-            inner.slots.head(key).b = what.whole;
+            let head = inner.slots.head(key);
+            if !head.is_multishot() {
+                head.b = what.whole;
+            }
             // SAFETY: the caller's promise.
             unsafe { inner.push(&what.entry) };
         });

@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 use super::{Abandoned, Driver};
+use crate::sys::Completion;
 
 /// Room for an operation inside its cell, in 8-byte words. A larger operation lives in a box of its own.
 const PAYLOAD_WORDS: usize = 11;
@@ -43,6 +44,8 @@ pub(crate) struct MultishotVTable {
     pub(crate) group: unsafe fn(payload: NonNull<Payload>) -> Option<u16>,
     /// Whether the first completion is the answer, and another only tells that the kernel has let go of the memory.
     pub(crate) notifies: bool,
+    /// Whether such an operation was refused by this completion, and goes to the kernel once more after the last.
+    pub(crate) refused: unsafe fn(payload: NonNull<Payload>, cqe: Completion) -> bool,
 }
 
 /// Names one operation, and where it is, from `reserve` to `release`. Whoever holds a key keeps the table alive.

@@ -53,12 +53,14 @@ impl<W> Driver<W> {
         })
     }
 
-    /// Cancels what is in flight for a future on `file` and takes what arrives there, so that it begins anew.
+    /// Cancels what is in flight for a future on `file` and takes what arrives there, so that it begins anew. Each once.
     pub(crate) fn interrupt(&self, file: FileRef) {
         self.with(|inner| {
             for key in inner.slots.keys(|state| state == State::InFlight) {
                 let head = inner.slots.head(key);
-                if head.file == Some(file) && head.vtable.is_some_and(|vtable| vtable.reads) {
+                let reads = head.vtable.is_some_and(|vtable| vtable.reads);
+                let untouched = head.tag & (INTERRUPTED | CANCELLED) == 0;
+                if head.file == Some(file) && reads && untouched {
                     head.tag |= INTERRUPTED;
                     inner.push_cancel(key);
                 }

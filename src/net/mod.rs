@@ -14,6 +14,7 @@
 mod addr;
 mod chunks;
 mod debug;
+mod incoming;
 mod recv_meta;
 mod recv_stream;
 mod socket;

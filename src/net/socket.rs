@@ -9,17 +9,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use futures_util::Stream;
 use pin_project::pin_project;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
+use super::incoming::Connections;
 use super::recv_stream::{RecvFromStream, RecvStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::op::{
-    Accept, AcceptMulti, Connect, Message, Multi, Op, Operation, Pause, Recv, RecvDatagram,
-    RecvMsg, Send, SendMsg, SendMsgZc, SendTo, SendZc, SharedFd, Submitted, Usage, ZcBuf,
+    Accept, Connect, Message, Op, Recv, RecvDatagram, RecvMsg, Send, SendMsg, SendMsgZc, SendTo,
+    SendZc, SharedFd, Usage, ZcBuf,
 };
-use crate::sys::features;
 
 /// A socket of any kind.
 pub(super) struct Socket(
@@ -208,11 +207,7 @@ impl Socket {
     }
 
     pub(super) fn incoming(&self) -> Connections {
-        Connections {
-            listener: self.0.clone(),
-            bound: None,
-            state: Accepting::Idle,
-        }
+        Connections::new(&self.0)
     }
 
     /// Always a direct call: the ring would hand it to a worker thread, for nothing. Of a peer that is gone already there is
@@ -247,7 +242,7 @@ fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
 }
 
 /// Whether an accept failed because of that one connection, or was merely ended.
-fn is_transient(error: &io::Error) -> bool {
+pub(super) fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO)
@@ -264,117 +259,6 @@ impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
-}
-
-/// The connections of a listener: by one multishot accept, which is made again whenever the kernel ends it; if there is a
-/// bound, by as many accepts at a time, and before kernel 5.19 by one after the other.
-#[derive(Debug)]
-pub(super) struct Connections {
-    listener: SharedFd,
-    /// How many may be accepted before they are asked for.
-    bound: Option<usize>,
-    state: Accepting,
-}
-
-impl Connections {
-    pub(super) fn bounded(mut self, connections: usize) -> Self {
-        self.bound = Some(connections.max(1));
-        self.state = Accepting::Idle;
-        self
-    }
-}
-
-#[derive(Debug)]
-enum Accepting {
-    Idle,
-    /// There was no descriptor.
-    Paused(Pause),
-    Many(Multi<AcceptMulti>),
-    Few(Vec<Submitted<Accept>>),
-    /// The listener was closed.
-    Ended,
-}
-
-impl Stream for Connections {
-    type Item = io::Result<Socket>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        loop {
-            // Accepted for someone who did not stay to take it.
-            if this.listener.has_late()
-                && let Some((late, _)) = this.listener.late_connection()
-            {
-                return Poll::Ready(Some(Ok(Socket::from_owned(late))));
-            }
-            let accepted = match &mut this.state {
-                Accepting::Paused(pause) => {
-                    ready!(Pin::new(pause).poll(cx));
-                    this.listener.end_pause();
-                    this.state = Accepting::Idle;
-                    continue;
-                }
-                Accepting::Idle => {
-                    if let Some(pause) = this.listener.pause() {
-                        this.state = Accepting::Paused(pause);
-                        continue;
-                    }
-                    this.state = if this.bound.is_none() && features().multishot_accept() {
-                        Accepting::Many(Multi::new(AcceptMulti::new(&this.listener)))
-                    } else {
-                        Accepting::Few(Vec::new())
-                    };
-                    continue;
-                }
-                Accepting::Ended => return Poll::Ready(None),
-                Accepting::Many(many) => ready!(Pin::new(many).poll_next(cx)),
-                Accepting::Few(few) => {
-                    few.resize_with(this.bound.unwrap_or(1), || {
-                        Accept::new(&this.listener).submit()
-                    });
-                    let accepted = ready!(poll_any(few, cx));
-                    Some(accepted.map(|(fd, _)| fd))
-                }
-            };
-            match accepted {
-                Some(Ok(fd)) => {
-                    this.listener.note_accept(0);
-                    return Poll::Ready(Some(Ok(Socket::from_owned(fd))));
-                }
-                // The runtime has cancelled it because too many connections were waiting; or see `is_transient`.
-                Some(Err(error)) if is_transient(&error) || is_cancelled(&error) => {}
-                Some(Err(error)) => {
-                    this.listener
-                        .note_accept(-error.raw_os_error().unwrap_or(0));
-                    if this.listener.is_closing() {
-                        this.state = Accepting::Ended;
-                    } else if let Accepting::Few(_) = this.state {
-                        this.state = Accepting::Idle;
-                    }
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None => this.state = Accepting::Idle,
-            }
-        }
-    }
-}
-
-/// The first of some accepts that is done; it is taken out.
-fn poll_any(
-    accepts: &mut Vec<Submitted<Accept>>,
-    cx: &mut Context<'_>,
-) -> Poll<<Accept as Operation>::Output> {
-    for index in 0..accepts.len() {
-        if let Poll::Ready(accepted) = Pin::new(&mut accepts[index]).poll(cx) {
-            drop(accepts.remove(index));
-            return Poll::Ready(accepted);
-        }
-    }
-    Poll::Pending
-}
-
-fn is_cancelled(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::ECANCELED)
 }
 
 /// Sends all of a buffer. Written by hand, because the future is in the memory of every connection.

@@ -10,7 +10,8 @@ use futures_util::Stream;
 use socket2::{Domain, Protocol, Type};
 
 use super::addr::{ToSocketAddrs, lookup_host_blocking};
-use super::socket::{Connections, Socket};
+use super::incoming::Connections;
+use super::socket::Socket;
 use super::stream::descriptor;
 use super::tcp_stream::TcpStream;
 
@@ -153,7 +154,8 @@ impl From<std::net::TcpListener> for TcpListener {
 pub struct Incoming(Connections);
 
 impl Incoming {
-    /// Accepts up to so many connections, at least one, before they are asked for; instead of about a thousand.
+    /// Accepts up to so many connections before they are asked for, at least one and at most 1,024; instead of about a
+    /// thousand, and more at once.
     ///
     /// # Examples
     ///

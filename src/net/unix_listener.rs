@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use socket2::{Domain, Type};
 
-use super::socket::{Connections, Socket};
+use super::incoming::Connections;
+use super::socket::Socket;
 use super::stream::descriptor;
 use super::tcp_listener::BACKLOG;
 use super::unix_stream::UnixStream;
@@ -103,7 +104,7 @@ impl From<std::os::unix::net::UnixListener> for UnixListener {
 pub struct UnixIncoming(Connections);
 
 impl UnixIncoming {
-    /// Accepts up to so many connections, at least one, before they are asked for; instead of about a thousand, as
+    /// Accepts up to so many connections before they are asked for, as
     /// [`Incoming::accept_ahead`](super::Incoming::accept_ahead).
     pub fn accept_ahead(self, connections: usize) -> Self {
         UnixIncoming(self.0.bounded(connections))

@@ -52,8 +52,12 @@ impl IoVecs {
         }
     }
 
-    /// Adds a buffer; what is beyond the kernel's limit is left out, and the operation ends short.
+    /// Adds a buffer; what is beyond the kernel's limit is left out, and the operation ends short. So are empty ones, of which
+    /// there may be more than that.
     pub(super) fn push(&mut self, base: *mut u8, len: usize) {
+        if len == 0 {
+            return;
+        }
         let vec = libc::iovec {
             iov_base: base.cast(),
             iov_len: len_u32(len) as usize,

@@ -256,6 +256,12 @@ pub unsafe trait Multishot: Operation {
     /// Whether the first completion is the answer, and another only tells that the kernel has let go of the memory.
     const NOTIFIES: bool = false;
 
+    /// Of an operation that notifies: whether this completion belongs to a refusal. After the last one of such the operation
+    /// goes to the kernel once more, another way. Told once of each.
+    fn refused(&self, _cqe: Completion) -> bool {
+        false
+    }
+
     /// What each completion stands for.
     type Item;
 

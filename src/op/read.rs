@@ -231,6 +231,7 @@ mod tests {
             order: None,
             buf,
             place: Place::At(0),
+            begun: None,
         };
         assert!(is(read.prepare(driver.id()), opcode::ReadFixed::CODE));
         let buf = read.buf.slice(..10);
@@ -239,6 +240,7 @@ mod tests {
             order: None,
             buf,
             place: Place::At(0),
+            begun: None,
         };
         assert!(is(read.prepare(driver.id()), opcode::ReadFixed::CODE));
         // To another ring it is an ordinary buffer.

@@ -95,9 +95,7 @@ unsafe impl<V: IoVectoredBuf> Operation for SendMsg<V> {
         self.bufs.for_each_buf(|ptr, len| {
             let from = skip.min(len);
             skip -= from;
-            if from < len || from == 0 {
-                vecs.push(ptr.wrapping_add(from).cast_mut(), len - from);
-            }
+            vecs.push(ptr.wrapping_add(from).cast_mut(), len - from);
         });
         // SAFETY: a msghdr is plain numbers and pointers, valid when zeroed.
         let header = unsafe { self.header.assume_init_mut() };

@@ -49,11 +49,16 @@ unsafe impl<V: IoVectoredBuf> Operation for SendMsgZc<V> {
         let header = unsafe { self.header.assume_init_mut() };
         header.msg_iov = self.vecs.as_mut_ptr();
         header.msg_iovlen = self.vecs.len();
-        opcode::SendMsgZc::new(self.hold.target(), self.header.as_ptr())
-            .flags(libc::MSG_NOSIGNAL as u32)
-            .ioprio(zc_flags())
-            .build()
-            .into()
+        let (fd, header) = (self.hold.target(), self.header.as_ptr());
+        let flags = libc::MSG_NOSIGNAL as u32;
+        match self.hold.is_plain() {
+            true => opcode::SendMsg::new(fd, header).flags(flags).build(),
+            false => opcode::SendMsgZc::new(fd, header)
+                .flags(flags)
+                .ioprio(zc_flags())
+                .build(),
+        }
+        .into()
     }
 
     fn complete(self, _cqe: Completion) -> V {
@@ -79,6 +84,10 @@ unsafe impl<V: IoVectoredBuf> Multishot for SendMsgZc<V> {
     const QUEUED_MAX: u16 = u16::MAX;
     const NOTIFIES: bool = true;
     type Item = ();
+
+    fn refused(&self, cqe: Completion) -> bool {
+        self.hold.refused(cqe)
+    }
 
     fn next(&self, cqe: Completion) {
         self.hold.next(cqe);

@@ -44,11 +44,15 @@ unsafe impl<B: IoBuf> Operation for SendZc<B> {
 
     fn prepare(&mut self, _ring: RingId) -> Entry {
         let len = len_u32(self.buf.buf_len());
-        opcode::SendZc::new(self.hold.target(), self.buf.buf_ptr(), len)
-            .flags(self.flags)
-            .zc_flags(zc_flags())
-            .build()
-            .into()
+        let (fd, start) = (self.hold.target(), self.buf.buf_ptr());
+        match self.hold.is_plain() {
+            true => opcode::Send::new(fd, start, len).flags(self.flags).build(),
+            false => opcode::SendZc::new(fd, start, len)
+                .flags(self.flags)
+                .zc_flags(zc_flags())
+                .build(),
+        }
+        .into()
     }
 
     fn complete(self, _cqe: Completion) -> B {
@@ -74,6 +78,10 @@ unsafe impl<B: IoBuf> Multishot for SendZc<B> {
     const QUEUED_MAX: u16 = u16::MAX;
     const NOTIFIES: bool = true;
     type Item = ();
+
+    fn refused(&self, cqe: Completion) -> bool {
+        self.hold.refused(cqe)
+    }
 
     fn next(&self, cqe: Completion) {
         self.hold.next(cqe);

@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 
 use super::fd::Inner;
 use super::queue::Queue;
-use super::{Driver, SharedFd, context, zero_copy};
+use super::{Driver, SharedFd, context};
 use crate::driver::{Answered, Event, FileRef, InFlightOp, Key};
 use crate::task::WakeRef;
 
@@ -195,14 +195,9 @@ pub(crate) fn handle(driver: &Driver, event: Event<WakeRef>) {
 #[inline(always)]
 pub(super) unsafe fn answered(answer: Answered<WakeRef>) {
     if let Some(file) = answer.file {
-        // What was refused goes on in the same turn, another way.
-        let turn = match answer.notifies && zero_copy::is_refusal(answer.result) {
-            true => 0,
-            false => answer.turn,
-        };
         // SAFETY: the caller's promise. In particular the operation in its cell holds a count, and its future takes that
         // out in a poll or a drop only, of which there was none since.
-        unsafe { file.cast::<Inner>().as_ref() }.left_kernel(turn, answer.result);
+        unsafe { file.cast::<Inner>().as_ref() }.left_kernel(answer.turn, answer.result);
     }
     if let Some(waiter) = answer.waiter {
         waiter.wake();

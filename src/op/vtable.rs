@@ -8,7 +8,7 @@ use super::turn::answered;
 use super::{Driver, Multishot, Operation, SharedFd};
 use crate::driver::{Abandoned, Answered, Key, MultishotVTable, OpVTable, Owner, Payload};
 use crate::foreign;
-use crate::sys::OTHER_RUNTIME;
+use crate::sys::{Completion, OTHER_RUNTIME};
 use crate::task::WakeRef;
 
 /// [`OpVTable::admit`].
@@ -68,7 +68,6 @@ unsafe fn settle(file: Option<SharedFd>, abandoned: &Abandoned<WakeRef>) {
         file: file.as_ref().map(SharedFd::file_ref),
         turn: abandoned.turn,
         result: abandoned.cqe.raw_result(),
-        notifies: false,
     };
     // SAFETY: `file` holds the count.
     unsafe { answered(answer) };
@@ -132,6 +131,16 @@ unsafe fn multishot_group<T: Multishot>(payload: NonNull<Payload>) -> Option<u16
     unsafe { (*place::<T>(payload)).group() }
 }
 
+/// [`MultishotVTable::refused`].
+///
+/// # Safety
+///
+/// As for [`multishot_group`].
+unsafe fn refused<T: Multishot>(payload: NonNull<Payload>, cqe: Completion) -> bool {
+    // SAFETY: as in `multishot_group`.
+    unsafe { (*place::<T>(payload)).refused(cqe) }
+}
+
 /// The vtables, one of a kind for each type.
 pub(super) struct Table<T>(T);
 
@@ -157,6 +166,7 @@ impl<T: Multishot> Table<T> {
             queued_max: T::QUEUED_MAX,
             group: multishot_group::<T>,
             notifies: T::NOTIFIES,
+            refused: refused::<T>,
         }),
     };
 }

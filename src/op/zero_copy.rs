@@ -6,9 +6,9 @@
 //! close. The operation, with the buffer, stays in its cell until the second; [`ZcBuf`] waits for that.
 //!
 //! What the kernel refuses to send this way (not this socket, not so much memory) is sent the plain way, in the same
-//! turn.
+//! turn: the operation goes to the kernel once more as soon as the refusal is reaped, whether or not somebody polls.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use super::store::Stored;
 use super::vtable::Table;
 use super::zc_buf::ZcBuf;
 use super::zc_usage::Usage;
-use super::{Completion, Multishot, Operation, SharedFd, Side, current};
+use super::{Completion, Multishot, Operation, SharedFd, current};
 use crate::buf::BufResult;
 use crate::driver::{Orphaned, Owner};
 use crate::foreign::{self, Scope};
@@ -51,6 +51,17 @@ pub(super) fn zc_flags() -> u16 {
 pub struct Hold {
     fd: RefCell<Option<SharedFd>>,
     usage: Rc<Usage>,
+    way: Cell<Way>,
+}
+
+/// How a send goes.
+#[derive(Clone, Copy)]
+enum Way {
+    ZeroCopy,
+    /// It was refused, and the kernel has yet to let go of the memory.
+    Refused(Refusal),
+    /// With a copy, after that refusal.
+    Plain(Refusal),
 }
 
 impl Hold {
@@ -58,6 +69,52 @@ impl Hold {
         Hold {
             fd: RefCell::new(Some(fd.clone())),
             usage: Rc::clone(usage),
+            way: Cell::new(Way::ZeroCopy),
+        }
+    }
+
+    /// Whether it goes with a copy, as it was refused without.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.way.get(), Way::Plain(_))
+    }
+
+    /// [`Multishot::refused`].
+    pub(super) fn refused(&self, cqe: Completion) -> bool {
+        let refusal = match self.way.get() {
+            Way::ZeroCopy => Refusal::of(cqe.raw_result()),
+            Way::Refused(refusal) => Some(refusal),
+            Way::Plain(_) => None,
+        };
+        let Some(refusal) = refusal else { return false };
+        if let Way::ZeroCopy = self.way.get() {
+            match refusal {
+                Refusal::Socket => self.usage.refuse(),
+                Refusal::Memory => self.usage.learn(true),
+                Refusal::Flags => {}
+            }
+        }
+        self.way.set(match cqe.has_more() {
+            true => Way::Refused(refusal),
+            false => Way::Plain(refusal),
+        });
+        true
+    }
+
+    /// The answer as the user is to get it: one that was cancelled when it was about to go on the plain way says so.
+    fn answer(&self, cqe: Completion) -> Completion {
+        let stopped = match self.way.get() {
+            Way::ZeroCopy => Refusal::of(cqe.raw_result()).is_some(),
+            Way::Refused(_) => true,
+            Way::Plain(refusal) => {
+                if matches!(refusal, Refusal::Flags) && cqe.raw_result() >= 0 {
+                    REPORTS.store(false, Ordering::Relaxed);
+                }
+                false
+            }
+        };
+        match stopped {
+            true => Completion::new(cqe.user_data(), -libc::ECANCELED, cqe.flags()),
+            false => cqe,
         }
     }
 
@@ -95,7 +152,8 @@ impl Hold {
     /// Reads a completion: the answer, or the notification.
     pub(super) fn next(&self, cqe: Completion) {
         if self.let_go().is_some() {
-            count(cqe.raw_result() >= 0, false);
+            let sent = matches!(self.way.get(), Way::ZeroCopy) && cqe.raw_result() >= 0;
+            count(sent, false);
         } else {
             let copied = cqe.raw_result() as u32 & COPIED != 0;
             self.usage.learn(copied);
@@ -149,11 +207,6 @@ impl Refusal {
     }
 }
 
-/// Whether a send with this answer goes on the plain way, in the same turn.
-pub(super) fn is_refusal(result: i32) -> bool {
-    Refusal::of(result).is_some()
-}
-
 /// The first future of a zero-copy send: how many bytes were sent, and the second future, for the buffer.
 pub(crate) struct ZcSend<T: ZeroCopy> {
     state: State<T>,
@@ -164,10 +217,8 @@ enum State<T: ZeroCopy> {
     Idle(T),
     /// The driver has it.
     Sending(Stored),
-    /// It was refused, and lets go of the memory.
-    Refused(Stored, Refusal),
-    /// The plain way; after that refusal.
-    Plain(Flight<T::Plain>, Option<Refusal>),
+    /// The plain way from the beginning.
+    Plain(Flight<T::Plain>),
     Done,
 }
 
@@ -179,7 +230,7 @@ impl<T: ZeroCopy> ZcSend<T> {
         let hold = op.hold();
         let wanted = features().has_opcode(T::CODE) && hold.usage.wants(op.total_len());
         let state = match hold.let_go() {
-            Some(fd) if !wanted => State::Plain(Flight::new(op.into_plain(fd)), None),
+            Some(fd) if !wanted => State::Plain(Flight::new(op.into_plain(fd))),
             fd => {
                 *hold.fd.borrow_mut() = fd;
                 State::Idle(op)
@@ -215,12 +266,10 @@ impl<T: ZeroCopy> ZcSend<T> {
         let State::Sending(stored) = std::mem::replace(&mut self.state, State::Done) else {
             return None;
         };
-        if let Some(refusal) = Refusal::of(cqe.raw_result()) {
-            self.state = State::Refused(stored, refusal);
-            return None;
-        }
         // SAFETY: `submit` made this value for a `T`, which was not taken: the state was `Sending` until now.
-        unsafe { stored.get::<T>() }.next(cqe);
+        let hold = unsafe { stored.get::<T>() }.hold();
+        let cqe = hold.answer(cqe);
+        hold.next(cqe);
         let buf = if cqe.has_more() {
             // SAFETY: `submit` made this value for a `T`, which is left to the buffer; one of two completions was taken.
             unsafe { ZcBuf::pending::<T>(stored) }
@@ -229,36 +278,6 @@ impl<T: ZeroCopy> ZcSend<T> {
             ZcBuf::free(unsafe { stored.take::<T>() }.complete(cqe))
         };
         Some((cqe.result().map(|n| n as usize), buf))
-    }
-
-    /// Sends the plain way what was refused, in the same turn.
-    ///
-    /// # Safety
-    ///
-    /// The final completion was seen.
-    unsafe fn resend(&mut self, cx: &Context<'_>) -> Option<Sent<T>> {
-        // Foreign code, before the operation is taken out.
-        let waiter = WakeRef::new(cx.waker());
-        let State::Refused(stored, refusal) = std::mem::replace(&mut self.state, State::Done)
-        else {
-            return None;
-        };
-        // SAFETY: `submit` made this value for a `T`; the caller's promise; and the state was left.
-        let op = unsafe { stored.take::<T>() };
-        match refusal {
-            Refusal::Socket => op.hold().usage.refuse(),
-            Refusal::Memory => op.hold().usage.learn(true),
-            Refusal::Flags => {}
-        }
-        let fd = op.hold().let_go()?;
-        let mut flight = Flight::new(op.into_plain(fd));
-        match flight.submit(stored.driver, Some(waiter), true) {
-            Poll::Ready((sent, buf)) => Some((sent, ZcBuf::free(buf))),
-            Poll::Pending => {
-                self.state = State::Plain(flight, Some(refusal));
-                None
-            }
-        }
     }
 }
 
@@ -275,28 +294,12 @@ impl<T: ZeroCopy> Future for ZcSend<T> {
                 State::Idle(_) => return this.submit(cx),
                 State::Sending(stored) => {
                     let cqe = ready!(poll_queued(stored, cx));
-                    let last = !cqe.has_more();
                     if let Some(sent) = this.answer(cqe) {
                         return Poll::Ready(sent);
                     }
-                    // SAFETY: this was the final completion.
-                    if last && let Some(sent) = unsafe { this.resend(cx) } {
-                        return Poll::Ready(sent);
-                    }
                 }
-                State::Refused(stored, _) => {
-                    let cqe = ready!(poll_queued(stored, cx));
-                    let last = !cqe.has_more();
-                    // SAFETY: this was the final completion.
-                    if last && let Some(sent) = unsafe { this.resend(cx) } {
-                        return Poll::Ready(sent);
-                    }
-                }
-                State::Plain(flight, refusal) => {
+                State::Plain(flight) => {
                     let (sent, buf) = ready!(flight.poll(cx));
-                    if matches!(refusal, Some(Refusal::Flags)) && sent.is_ok() {
-                        REPORTS.store(false, Ordering::Relaxed);
-                    }
                     this.state = State::Done;
                     return Poll::Ready((sent, ZcBuf::free(buf)));
                 }
@@ -323,21 +326,18 @@ impl<T: ZeroCopy> Drop for ZcSend<T> {
     fn drop(&mut self) {
         match std::mem::replace(&mut self.state, State::Done) {
             // SAFETY: `submit` made this value for a `T`, which was not taken, and now the state was left.
-            State::Sending(stored) => unsafe { abandon::<T>(&stored, false) },
-            // SAFETY: as above.
-            State::Refused(stored, _) => unsafe { abandon::<T>(&stored, true) },
-            State::Idle(_) | State::Plain(..) | State::Done => {}
+            State::Sending(stored) => unsafe { abandon::<T>(&stored) },
+            State::Idle(_) | State::Plain(_) | State::Done => {}
         }
     }
 }
 
 /// Leaves the operation to the driver: completions go to [`Hold::next`] as they come; first those that came before.
-/// `refused`: the answer was a refusal, and was taken.
 ///
 /// # Safety
 ///
 /// `submit::<T>` made `stored`, and the operation was not taken, nor is it after this.
-unsafe fn abandon<T: ZeroCopy>(stored: &Stored, refused: bool) {
+unsafe fn abandon<T: ZeroCopy>(stored: &Stored) {
     let _scope = Scope::enter();
     let (waiter, complete) = match stored.driver.orphan(stored.key) {
         Some(Orphaned::Waiting(place, waiter)) => {
@@ -352,22 +352,14 @@ unsafe fn abandon<T: ZeroCopy>(stored: &Stored, refused: bool) {
     };
     // SAFETY: the caller's promise. No foreign code runs within the scope, in which a runtime could end and take it.
     let hold = unsafe { stored.get::<T>() }.hold();
-    // What was refused was to go on in the same turn.
-    let mut turn = if refused { hold.let_go() } else { None };
     while let Some(cqe) = stored.driver.pop_queued(stored.key) {
-        if is_refusal(cqe.raw_result()) && turn.is_none() {
-            turn = hold.let_go();
-        }
         hold.abandon(cqe);
     }
     if complete {
         // SAFETY: the caller's promise; the final completion has come, and was taken here or by a poll that panicked. The
-        // drop of the buffer is foreign code, and nothing but the turn comes after it.
+        // drop of the buffer is foreign code, and nothing but the waiter's comes after it.
         let op = unsafe { stored.take::<T>() };
         foreign::guarded(|| drop(op));
-    }
-    if let Some(fd) = turn {
-        fd.end_turn(Side::Write);
     }
     drop(waiter);
 }

@@ -212,3 +212,36 @@ fn a_bound_may_be_as_long_as_a_duration_can_be() {
         });
     });
 }
+
+/// Who waits is not forgotten when a sleep or an interval is set anew by whoever polls it, and does not poll it again.
+#[test]
+fn a_deadline_that_is_set_anew_wakes_who_waits() {
+    bounded(|| {
+        runtime().block_on(async {
+            for first in [HOUR, SHORT] {
+                let mut sleep = pin!(sleep(first));
+                let mut polls = 0;
+                poll_fn(|cx| {
+                    polls += 1;
+                    let ended = sleep.as_mut().poll(cx);
+                    if polls == 1 {
+                        sleep.as_mut().reset(Instant::now() + SHORT);
+                    }
+                    ended
+                })
+                .await;
+            }
+            let mut ticks = interval_at(Instant::now() + HOUR, SHORT);
+            let mut polls = 0;
+            poll_fn(|cx| {
+                polls += 1;
+                let tick = ticks.poll_tick(cx);
+                if polls == 1 {
+                    ticks.reset();
+                }
+                tick
+            })
+            .await;
+        });
+    });
+}

@@ -7,7 +7,8 @@ use futures_util::StreamExt;
 use futures_util::future::poll_immediate;
 use saferring::net::{TcpListener, UnixListener};
 use saferring::op::nop;
-use saferring_tests::{in_child, open_fds};
+use saferring::runtime::metrics;
+use saferring_tests::{bounded, in_child, open_fds};
 
 use super::{Scratch, runtime};
 
@@ -19,7 +20,7 @@ fn connections_are_accepted_ahead_up_to_the_bound() {
         "accepts::connections_are_accepted_ahead_up_to_the_bound",
         || {
             runtime().block_on(async {
-                for bound in [0, 1, 4, 100] {
+                for bound in [0, 1, 4, 100, usize::MAX] {
                     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                     let address = listener.local_addr().unwrap();
                     let connect = |_| StdStream::connect(address).unwrap();
@@ -76,6 +77,33 @@ fn what_was_accepted_ahead_is_kept() {
                 listener.accept().await.unwrap();
             }
             assert!(poll_immediate(listener.accept()).await.is_none());
+        });
+    });
+}
+
+/// Each accept is told once that another has ended, not each of all others.
+#[test]
+fn giving_up_many_accepts_costs_no_more_than_one_cancel_each() {
+    bounded(|| {
+        runtime().block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut streams = [0, 1].map(|_| listener.incoming().accept_ahead(200));
+            for incoming in &mut streams {
+                assert!(poll_immediate(incoming.next()).await.is_none());
+            }
+            nop().await.unwrap();
+            let before = metrics().submissions;
+            let [dropped, mut kept] = streams;
+            drop(dropped);
+            for _ in 0..20 {
+                nop().await.unwrap();
+                assert!(poll_immediate(kept.next()).await.is_none());
+            }
+            let submitted = metrics().submissions - before;
+            assert!(submitted < 4000, "{submitted} submissions");
+            let client = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+            let came = kept.next().await.unwrap().unwrap();
+            assert_eq!(came.peer_addr().unwrap(), client.local_addr().unwrap());
         });
     });
 }

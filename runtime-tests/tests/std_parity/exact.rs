@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use saferring::buf::{IoBuf, IoBufMut};
 use saferring::fs::File;
 use saferring::io::{AsyncReadExt, BufReader};
-use saferring::net::UdpSocket;
+use saferring::net::{UdpSocket, UnixStream};
 use saferring_tests::{bounded, pattern_bytes};
 
 use super::{Scratch, pair, runtime};
@@ -226,6 +226,49 @@ fn reads_to_the_end_are_those_of_std() {
                 assert_eq!(read.unwrap(), n, "{path}");
                 assert_eq!(data, expected, "{path}");
             }
+        });
+    });
+}
+
+/// More empty buffers than the kernel takes at all, and then some bytes.
+#[test]
+fn empty_buffers_stand_in_nobodys_way() {
+    bounded(|| {
+        let scratch = Scratch::new("empties");
+        runtime().block_on(async {
+            let with_empties = || {
+                let mut bufs = vec![Vec::new(); 1100];
+                bufs.push(b"bytes".to_vec());
+                bufs
+            };
+            let room = || {
+                let mut bufs: Vec<Box<[u8]>> = vec![Box::default(); 1100];
+                bufs.push(vec![0; 5].into_boxed_slice());
+                bufs
+            };
+            let (a, b) = UnixStream::pair().unwrap();
+            a.write_all_vectored(with_empties()).await.0.unwrap();
+            let (read, bufs) = b.read_vectored(room()).await;
+            assert_eq!((read.unwrap(), &bufs[1100][..]), (5, &b"bytes"[..]));
+            assert_eq!(a.write_vectored(with_empties()).await.0.unwrap(), 5);
+            let (read, bufs) = b.read_vectored(room()).await;
+            assert_eq!((read.unwrap(), &bufs[1100][..]), (5, &b"bytes"[..]));
+            a.write_all_vectored(vec![Vec::new(); 1100])
+                .await
+                .0
+                .unwrap();
+
+            let mut options = File::options();
+            let options = options.read(true).write(true).create(true);
+            let mut file = options.open(scratch.path("file")).await.unwrap();
+            assert_eq!(file.write_vectored(with_empties()).await.0.unwrap(), 5);
+            let (written, _) = file.write_all_vectored_at(with_empties(), 5).await;
+            written.unwrap();
+            file.rewind().await.unwrap();
+            let (read, bufs) = file.read_vectored(room()).await;
+            assert_eq!((read.unwrap(), &bufs[1100][..]), (5, &b"bytes"[..]));
+            let (read, bufs) = file.read_vectored_at(room(), 5).await;
+            assert_eq!((read.unwrap(), &bufs[1100][..]), (5, &b"bytes"[..]));
         });
     });
 }

@@ -156,7 +156,6 @@ pub(crate) const SITES: &[Site] = sites! {
     }
     "src/op/zero_copy.rs" {
         "submit" WakeRef: "before anything is looked at",
-        "resend" WakeRef: "before the operation is taken out",
         "poll_queued" WakeRef: "a completion that comes meanwhile is noticed when the waker is left",
         "abandon" Guarded: "the drop of a buffer; only the turn is left to give on",
     }
