@@ -139,7 +139,7 @@ impl TcpStream {
         self.socket.options().set_tcp_nodelay(nodelay)
     }
 
-    /// How long a close waits for unsent data (`SO_LINGER`).
+    /// How long [`close`](TcpStream::close) waits for the peer to acknowledge what it was sent (`SO_LINGER`).
     ///
     /// # Errors
     ///
@@ -148,7 +148,8 @@ impl TcpStream {
         self.socket.options().linger()
     }
 
-    /// Sets `SO_LINGER`.
+    /// Sets `SO_LINGER`: how long [`close`](TcpStream::close) waits for the peer to acknowledge what it was sent. A drop does
+    /// not wait; the kernel goes on sending either way. With a time of zero the end is a reset, and what is unsent is lost.
     ///
     /// # Errors
     ///

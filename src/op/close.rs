@@ -2,35 +2,58 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use socket2::{Protocol, SockRef};
 
-use super::{Completion, Entry, Operation, current, submit_detached};
+use super::{Completion, Entry, Operation, Pause};
 use crate::sys::{RingId, opcode, types};
 
-/// Closes the descriptor of somebody who does not wait for it: at once, as in std, unless that may take long, which is so of
-/// a socket that lingers. A thread does it then.
+/// How often it is looked whether a socket has sent all: at first, and at the longest.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
+
+/// Closes the descriptor of somebody who does not wait for it: at once, as in std. A socket that lingers would wait until
+/// all is sent, which the kernel sees to without that, too.
 pub(super) fn close_dropped(fd: OwnedFd, socket: bool) {
-    if !socket || !lingers(&fd) {
-        return drop(fd);
+    if socket && lingers(&fd).is_some() {
+        let _ = SockRef::from(&fd).set_linger(None);
     }
-    let unsubmitted = match current() {
-        Some(driver) => match submit_detached(&driver, Close::new(fd)) {
-            Ok(()) => return,
-            Err(close) => close.fd,
-        },
-        None => Some(fd),
-    };
-    // Where no thread can be had, this one waits: the closure is dropped, and the descriptor with it.
-    let _ = std::thread::Builder::new()
-        .name("saferring-close".to_owned())
-        .spawn(move || drop(unsubmitted));
 }
 
-/// Whether the end of a socket may wait for the peer.
-pub(super) fn lingers(fd: &OwnedFd) -> bool {
-    let linger = SockRef::from(fd).linger();
-    linger.is_ok_and(|linger| linger.is_some_and(|time| !time.is_zero()))
+/// How long the end of a socket waits for the peer.
+fn lingers(fd: &OwnedFd) -> Option<Duration> {
+    let socket = SockRef::from(fd);
+    let time = socket.linger().ok()??;
+    // Others take the option, and do nothing about it.
+    let tcp = matches!(socket.protocol(), Ok(Some(Protocol::TCP)));
+    (tcp && !time.is_zero()).then_some(time)
+}
+
+/// Waits as a close of the socket would that lingers, but holds up nobody.
+pub(super) async fn linger(fd: &OwnedFd) {
+    let Some(time) = lingers(fd) else { return };
+    // So that no close of it waits, not even that of a future which is dropped.
+    if SockRef::from(fd).set_linger(None).is_err() {
+        return;
+    }
+    let (began, mut pause) = (Instant::now(), FIRST_LOOK);
+    while is_sending(fd) {
+        let left = time.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        Pause::new(pause.min(left)).await;
+        pause = (2 * pause).min(LONGEST_LOOK);
+    }
+}
+
+/// Whether there is something that the peer has not acknowledged.
+fn is_sending(fd: &OwnedFd) -> bool {
+    let mut unsent: libc::c_int = 0;
+    // SAFETY: the call writes one number, which lives across it; the descriptor is open while `fd` is borrowed.
+    let asked = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &mut unsent) };
+    asked == 0 && unsent > 0
 }
 
 /// Closes a descriptor, on a thread of the kernel.

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::close::{close_dropped, lingers};
+use super::close::{close_dropped, linger};
 use super::cursor::Begun;
 use super::late::{Order, Stash};
 use super::pause::descriptor_closed;
@@ -231,8 +231,13 @@ impl SharedFd {
         }
         drop(self.0.take_slot());
         let closed = match self.0.fd.take() {
-            // Sockets are closed in no time, unless they linger.
-            Some(fd) if self.0.socket.get() && !lingers(&fd) => Close::new(fd).now(),
+            // Sockets are closed in no time, once they do not linger.
+            Some(fd) if self.0.socket.get() => {
+                if current().is_some() {
+                    linger(&fd).await;
+                }
+                Close::new(fd).now()
+            }
             Some(fd) if current().is_some() => Op::new(Close::new(fd)).await,
             Some(fd) => Close::new(fd).now(),
             None => Ok(()),

@@ -6,9 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use saferring::fs::File;
+use futures_util::future::join_all;
+use saferring::fs::{self, File};
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener};
 use saferring::op::nop;
+use saferring::time::timeout;
 use saferring_tests::{bounded, fd_link, holders, in_child, limit, open_fds, spin_until};
 use socket2::SockRef;
 
@@ -163,6 +165,47 @@ fn lingering() -> (TcpStream, std::net::TcpStream) {
     (TcpStream::from_std(ours), theirs)
 }
 
+/// Far more than there are threads of the kernel, for far longer than a test may take.
+#[test]
+fn many_sockets_that_linger_hold_up_nobody() {
+    bounded(|| {
+        let many = || {
+            (0..12).map(|_| {
+                let (stream, peer) = lingering();
+                stream.set_linger(Some(Duration::from_secs(600))).unwrap();
+                (stream, peer)
+            })
+        };
+        let scratch = Scratch::new("lingering");
+        let runtime = runtime();
+        runtime.block_on(async {
+            let (streams, _peers): (Vec<_>, Vec<_>) = many().unzip();
+            let links: Vec<_> = streams
+                .iter()
+                .map(|s| fd_link(s.as_raw_fd()).unwrap())
+                .collect();
+            // Given up while they wait.
+            let closes = streams.into_iter().map(TcpStream::close);
+            let closing = timeout(Duration::from_millis(20), join_all(closes)).await;
+            assert!(closing.is_err());
+            assert!(links.iter().all(|link| holders(link) == 0));
+            let (streams, _peers): (Vec<_>, Vec<_>) = many().unzip();
+            drop(streams);
+            let (written, _) = fs::write(scratch.path("file"), "contents").await;
+            written.unwrap();
+        });
+        let (streams, _peers): (Vec<_>, Vec<_>) = many().unzip();
+        let waiting = runtime.block_on(async {
+            let closes = streams
+                .into_iter()
+                .map(|stream| saferring::spawn(stream.close()));
+            closes.collect::<Vec<_>>()
+        });
+        runtime.shutdown_timeout(Duration::from_millis(20)).unwrap();
+        drop(waiting);
+    });
+}
+
 #[test]
 fn a_socket_that_lingers_holds_up_nobody() {
     bounded(|| {
@@ -173,7 +216,7 @@ fn a_socket_that_lingers_holds_up_nobody() {
         drop(stream);
         assert!(started.elapsed() > Duration::from_millis(1500));
 
-        // Where no runtime runs, a thread closes it.
+        // Where no runtime runs.
         let (stream, peer) = lingering();
         let link = fd_link(stream.as_raw_fd()).unwrap();
         let started = Instant::now();
