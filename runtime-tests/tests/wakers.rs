@@ -2,10 +2,8 @@
 //! every order of a few steps; these look at many steps, with the kernel's wait among them.
 
 use std::cell::Cell;
-use std::ffi::CString;
 use std::future::poll_fn;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -331,30 +329,35 @@ fn a_drop_that_causes_the_next_keeps_nobody_waiting() {
     });
 }
 
-/// What another thread has opened is not lost when the waker that waited for it panics on the way.
+/// Who may open a file while somebody has a lease of it waits on a thread. What that has opened is not lost when the waker that
+/// waited for it panics on the way.
 #[test]
 fn a_waker_that_panics_when_it_is_dropped_costs_no_descriptor() {
     let name = "a_waker_that_panics_when_it_is_dropped_costs_no_descriptor";
     in_child(name, || {
         let path = std::env::temp_dir().join(format!("saferring-wakers-{}", std::process::id()));
-        let fifo = CString::new(path.as_os_str().as_bytes()).unwrap();
-        // SAFETY: a string with its end.
-        assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+        std::fs::write(&path, "leased").unwrap();
+        let holder = std::fs::File::open(&path).unwrap();
+        let lease = |kind: libc::c_int| {
+            // SAFETY: the call takes numbers only.
+            let failed = unsafe { libc::fcntl(holder.as_raw_fd(), libc::F_SETLEASE, kind) };
+            assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+        };
+        // SAFETY: no handler: the holder is not to be told that its lease is wanted.
+        unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
+        lease(libc::F_RDLCK);
         let before = open_fds();
         runtime().block_on(async {
-            let mut opening = Box::pin(File::options().write(true).open(&path));
+            let mut opening = Box::pin(File::options().write(true).create(true).open(&path));
             let flag = Flag::default();
             let waker = flag.waker();
             let mut poll = || planned(|| opening.as_mut().poll(&mut Context::from_waker(&waker)));
-            // The kernel finds no reader, and a thread waits for one.
-            for _ in 0..3 {
+            for _ in 0..50 {
                 assert!(matches!(poll(), Ok(Some(Poll::Pending))));
                 nop().await.unwrap();
             }
             flag.take();
-            let options = &mut std::fs::File::options();
-            let reader = options.read(true).custom_flags(libc::O_NONBLOCK);
-            let reader = reader.open(&path).unwrap();
+            lease(libc::F_UNLCK);
             spin_until("the thread's wake", || flag.take());
             set(Some((Point::WakerDrop, Act::Panic, When::Each)));
             let opened = poll();
@@ -363,9 +366,8 @@ fn a_waker_that_panics_when_it_is_dropped_costs_no_descriptor() {
                 Ok(Some(Poll::Ready(Ok(writer)))) => drop(writer),
                 other => panic!("opened: {other:?}"),
             }
-            drop(reader);
         });
-        std::fs::remove_file(&path).unwrap();
         assert_eq!(open_fds(), before);
+        std::fs::remove_file(&path).unwrap();
     });
 }

@@ -79,7 +79,7 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves open how much is written; the cursor has not moved. The next write by cursor waits
+    /// Dropping the future leaves open how much is written; the cursor is behind that. The next write by cursor waits
     /// until that is settled, so it cannot be overtaken.
     ///
     /// # Kernel
@@ -228,7 +228,7 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: the cursor is then behind some of what was written, and the next write overwrites the rest.
+    /// Not cancel safe: an unknown part is written then, and the cursor is behind that.
     ///
     /// # Kernel
     ///

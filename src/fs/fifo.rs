@@ -1,25 +1,47 @@
-//! FIFOs, whose open waits for the other end.
+//! FIFOs, whose open waits for the other end; and leases, which it waits for, too.
+//!
+//! No thread waits for another end: it might wait without end. An end for reading is open at once, and is looked at until it
+//! has, or had, a writer. One for writing is opened, without waiting, again and again until there is a reader.
 
-use std::future::{Future, poll_fn};
+use std::fs::{File, OpenOptions};
+use std::future::Future;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
-use std::task::Poll;
+use std::time::Duration;
 
-use futures_util::future::Either;
+use futures_util::future::{Either, select};
 use socket2::SockRef;
 
-use crate::op::{PollAdd, Readiness};
+use crate::op::{Pause, PollAdd, Readiness, has_writer};
 use crate::runtime::spawn_apart;
 
-/// What has to be opened once more, by a thread that can wait.
+/// How often it is looked whether there is another end: at first, and at the longest.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LONGEST_LOOK: Duration = Duration::from_millis(20);
+
+/// An open that may have to wait.
 pub(super) struct Again {
     pub(super) path: PathBuf,
     pub(super) flags: i32,
     pub(super) mode: u32,
+}
+
+/// The time between two looks.
+struct Looks(Duration);
+
+impl Looks {
+    fn new() -> Self {
+        Looks(FIRST_LOOK)
+    }
+
+    fn pause(&mut self) -> Pause {
+        let pause = Pause::new(self.0);
+        self.0 = (2 * self.0).min(LONGEST_LOOK);
+        pause
+    }
 }
 
 impl Again {
@@ -27,9 +49,17 @@ impl Again {
         self.flags & (libc::O_NONBLOCK | libc::O_PATH) != 0
     }
 
+    fn writes(&self) -> bool {
+        self.flags & libc::O_ACCMODE != libc::O_RDONLY
+    }
+
     /// Whether the open failed because it was not to wait.
     pub(super) fn may_wait(&self, error: &io::Error) -> bool {
-        let waits = matches!(error.raw_os_error(), Some(libc::ENXIO | libc::EAGAIN));
+        let waits = match error.raw_os_error() {
+            Some(libc::ENXIO) => self.writes(),
+            Some(libc::EAGAIN) => true,
+            _ => false,
+        };
         waits && !self.is_nonblocking()
     }
 
@@ -42,96 +72,87 @@ impl Again {
             // Added, so that no thread of the kernel waits; see `operation`.
             SockRef::from(&fd).set_nonblocking(false)?;
         }
-        let file = std::fs::File::from(fd);
+        let file = File::from(fd);
         // One that is open for writing had a reader, or is its own.
-        let reads = self.flags & libc::O_ACCMODE == libc::O_RDONLY;
-        if reads && file.metadata()?.file_type().is_fifo() {
-            return self.open(Some(file)).await;
+        if !self.writes() && file.metadata()?.file_type().is_fifo() {
+            return wait_for_writer(file).await;
         }
         Ok(file.into())
     }
 
-    /// Opens it on a thread of its own, which may wait without end. `first` stays open meanwhile: who opens the other end may
-    /// find it, and be gone again before the thread has begun to wait.
-    pub(super) async fn open(self, first: Option<std::fs::File>) -> io::Result<OwnedFd> {
-        let flags = self.flags & !(libc::O_CREAT | libc::O_TRUNC | libc::O_EXCL);
-        let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
-        let mut options = std::fs::OpenOptions::new();
+    /// Opens it, and waits for whatever it was not to wait for.
+    pub(super) async fn open(self) -> io::Result<OwnedFd> {
+        // The same, whatever becomes of its name.
+        let follows = self.flags & libc::O_NOFOLLOW;
+        let place = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_PATH | follows)
+            .open(&self.path)?;
+        if self.writes() && place.metadata()?.file_type().is_fifo() {
+            self.wait_for_reader(&place).await
+        } else {
+            self.wait_for_lease().await
+        }
+    }
+
+    /// The options of a second open, of what is there already.
+    fn options(&self, with: i32, without: i32) -> OpenOptions {
+        let once = libc::O_CREAT | libc::O_TRUNC | libc::O_EXCL | libc::O_ACCMODE;
+        let mut options = OpenOptions::new();
         options
-            .read(flags & libc::O_ACCMODE != libc::O_WRONLY)
-            .write(writes)
-            .custom_flags(flags & !libc::O_ACCMODE)
+            .read(self.flags & libc::O_ACCMODE != libc::O_WRONLY)
+            .write(self.writes())
+            .custom_flags((self.flags | with) & !(once | without))
             .mode(self.mode);
-        let mut found = first.map(|first| PollAdd::new(first, Readiness::READABLE).submit());
-        // Dropped before `found`, whose end its own needs.
-        let mut waiting = Waiting {
-            path: self.path.clone(),
-            writes,
-            over: false,
-            end: Arc::default(),
-        };
-        let end = Arc::clone(&waiting.end);
-        let opened = spawn_apart(move || {
-            let opened = options.open(self.path);
-            drop(end);
-            opened
-        });
-        let mut opened = pin!(opened?);
-        let ended = poll_fn(|cx| {
-            if let Some(found) = &mut found
-                && let Poll::Ready((ready, first)) = Pin::new(found).poll(cx)
-            {
-                return Poll::Ready(Either::Left(ready.map(|_| first)));
-            }
-            opened.as_mut().poll(cx).map(Either::Right)
-        });
-        match ended.await {
-            Either::Left(first) => {
-                let first = first?;
-                // The thread's own would be found by the next who opens the other end.
-                if waiting.release() {
-                    drop(opened.await);
-                    waiting.over = true;
+        options
+    }
+
+    async fn wait_for_reader(self, place: &File) -> io::Result<OwnedFd> {
+        // What is followed leads to `place` itself.
+        let options = self.options(libc::O_NONBLOCK, libc::O_NOFOLLOW);
+        let mut path = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
+        if !path.exists() {
+            path = self.path; // There is no such file system.
+        }
+        let mut looks = Looks::new();
+        loop {
+            match options.open(&path) {
+                Err(error) if error.raw_os_error() == Some(libc::ENXIO) => looks.pause().await,
+                opened => {
+                    let file = opened?;
+                    SockRef::from(&file).set_nonblocking(false)?;
+                    return Ok(file.into());
                 }
-                Ok(first.into())
-            }
-            Either::Right(opened) => {
-                waiting.over = true;
-                if let Some(found) = found {
-                    drop(found.cancel().await);
-                }
-                opened.map(OwnedFd::from)
             }
         }
     }
-}
 
-/// A thread waits for the other end of a FIFO; or somebody waits no more for the thread.
-struct Waiting {
-    path: PathBuf,
-    writes: bool,
-    over: bool,
-    /// The end that was opened for the thread, until it has opened its own.
-    end: Arc<OnceLock<std::fs::File>>,
-}
-
-impl Waiting {
-    /// Opens the other end until the thread's open has ended. Whether that could be done.
-    fn release(&self) -> bool {
-        let end = std::fs::OpenOptions::new()
-            .read(self.writes)
-            .write(!self.writes)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(&self.path);
-        end.is_ok_and(|end| self.end.set(end).is_ok())
+    /// Somebody holds a lease, and is made to give it up within a minute: a thread waits for that.
+    fn wait_for_lease(self) -> impl Future<Output = io::Result<OwnedFd>> {
+        let options = self.options(0, 0);
+        let opened = spawn_apart(move || options.open(self.path));
+        async { opened?.await.map(OwnedFd::from) }
     }
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if !self.over {
-            // What the thread has opened is closed.
-            self.release();
+/// Waits until a FIFO that is open for reading has a writer, or had one.
+async fn wait_for_writer(fifo: File) -> io::Result<OwnedFd> {
+    // Where there is no descriptor left for the looks, only one who writes, or goes, is noticed.
+    let looking = fifo.try_clone().ok().zip(io::pipe().ok());
+    let mut found = PollAdd::new(fifo, Readiness::READABLE).submit();
+    let mut looks = Looks::new();
+    loop {
+        if let Some((fifo, (_, spare))) = &looking
+            && has_writer(fifo, spare)
+        {
+            let (_, fifo) = found.cancel().await;
+            return Ok(fifo.into());
+        }
+        if let Either::Left(((ready, fifo), _)) =
+            select(Pin::new(&mut found), pin!(looks.pause())).await
+        {
+            ready?;
+            return Ok(fifo.into());
         }
     }
 }

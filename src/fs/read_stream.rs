@@ -16,9 +16,12 @@ use super::positional::place;
 use crate::op::{FixedBuf, FixedBufPool, Read, SharedFd, Submitted};
 use crate::runtime::fixed_buffers;
 
+/// How many reads are on their way at once.
+const DEPTH_MAX: usize = 1024;
+
 impl File {
-    /// The bytes of `range` as a stream of chunks, in order, with `depth` reads (at least one) on their way ahead of
-    /// the reader.
+    /// The bytes of `range` as a stream of chunks, in order, with `depth` reads (at least one, at most 1,024) on
+    /// their way ahead of the reader.
     ///
     /// The chunks are [registered buffers](FixedBufPool) of the runtime ([`Builder::fixed_buffers`] sets their size, by
     /// default 64 KiB), or where those are out, others of the same size: holding on to chunks stops nothing, but costs
@@ -76,7 +79,7 @@ impl File {
         ReadStream {
             fd: self.fd.clone(),
             pool: None,
-            depth: depth.max(1),
+            depth: depth.clamp(1, DEPTH_MAX),
             next: start,
             end,
             running: VecDeque::new(),

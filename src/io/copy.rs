@@ -1,8 +1,9 @@
 //! From a reader to a writer.
 
 use std::io::{self, ErrorKind};
+use std::pin::pin;
 
-use futures_util::future::try_join;
+use futures_util::future::{poll_immediate, try_join};
 
 use super::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use crate::buf::IoBuf;
@@ -80,11 +81,21 @@ where
         let message = "cannot copy 0 bytes at a time: choose a larger size";
         return Err(io::Error::new(ErrorKind::InvalidInput, message));
     }
-    let mut copied = 0;
+    let (mut copied, mut unflushed) = (0, false);
     let mut buf = Vec::new();
     buf.try_reserve_exact(size)?;
     loop {
-        let (result, read) = reader.read(buf.slice(..size)).await;
+        let mut reading = pin!(reader.read(buf.slice(..size)));
+        let (result, read) = match poll_immediate(reading.as_mut()).await {
+            Some(read) => read,
+            None => {
+                // What was written is not to wait for what is to come.
+                if std::mem::take(&mut unflushed) {
+                    writer.flush().await?;
+                }
+                reading.await
+            }
+        };
         buf = read.into_inner();
         match result {
             Ok(0) => break,
@@ -95,6 +106,7 @@ where
         let result;
         (result, buf) = writer.write_all(buf).await;
         result?;
+        unflushed = true;
     }
     writer.flush().await?;
     Ok(copied)

@@ -32,6 +32,8 @@ use crate::op::{Pipe, SpliceEnd};
 /// Dropping it while it waits for a stream to have data loses nothing. Otherwise bytes of a stream that were under way,
 /// up to 1 MiB, are lost or sent, and nobody knows how many were moved before. No descriptor is lost.
 ///
+/// Await reads of the same stream before: what one has got that is dropped later comes behind what was spliced.
+///
 /// # Kernel
 ///
 /// `SPLICE`, and `POLL_ADD` to wait for streams.

@@ -118,6 +118,22 @@ async fn place(end: &mut impl SpliceEnd) -> io::Result<u64> {
     end.place()
 }
 
+/// Whether somebody has the other end of a FIFO open for writing. `spare` is the writing end of a pipe, in which a byte may be
+/// left.
+pub(crate) fn has_writer(fifo: &impl AsRawFd, spare: &impl AsRawFd) -> bool {
+    // Nothing is taken out of the FIFO.
+    // SAFETY: the call takes numbers only; both descriptors are open while they are borrowed.
+    let copied = unsafe {
+        libc::tee(
+            fifo.as_raw_fd(),
+            spare.as_raw_fd(),
+            1,
+            libc::SPLICE_F_NONBLOCK,
+        )
+    };
+    copied > 0 || copied < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+}
+
 /// Whether somebody else was faster, or a signal.
 fn is_transient(error: &io::Error) -> bool {
     matches!(

@@ -125,7 +125,7 @@ impl Builder {
     /// [entries](Builder::entries), at most four a CPU; of the second what `RLIMIT_NPROC` allows.
     ///
     /// They are made when needed, end when idle for five seconds, and belong to the thread: of several runtimes on one, the
-    /// last that was made sets the limits. [`Runtime::ring_info`] tells what holds.
+    /// last that was made sets the limits. [`Runtime::ring_info`] tells what held when the ring was made.
     ///
     /// # Kernel
     ///

@@ -168,9 +168,17 @@ impl Completion {
     }
 }
 
+/// What the kernel says to itself of a call that a signal or a cancel has interrupted (`ERESTARTSYS` and its like). A splice
+/// tells it to others, too.
+const RESTARTS: std::ops::RangeInclusive<i32> = -516..=-512;
+
 impl From<cqueue::Entry> for Completion {
     #[inline]
     fn from(entry: cqueue::Entry) -> Self {
-        Completion::new(entry.user_data(), entry.result(), entry.flags())
+        let result = match entry.result() {
+            result if RESTARTS.contains(&result) => -libc::EINTR,
+            result => result,
+        };
+        Completion::new(entry.user_data(), result, entry.flags())
     }
 }

@@ -36,7 +36,7 @@ pub struct RingInfo {
     pub registered_ring: bool,
     /// Whether waiting is kept out of the I/O wait that operators see (kernel 6.15).
     pub no_iowait: bool,
-    /// How many threads of the kernel there may be for operations on files that would block
+    /// How many threads of the kernel there might be, when the ring was made, for operations on files that would block
     /// ([`Builder::kernel_workers`](crate::runtime::Builder::kernel_workers)); 0 where the kernel does not tell (before 5.15).
     pub bounded_workers: u32,
     /// The same for everything else.

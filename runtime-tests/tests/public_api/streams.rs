@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 
+use saferring::io::BufWriter;
 use saferring::net::UnixStream;
 use saferring::op::{PollAdd, Readiness};
 use saferring::runtime::Builder;
@@ -152,4 +153,27 @@ fn an_interrupt_from_the_terminal_is_told_to_all_who_wait() {
             });
         },
     );
+}
+
+/// What was copied into a buffer is sent before the copy waits for more.
+#[test]
+fn a_copy_flushes_before_it_waits() {
+    bounded(|| {
+        runtime().block_on(async {
+            let (source, from) = UnixStream::pair().unwrap();
+            let (to, sink) = UnixStream::pair().unwrap();
+            let copying = saferring::spawn(async move {
+                let mut to = BufWriter::new(to);
+                saferring::io::copy(&mut &from, &mut to).await
+            });
+            for message in [*b"ping", *b"pong"] {
+                source.write_all(message).await.0.unwrap();
+                let (came, bytes) = sink.read_exact([0; 4]).await;
+                came.unwrap();
+                assert_eq!(bytes, message);
+            }
+            drop(source);
+            assert_eq!(copying.await.unwrap().unwrap(), 8);
+        });
+    });
 }

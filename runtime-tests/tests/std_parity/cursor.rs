@@ -235,7 +235,7 @@ fn block(byte: u8) -> AlignedBuf {
 fn direct_reads_and_writes_move_it() {
     bounded(|| {
         let scratch = Scratch::new("direct-cursor");
-        let path = scratch.file("file", &".".repeat(16_384));
+        let path = scratch.file("file", ".".repeat(16_384));
         runtime().block_on(async {
             let mut options = OpenOptions::new();
             let Ok(mut to) = options.write(true).direct(true).open(&path).await else {

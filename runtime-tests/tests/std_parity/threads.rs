@@ -5,12 +5,14 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Barrier, mpsc};
+use std::time::Duration;
 
 use futures_util::future::{join, join_all, poll_immediate};
 use saferring::fs::{self, File};
 use saferring::net::{UnixStream, lookup_host};
 use saferring::op::nop;
 use saferring::runtime::Builder;
+use saferring::time::sleep;
 use saferring_tests::{bounded, in_child, until};
 
 use super::{Scratch, runtime};
@@ -204,37 +206,73 @@ fn jobs_that_wait_stop_neither_names_nor_copies() {
     });
 }
 
-/// A dropped open of a FIFO ends its thread, whichever end it was.
+/// One that waits has no thread; and when it is given up, nobody sees another end: who waits beside it waits on.
 #[test]
-fn a_dropped_open_leaves_no_thread() {
-    in_child("threads::a_dropped_open_leaves_no_thread", || {
-        let dir = Scratch::new("left");
+fn an_open_that_is_given_up_disturbs_nobody() {
+    in_child("threads::an_open_that_is_given_up_disturbs_nobody", || {
+        let dir = Scratch::new("given-up");
         runtime().block_on(async {
-            let waiting = || {
-                let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-                tasks
-                    .flatten()
-                    .filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok())
-                    .filter(|name| name.starts_with("saferring-waiti"))
-                    .count()
-            };
+            nop().await.unwrap();
+            let before = threads();
             for writes in [false, true] {
                 let path = dir.path(&format!("fifo-{writes}"));
                 make_fifo(&path);
                 let mut options = File::options();
-                let mut open = Box::pin(options.read(!writes).write(writes).open(&path));
-                for _ in 0..1000 {
-                    assert!(poll_immediate(&mut open).await.is_none());
-                    nop().await.unwrap();
-                    if waiting() > 0 {
-                        break;
+                let options = options.read(!writes).write(writes);
+                let mut kept = Box::pin(options.open(&path));
+                let mut given_up = Box::pin(options.open(&path));
+                let rest = dir.path(&format!("renamed-{writes}"));
+                for round in 0..10 {
+                    assert!(poll_immediate(&mut kept).await.is_none());
+                    if round < 5 {
+                        assert!(poll_immediate(&mut given_up).await.is_none());
+                    } else if round == 5 {
+                        drop(std::mem::replace(
+                            &mut given_up,
+                            Box::pin(options.open(&path)),
+                        ));
+                        // It stays the same FIFO, whatever its name.
+                        std::fs::rename(&path, &rest).unwrap();
                     }
+                    sleep(Duration::from_millis(2)).await;
                 }
-                assert_eq!(waiting(), 1);
-                drop(open);
-                until("the end of the thread", || waiting() == 0).await;
+                assert!(threads() <= before + 1, "{} threads", threads());
+                let mut other = File::options();
+                let other = other.read(writes).write(!writes).open(&rest);
+                let (kept, other) = join(kept, other).await;
+                let (mut reader, mut writer) = match writes {
+                    false => (kept.unwrap(), other.unwrap()),
+                    true => (other.unwrap(), kept.unwrap()),
+                };
+                writer.write_all("through").await.0.unwrap();
+                drop(writer);
+                let (read, bytes) = reader.read_to_end(Vec::new()).await;
+                assert_eq!((read.unwrap(), &bytes[..]), (7, &b"through"[..]));
             }
         });
+    });
+}
+
+/// One who opens the other end and says nothing is noticed.
+#[test]
+fn a_fifo_opens_for_a_silent_end() {
+    bounded(|| {
+        let dir = Scratch::new("silent");
+        let path = dir.path("fifo");
+        make_fifo(&path);
+        let other = path.clone();
+        let (go, gone) = mpsc::channel::<()>();
+        let writer = std::thread::spawn(move || {
+            let silent = std::fs::File::options().write(true).open(other).unwrap();
+            gone.recv().unwrap_err();
+            drop(silent);
+        });
+        runtime().block_on(async {
+            let mut reader = File::open(&path).await.unwrap();
+            drop(go);
+            assert_eq!(reader.read(vec![0; 1]).await.0.unwrap(), 0);
+        });
+        writer.join().unwrap();
     });
 }
 
