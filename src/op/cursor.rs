@@ -21,10 +21,8 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    fn note(fd: &SharedFd, place: Place, writes: bool) -> Option<Self> {
-        if place != Place::Cursor {
-            return None;
-        }
+    #[cold]
+    fn note(fd: &SharedFd, writes: bool) -> Option<Self> {
         let begun = Begun {
             at: fd.0.position()?,
             number: fd.next_read(),
@@ -35,13 +33,20 @@ impl Begun {
     }
 
     /// A read goes to the kernel. `None` if it is not by cursor.
+    #[inline]
     pub(super) fn read(fd: &SharedFd, place: Place) -> Option<Self> {
-        Self::note(fd, place, false)
+        match place {
+            Place::Cursor => Self::note(fd, false),
+            Place::At(_) | Place::Stream => None,
+        }
     }
 
     /// A write goes to the kernel.
+    #[inline]
     pub(super) fn write(fd: &SharedFd, place: Place) {
-        Self::note(fd, place, true);
+        if place == Place::Cursor {
+            Self::note(fd, true);
+        }
     }
 
     /// Moves the position back to before this read, which nobody has waited for, unless somebody has moved it since.
