@@ -124,6 +124,9 @@ impl Builder {
     /// terminals. 0, the default, leaves the kernel's own limit: of the first as many as
     /// [entries](Builder::entries), at most four a CPU; of the second what `RLIMIT_NPROC` allows.
     ///
+    /// On two CPUs, where the kernel allows 8, other numbers from 1 to 32 changed nothing beyond the noise for stats, cached writes
+    /// and opens; syncs of 32 files at once took 50, 35, 26, 20, 17 and 17 µs each with 1, 2, 4, 8, 16 and 32.
+    ///
     /// They are made when needed, end when idle for five seconds, and belong to the thread: of several runtimes on one, the
     /// last that was made sets the limits. [`Runtime::ring_info`] tells what held when the ring was made.
     ///
