@@ -87,12 +87,17 @@ impl File {
         self.seek(SeekFrom::Start(0)).await.map(drop)
     }
 
-    /// Where the next operation by cursor goes. The first call asks the kernel whether there are positions: a seek is no
-    /// answer, because an eventfd, for one, allows it and takes no notice.
+    /// Where the next operation by cursor goes. The first call asks the kernel whether there are positions. A seek alone is
+    /// no answer, because an eventfd, for one, allows it and takes no notice; nor is the kind of the file alone, because some
+    /// of the kernel's own files are streams.
     pub(super) fn place(&mut self) -> io::Result<Place> {
         let positions = match self.positions {
             Some(positions) => positions,
-            None => *self.positions.insert(self.fd.has_positions()?),
+            None => {
+                let positions =
+                    self.fd.has_positions()? && self.fd.seek(SeekFrom::Current(0)).is_ok();
+                *self.positions.insert(positions)
+            }
         };
         Ok(match positions {
             true => Place::Cursor,

@@ -186,7 +186,7 @@ impl SharedFd {
         self.0.seek(to)
     }
 
-    /// Whether what is read and written has a place: it is a file, or a block device.
+    /// Whether what is read and written may have a place: it is a file, or a block device.
     ///
     /// # Errors
     ///
