@@ -1,7 +1,7 @@
 //! Operations that wait in their cells without the kernel, and what is done to all that is on one file.
 
 use super::slots::{CANCELLED, INTERRUPTED, State};
-use super::{Driver, FileRef, Key};
+use super::{Driver, FileRef, Inner, Key};
 use crate::sys::Completion;
 
 impl<W> Driver<W> {
@@ -54,13 +54,14 @@ impl<W> Driver<W> {
     }
 
     /// Cancels what is in flight for a future on `file` and takes what arrives there, so that it begins anew. Each once.
-    pub(crate) fn interrupt(&self, file: FileRef) {
+    /// `only` as in [`Inner::on_file`].
+    pub(crate) fn interrupt(&self, file: FileRef, only: Option<u64>) {
         self.with(|inner| {
-            for key in inner.slots.keys(|state| state == State::InFlight) {
+            for key in inner.on_file(file, only) {
                 let head = inner.slots.head(key);
                 let reads = head.vtable.is_some_and(|vtable| vtable.reads);
                 let untouched = head.tag & (INTERRUPTED | CANCELLED) == 0;
-                if head.file == Some(file) && reads && untouched {
+                if head.state == State::InFlight && reads && untouched {
                     head.tag |= INTERRUPTED;
                     inner.push_cancel(key);
                 }
@@ -68,28 +69,22 @@ impl<W> Driver<W> {
         });
     }
 
-    /// Cancels all that the kernel has on `file`; says whether there was anything.
-    pub(crate) fn cancel_file(&self, file: FileRef) -> bool {
+    /// Cancels all that the kernel has on `file`; says whether there was anything. `only` as in [`Inner::on_file`].
+    pub(crate) fn cancel_file(&self, file: FileRef, only: Option<u64>) -> bool {
         self.with(|inner| {
-            let mut any = false;
-            let in_flight = |state| matches!(state, State::InFlight | State::Orphan);
-            for key in inner.slots.keys(in_flight) {
-                let head = inner.slots.head(key);
-                if head.file == Some(file) {
-                    head.tag |= CANCELLED;
-                    inner.push_cancel(key);
-                    any = true;
-                }
+            let keys = inner.on_file(file, only);
+            for &key in &keys {
+                inner.slots.head(key).tag |= CANCELLED;
+                inner.push_cancel(key);
             }
-            any
+            !keys.is_empty()
         })
     }
 
     /// Whether something that the kernel has on `file` has this turn of it.
     pub(crate) fn has_turn(&self, file: FileRef, turn: u8) -> bool {
         self.with(|inner| {
-            let in_flight = |state| matches!(state, State::InFlight | State::Orphan);
-            let keys = inner.slots.keys(in_flight);
+            let keys = inner.slots.keys(is_in_flight);
             keys.into_iter().any(|key| {
                 let head = inner.slots.head(key);
                 head.file == Some(file) && head.turn() == turn
@@ -100,8 +95,7 @@ impl<W> Driver<W> {
     /// The files and turns of all that the kernel has not given back and will not, as the ring is gone.
     pub(crate) fn lose_files(&self) -> Vec<(FileRef, u8)> {
         self.with(|inner| {
-            let in_flight = |state| matches!(state, State::InFlight | State::Orphan);
-            let keys = inner.slots.keys(in_flight).into_iter();
+            let keys = inner.slots.keys(is_in_flight).into_iter();
             keys.filter_map(|key| {
                 let head = inner.slots.head(key);
                 Some((head.file.take()?, head.turn()))
@@ -109,4 +103,29 @@ impl<W> Driver<W> {
             .collect()
         })
     }
+}
+
+impl<W> Inner<W> {
+    /// What the kernel has on `file`. `only` is the user data of what may be all there is: a look at that one spares a look at
+    /// all operations.
+    fn on_file(&mut self, file: FileRef, only: Option<u64>) -> Vec<Key<W>> {
+        let known = only.and_then(|user_data| self.slots.find(user_data));
+        if let Some(key) = known
+            && self.is_on(key, file)
+        {
+            return vec![key];
+        }
+        let mut keys = self.slots.keys(is_in_flight);
+        keys.retain(|&key| self.is_on(key, file));
+        keys
+    }
+
+    fn is_on(&mut self, key: Key<W>, file: FileRef) -> bool {
+        let head = self.slots.head(key);
+        is_in_flight(head.state) && head.file == Some(file)
+    }
+}
+
+fn is_in_flight(state: State) -> bool {
+    matches!(state, State::InFlight | State::Orphan)
 }

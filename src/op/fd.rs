@@ -47,6 +47,8 @@ pub(super) struct Inner {
     pub(super) uses: Cell<u8>,
     /// How many operations on it the kernel has not answered.
     pub(super) in_kernel: Cell<u32>,
+    /// The user data of the last of them.
+    pub(super) last: Cell<u64>,
     /// The last read that went to the kernel.
     pub(super) reads: Cell<Order>,
     /// The index of the slot in `rare`.
@@ -100,6 +102,7 @@ impl SharedFd {
             drained: Cell::new(false),
             uses: Cell::new(0),
             in_kernel: Cell::new(0),
+            last: Cell::new(0),
             reads: Cell::new(Order::default()),
             slot: Cell::new(NO_SLOT),
             rare: RefCell::new(None),
@@ -141,8 +144,9 @@ impl SharedFd {
     /// Lets what waits in the kernel for something to arrive begin anew, because it has arrived elsewhere.
     pub(super) fn interrupt_reads(&self) {
         if self.0.in_kernel.get() > 0 {
+            let only = self.only();
             for driver in context::all() {
-                driver.interrupt(self.file_ref());
+                driver.interrupt(self.file_ref(), only);
             }
         }
     }
@@ -246,10 +250,16 @@ impl SharedFd {
         closed
     }
 
+    /// The user data of the one operation that the kernel has, if it is one: then nobody has to look for others.
+    fn only(&self) -> Option<u64> {
+        (self.0.in_kernel.get() == 1).then(|| self.0.last.get())
+    }
+
     /// Cancels all that is in flight on it, in whatever ring.
     fn cancel_all(&self) {
+        let only = self.only();
         for driver in context::all() {
-            if driver.cancel_file(self.file_ref()) {
+            if driver.cancel_file(self.file_ref(), only) {
                 // The ring of another runtime has to be turned for it.
                 context::attend(&driver);
             }

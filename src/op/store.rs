@@ -64,7 +64,7 @@ pub(super) unsafe fn send<T: Operation>(driver: &Driver, key: Key<WakeRef>, owne
     let what = unsafe { submission::<T>(driver, key) };
     // SAFETY: as above; only read.
     if let Some(file) = unsafe { &*place::<T>(key.payload()) }.file() {
-        file.enter_kernel();
+        file.enter_kernel(key.user_data());
     }
     // SAFETY: the payload holds the operation that made the entry. What the entry points to is the operation's own
     // (contract of `Operation`), and that is not moved or touched before `take`, which waits for the final completion.

@@ -99,8 +99,9 @@ impl SharedFd {
 
     /// An operation on the descriptor goes to the kernel.
     #[inline]
-    pub(super) fn enter_kernel(&self) {
+    pub(super) fn enter_kernel(&self, user_data: u64) {
         self.0.in_kernel.set(self.0.in_kernel.get() + 1);
+        self.0.last.set(user_data);
     }
 
     /// What the driver knows the descriptor by. Valid while a `SharedFd` of it is held.
