@@ -68,10 +68,8 @@ impl Again {
         if self.is_nonblocking() {
             return Ok(fd);
         }
-        if self.flags & (libc::O_CREAT | libc::O_TRUNC) != 0 {
-            // Added, so that no thread of the kernel waits; see `operation`.
-            SockRef::from(&fd).set_nonblocking(false)?;
-        }
+        // Added for the open alone; see `operation`.
+        SockRef::from(&fd).set_nonblocking(false)?;
         let file = File::from(fd);
         // One that is open for writing had a reader, or is its own.
         if !self.writes() && file.metadata()?.file_type().is_fifo() {

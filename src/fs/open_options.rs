@@ -184,12 +184,8 @@ impl OpenOptions {
     }
 
     fn operation(&self, path: &Path) -> io::Result<Op<OpenAt>> {
-        // The kernel opens with O_NONBLOCK first, and so never waits, unless there may be something to create: then a thread of
-        // its own waits, and others behind it.
-        let flags = self.flags()?;
-        let creates = flags & (libc::O_CREAT | libc::O_TRUNC) != 0;
-        let nonblock = if creates { libc::O_NONBLOCK } else { 0 };
-        OpenAt::new(path, flags | nonblock, self.mode)
+        // Otherwise a thread of the kernel might wait for the other end of a FIFO, and others behind it.
+        OpenAt::new(path, self.flags()? | libc::O_NONBLOCK, self.mode)
     }
 
     fn access(&self) -> io::Result<i32> {
