@@ -15,11 +15,10 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use socket2::SockRef;
 
-use crate::op::{Pause, PollAdd, Readiness, has_writer};
+use crate::op::{Looks, PollAdd, Readiness, has_writer};
 use crate::runtime::spawn_apart;
 
-/// How often it is looked whether there is another end: at first, and at the longest.
-const FIRST_LOOK: Duration = Duration::from_millis(1);
+/// How often, at the least, it is looked whether there is another end.
 const LONGEST_LOOK: Duration = Duration::from_millis(20);
 
 /// An open that may have to wait.
@@ -27,21 +26,6 @@ pub(super) struct Again {
     pub(super) path: PathBuf,
     pub(super) flags: i32,
     pub(super) mode: u32,
-}
-
-/// The time between two looks.
-struct Looks(Duration);
-
-impl Looks {
-    fn new() -> Self {
-        Looks(FIRST_LOOK)
-    }
-
-    fn pause(&mut self) -> Pause {
-        let pause = Pause::new(self.0);
-        self.0 = (2 * self.0).min(LONGEST_LOOK);
-        pause
-    }
 }
 
 impl Again {
@@ -112,10 +96,12 @@ impl Again {
         if !path.exists() {
             path = self.path; // There is no such file system.
         }
-        let mut looks = Looks::new();
+        let mut looks = Looks::new(LONGEST_LOOK);
         loop {
             match options.open(&path) {
-                Err(error) if error.raw_os_error() == Some(libc::ENXIO) => looks.pause().await,
+                Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+                    looks.pause(LONGEST_LOOK).await
+                }
                 opened => {
                     let file = opened?;
                     SockRef::from(&file).set_nonblocking(false)?;
@@ -138,7 +124,7 @@ async fn wait_for_writer(fifo: File) -> io::Result<OwnedFd> {
     // Where there is no descriptor left for the looks, only one who writes, or goes, is noticed.
     let looking = fifo.try_clone().ok().zip(io::pipe().ok());
     let mut found = PollAdd::new(fifo, Readiness::READABLE).submit();
-    let mut looks = Looks::new();
+    let mut looks = Looks::new(LONGEST_LOOK);
     loop {
         if let Some((fifo, (_, spare))) = &looking
             && has_writer(fifo, spare)
@@ -147,7 +133,7 @@ async fn wait_for_writer(fifo: File) -> io::Result<OwnedFd> {
             return Ok(fifo.into());
         }
         if let Either::Left(((ready, fifo), _)) =
-            select(Pin::new(&mut found), pin!(looks.pause())).await
+            select(Pin::new(&mut found), pin!(looks.pause(LONGEST_LOOK))).await
         {
             ready?;
             return Ok(fifo.into());

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use socket2::{Protocol, SockRef};
 
-use super::{Completion, Entry, Operation, Pause};
+use super::{Completion, Entry, Looks, Operation};
 use crate::sys::{RingId, opcode, types};
 
-/// How often it is looked whether a socket has sent all: at first, and at the longest.
-const FIRST_LOOK: Duration = Duration::from_millis(1);
+/// How often, at the least, it is looked whether a socket has sent all.
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
 
 /// Closes the descriptor of somebody who does not wait for it: at once, as in std. A socket that lingers would wait until
@@ -37,14 +36,13 @@ pub(super) async fn linger(fd: &OwnedFd) {
     if SockRef::from(fd).set_linger(None).is_err() {
         return;
     }
-    let (began, mut pause) = (Instant::now(), FIRST_LOOK);
+    let (began, mut looks) = (Instant::now(), Looks::new(LONGEST_LOOK));
     while is_sending(fd) {
         let left = time.saturating_sub(began.elapsed());
         if left.is_zero() {
             return;
         }
-        Pause::new(pause.min(left)).await;
-        pause = (2 * pause).min(LONGEST_LOOK);
+        looks.pause(left).await;
     }
 }
 

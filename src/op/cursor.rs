@@ -53,6 +53,10 @@ impl Begun {
     #[cold]
     pub(super) fn undo(self, fd: &SharedFd, result: i32) {
         fd.with_rare(|rare| rare.begun.take_if(|begun| *begun == self));
+        // Its number may be another's by now.
+        if fd.is_closing() {
+            return;
+        }
         let Some(read) = u64::try_from(result).ok().filter(|&n| n > 0) else {
             return;
         };

@@ -122,7 +122,7 @@ pub(crate) use multi::Multi;
 pub use nop::{Nop, nop};
 pub use open_direct::OpenDirect;
 pub use openat::OpenAt;
-pub(crate) use pause::Pause;
+pub(crate) use pause::{Looks, Pause};
 pub use pipe::SpliceEnd;
 pub(crate) use pipe::{Pipe, has_writer};
 pub use poll::{PollAdd, Readiness};

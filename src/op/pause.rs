@@ -103,6 +103,26 @@ impl Pause {
     }
 }
 
+/// The pauses between looks at what nobody tells of: each twice as long as the one before, up to `longest`.
+pub(crate) struct Looks {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Looks {
+    pub(crate) fn new(longest: Duration) -> Self {
+        let next = Duration::from_millis(1);
+        Looks { next, longest }
+    }
+
+    /// The next one, but no longer than `most`.
+    pub(crate) fn pause(&mut self, most: Duration) -> Pause {
+        let pause = Pause::new(self.next.min(most));
+        self.next = (2 * self.next).min(self.longest);
+        pause
+    }
+}
+
 impl Future for Pause {
     type Output = ();
 
