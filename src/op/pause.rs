@@ -166,3 +166,34 @@ impl Drop for Pause {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fd() -> SharedFd {
+        SharedFd::new(std::fs::File::open("/dev/null").unwrap().into())
+    }
+
+    /// Both ways of accepting tell each answer so, and ask for the pause before the next.
+    #[test]
+    fn each_shortage_makes_the_next_wait_and_nothing_else_does() {
+        for shortage in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+            let fd = fd();
+            fd.note_accept(-shortage);
+            let first = fd.with_rare(|rare| rare.pause);
+            assert!(fd.pause().is_some() && first == FIRST, "{shortage}");
+            for _ in 0..20 {
+                fd.note_accept(-shortage);
+            }
+            assert_eq!(fd.with_rare(|rare| rare.pause), LONGEST);
+            fd.note_accept(0);
+            assert!(fd.pause().is_none(), "{shortage}");
+        }
+        for other in [libc::ECONNABORTED, libc::EPERM, libc::EBADF, libc::EINVAL] {
+            let fd = fd();
+            fd.note_accept(-other);
+            assert!(fd.pause().is_none(), "{other}");
+        }
+    }
+}
