@@ -5,14 +5,18 @@
 
 #[path = "tidy/accounts.rs"]
 mod accounts;
+#[path = "tidy/circles.rs"]
+mod circles;
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/foreign.rs"]
 mod foreign;
 #[path = "tidy/layers.rs"]
 mod layers;
 #[path = "tidy/lexer.rs"]
 mod lexer;
-#[path = "tidy/papers.rs"]
-mod papers;
+#[path = "tidy/names.rs"]
+mod names;
 #[path = "tidy/public.rs"]
 mod public;
 #[path = "tidy/source.rs"]
@@ -25,6 +29,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use accounts::Exempt;
+use names::Names;
 use public::Unnamed;
 use source::Source;
 use style::Allowed;
@@ -104,7 +109,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn paper(name: &str) -> String {
+fn document(name: &str) -> String {
     let path = root().join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -198,6 +203,18 @@ fn modules_know_only_lower_layers() {
             .flat_map(layers::forbidden_uses)
             .collect(),
     );
+}
+
+#[test]
+fn no_file_knows_one_that_knows_it() {
+    let names = Names::new(&sources("src"));
+    let mentions = names.mentions();
+    let mut found = names.lost();
+    found.extend(circles::unknown(
+        &circles::circles(&mentions),
+        circles::KNOWN,
+    ));
+    assert_none(found);
 }
 
 #[test]
@@ -337,14 +354,14 @@ fn every_file_has_a_mod_line() {
 
 #[test]
 fn the_changelog_is_kept() {
-    assert_none(papers::changelog_faults(&paper("CHANGELOG.md")));
+    assert_none(documents::changelog_faults(&document("CHANGELOG.md")));
 }
 
 #[test]
 fn every_dependency_has_its_reason() {
-    assert_none(papers::unexplained_dependencies(
-        &paper("Cargo.toml"),
-        &paper("DESIGN.md"),
+    assert_none(documents::unexplained_dependencies(
+        &document("Cargo.toml"),
+        &document("DESIGN.md"),
     ));
 }
 
@@ -355,7 +372,7 @@ fn every_example_is_in_the_readme() {
         let path = source.path.trim_start_matches("examples/");
         path.split(['/', '.']).next().unwrap_or(path)
     });
-    assert_none(papers::unnamed_examples(names, &paper("README.md")));
+    assert_none(documents::unnamed_examples(names, &document("README.md")));
 }
 
 #[test]
