@@ -17,6 +17,8 @@ mod layers;
 mod lexer;
 #[path = "tidy/names.rs"]
 mod names;
+#[path = "tidy/operations.rs"]
+mod operations;
 #[path = "tidy/public.rs"]
 mod public;
 #[path = "tidy/source.rs"]
@@ -214,6 +216,34 @@ fn no_file_knows_one_that_knows_it() {
         &circles::circles(&mentions),
         circles::KNOWN,
     ));
+    assert_none(found);
+}
+
+#[test]
+fn folders_within_a_layer_know_each_other_one_way() {
+    let mentions = circles::between_folders(&Names::new(&sources("src")).mentions());
+    assert_none(circles::unknown(&circles::circles(&mentions), &[]));
+}
+
+#[test]
+fn an_operation_is_one_file() {
+    let sources = sources("src");
+    let mentions = Names::new(&sources).mentions();
+    let exceptions = operations::EXCEPTIONS;
+    let mut used = vec![false; exceptions.len()];
+    let mut found = operations::misplaced(&sources, operations::FOLDER_IS_TO_COME);
+    found.extend(operations::named_elsewhere(
+        &sources, &mentions, exceptions, &mut used,
+    ));
+    for (exception, used) in exceptions.iter().zip(used) {
+        let (file, operation) = (exception.file, exception.operation);
+        assert!(!exception.reason.is_empty(), "{file}: no reason given");
+        if !used {
+            found.push(format!(
+                "{file}: does not name `{operation}` any more: take it off the list"
+            ));
+        }
+    }
     assert_none(found);
 }
 

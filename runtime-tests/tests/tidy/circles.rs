@@ -98,6 +98,30 @@ impl Circle<'_> {
     }
 }
 
+/// The same mentions among the folders of each layer, and the files that lie beside them: `src/op/turn`, not what is in it.
+/// The `mod.rs` of the layer is its front, which belongs to none.
+pub(crate) fn between_folders(mentions: &BTreeSet<Mention>) -> BTreeSet<Mention> {
+    let room = |file: &str| {
+        let mut parts = file.split('/');
+        let layer = format!("{}/{}", parts.next()?, parts.next()?);
+        let room = parts.next().filter(|&name| name != "mod.rs")?;
+        Some((layer.clone(), format!("{layer}/{room}")))
+    };
+    let mut found = BTreeSet::new();
+    for mention in mentions {
+        let (Some((layer, from)), Some((same, to))) = (room(&mention.from), room(&mention.to))
+        else {
+            continue;
+        };
+        let has_folder = [&from, &to].iter().any(|room| !room.ends_with(".rs"));
+        if layer == same && from != to && has_folder {
+            let name = format!("{} ({})", mention.name, mention.from);
+            found.insert(Mention { from, to, name });
+        }
+    }
+    found
+}
+
 pub(crate) fn circles(mentions: &BTreeSet<Mention>) -> Vec<Circle<'_>> {
     let mut known: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for mention in mentions {
@@ -214,6 +238,25 @@ mod tests {
             !told.contains("names of c") && !told.contains("d names"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn folders_of_a_layer_that_know_each_other_are_found() {
+        let found = |pairs: &[_]| circles(&between_folders(&mentions(pairs))).len();
+        let [a, b] = ["src/op/a/one.rs", "src/op/a/two.rs"];
+        let [c, d] = ["src/op/c/three.rs", "src/op/c/four.rs"];
+        assert_eq!(found(&[(a, c), (b, d), (a, b), (c, d), (d, c)]), 0);
+        assert_eq!(found(&[(a, c), (d, b)]), 1);
+        assert_eq!(found(&[(a, "src/op/five.rs"), ("src/op/five.rs", b)]), 1);
+        assert_eq!(found(&[(a, "src/op/mod.rs"), ("src/op/mod.rs", b)]), 0);
+        assert_eq!(
+            found(&[
+                ("src/op/a.rs", "src/op/b.rs"),
+                ("src/op/b.rs", "src/op/a.rs")
+            ]),
+            0
+        );
+        assert_eq!(found(&[(a, "src/sys/x/y.rs"), ("src/sys/x/y.rs", a)]), 0);
     }
 
     #[test]
