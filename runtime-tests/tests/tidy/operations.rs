@@ -111,8 +111,9 @@ mod tests {
     const SEND: &str =
         "pub struct Send<B>(B); pub fn len() {} unsafe impl<B: IoBuf> Operation for Send<B> {}";
 
-    fn sources(file: &str, text: &str) -> [Source; 4] {
+    fn sources(file: &str, text: &str) -> [Source; 5] {
         [
+            Source::new("src/lib.rs", "mod op;"),
             Source::new("src/op/mod.rs", "mod operations; pub use operations::Send;"),
             Source::new(
                 "src/op/operations/mod.rs",
@@ -193,7 +194,7 @@ mod tests {
         );
         assert_eq!(faults("struct A; impl A {}"), 1);
         assert_eq!(
-            faults("#[cfg(test)] mod tests { unsafe impl Operation for A {} }"),
+            faults("struct A; #[cfg(test)] mod tests { unsafe impl Operation for A {} }"),
             1
         );
         assert_eq!(misplaced(&[], false).len(), 1);
