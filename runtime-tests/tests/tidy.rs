@@ -25,6 +25,8 @@ mod public;
 mod source;
 #[path = "tidy/style.rs"]
 mod style;
+#[path = "tidy/unsafes.rs"]
+mod unsafes;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -255,6 +257,12 @@ fn unsafe_stands_only_where_it_may() {
             .flat_map(layers::misplaced_unsafe)
             .collect(),
     );
+}
+
+#[test]
+fn unsafe_blocks_are_counted_in_the_design() {
+    let untrue = unsafes::untrue_table(&sources("src"), &document("DESIGN.md"));
+    assert_none(untrue.into_iter().collect());
 }
 
 #[test]
