@@ -45,6 +45,8 @@
 //! Linux 5.15 and later, or 5.10.162 and later. What a kernel lacks is done another way where there is one;
 //! [`features`] tells what was found.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("saferring drives io_uring, which only Linux has");
 
