@@ -12,7 +12,7 @@ use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
 use super::File;
-use super::positional::place;
+use super::positional::position;
 use crate::op::{FixedBuf, FixedBufPool, Read, SharedFd, Submitted};
 use crate::runtime::fixed_buffers;
 
@@ -112,7 +112,7 @@ struct Block {
 
 impl ReadStream {
     fn block(&self, pool: &FixedBufPool, start: u64, len: usize) -> io::Result<Block> {
-        let read = Read::new(&self.fd, pool.take_or_make()?, place(start)).submit();
+        let read = Read::new(&self.fd, pool.take_or_make()?, position(start)).submit();
         Ok(Block { read, start, len })
     }
 

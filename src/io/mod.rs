@@ -47,6 +47,7 @@ mod chain;
 mod copy;
 mod lines;
 mod memory;
+mod pipe;
 mod read_ext;
 mod splice;
 mod take;

@@ -2,8 +2,9 @@
 
 use std::io;
 
+use super::pipe::Pipe;
 use super::takes_no_more;
-use crate::op::{Pipe, SpliceEnd};
+use crate::op::SpliceEnd;
 
 /// Moves up to `len` bytes from one descriptor to another without bringing them to user space, and returns how many:
 /// fewer than `len` if `from` ends before.

@@ -28,7 +28,7 @@ pub(super) trait Receive: Multishot<Item = Arrival<Self::Chunk>> + Sized {
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self;
 
     /// What has arrived late.
-    fn late(bytes: Vec<u8>, message: Message) -> Self::Chunk;
+    fn stashed(bytes: Vec<u8>, message: Message) -> Self::Chunk;
 
     /// One receive of at most `size` bytes, into memory of its own: before kernel 6.0, and where all buffers are out.
     fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<Self::Chunk>>>>;
@@ -41,7 +41,7 @@ impl Receive for RecvMulti {
         RecvMulti::new(fd, pool, group)
     }
 
-    fn late(bytes: Vec<u8>, message: Message) -> ProvidedBuf {
+    fn stashed(bytes: Vec<u8>, message: Message) -> ProvidedBuf {
         datagram(bytes, &message)
     }
 
@@ -66,7 +66,7 @@ impl Receive for RecvFromMulti {
         RecvFromMulti::new(fd, pool, group)
     }
 
-    fn late(bytes: Vec<u8>, message: Message) -> Self::Chunk {
+    fn stashed(bytes: Vec<u8>, message: Message) -> Self::Chunk {
         (datagram(bytes, &message), message.from)
     }
 
@@ -133,17 +133,17 @@ impl<R: Receive> Chunks<R> {
 
     /// What arrived for a read before, which was dropped: it comes before all that is armed.
     #[cold]
-    fn late(&self) -> Option<io::Result<R::Chunk>> {
-        let late = self.fd.late_chunk()?;
-        Some(match late {
-            Ok((bytes, message)) => Ok(R::late(bytes, message)),
+    fn stashed(&self) -> Option<io::Result<R::Chunk>> {
+        let stashed = self.fd.stashed_chunk()?;
+        Some(match stashed {
+            Ok((bytes, message)) => Ok(R::stashed(bytes, message)),
             Err(error) => Err(io::Error::from_raw_os_error(error)),
         })
     }
 
     /// The next chunk, if it has arrived already. Leaves no waker.
     pub(super) fn next_queued(&mut self) -> Option<R::Chunk> {
-        if self.fd.has_late() {
+        if self.fd.has_stashed() {
             return None;
         }
         while let State::Many(many) = &mut self.state {
@@ -152,7 +152,7 @@ impl<R: Receive> Chunks<R> {
                 Ok(Received::End) => self.state = State::Ended,
                 Err(error) => self.state = State::Failed(error),
                 // Armed anew when the stream is asked again.
-                Ok(Received::Dry | Received::Stopped) => {}
+                Ok(Received::OutOfBuffers | Received::Stopped) => {}
             }
         }
         None
@@ -196,17 +196,17 @@ impl<R: Receive> Chunks<R> {
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {
         loop {
-            if self.fd.has_late()
+            if self.fd.has_stashed()
                 && matches!(
                     self.state,
                     State::Idle | State::Many(_) | State::Waiting(_) | State::Able
                 )
-                && let Some(late) = self.late()
+                && let Some(stashed) = self.stashed()
             {
-                if late.is_err() {
+                if stashed.is_err() {
                     self.state = State::Ended;
                 }
-                return Poll::Ready(Some(late));
+                return Poll::Ready(Some(stashed));
             }
             match &mut self.state {
                 State::Ended => return Poll::Ready(None),
@@ -243,7 +243,7 @@ impl<R: Receive> Chunks<R> {
                     return Poll::Ready(Some(Err(error)));
                 }
                 // The operation ends with its last completion; then it is armed anew.
-                Some(Ok(Received::Dry | Received::Stopped)) => {}
+                Some(Ok(Received::OutOfBuffers | Received::Stopped)) => {}
                 None => self.state = State::Idle,
             }
         }

@@ -57,10 +57,10 @@ impl Stream for Connections {
         let this = &mut *self;
         loop {
             // Accepted for someone who did not stay to take it.
-            if this.listener.has_late()
-                && let Some((late, _)) = this.listener.late_connection()
+            if this.listener.has_stashed()
+                && let Some((stashed, _)) = this.listener.stashed_connection()
             {
-                return Poll::Ready(Some(Ok(Socket::from_owned(late))));
+                return Poll::Ready(Some(Ok(Socket::from_owned(stashed))));
             }
             let accepted = match &mut this.state {
                 Accepting::Paused(pause) => {

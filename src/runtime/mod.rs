@@ -252,7 +252,7 @@ impl Core {
     }
 
     fn in_flight(&self) -> Vec<InFlightOp> {
-        op::operations(&self.driver)
+        op::in_flight(&self.driver)
     }
 }
 
