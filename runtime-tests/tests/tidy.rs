@@ -225,7 +225,7 @@ fn an_operation_is_one_file() {
     let mentions = Names::new(&sources).mentions();
     let exceptions = operations::EXCEPTIONS;
     let mut used = vec![false; exceptions.len()];
-    let mut found = operations::misplaced(&sources, operations::FOLDER_IS_TO_COME);
+    let mut found = operations::misplaced(&sources);
     found.extend(operations::named_elsewhere(
         &sources, &mentions, exceptions, &mut used,
     ));
