@@ -47,7 +47,7 @@ pub struct Builder {
     setup: Setup,
     pub(super) event_interval: u32,
     pub(super) spin: Duration,
-    /// What the dials add to the ring's configuration.
+    /// What the latency options add to the ring's configuration.
     pub(super) ring: RingDials,
     blocking_threads: usize,
     shutdown_grace: Duration,

@@ -6,7 +6,7 @@ use super::Core;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Turns of the loop.
+    /// Ticks: rounds of the loop.
     pub ticks: u64,
     /// Calls of io_uring_enter(2).
     pub enters: u64,

@@ -1,6 +1,6 @@
 //! Layer 3: the runtime: one thread's executor and driver, and the loop that turns them.
 //!
-//! # One turn of the loop (a *tick*)
+//! # One tick: a round of the loop
 //!
 //! 1. Run ready tasks, at most [`Builder::event_interval`] polls, so that a busy task cannot keep completions out.
 //! 2. Enter the kernel once: submit all that the tasks asked for; if no task is ready, wait for a completion, the next
@@ -12,10 +12,10 @@
 mod blocking;
 mod builder;
 mod context;
-mod dials;
 mod metrics;
 mod park;
 mod shutdown;
+mod tuning;
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;
@@ -114,7 +114,7 @@ impl Runtime {
     /// If a runtime is running on this thread already, if `future` panics, or if the kernel breaks the ring.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let core = &*self.core;
-        // Foreign code runs at one place of each turn; the rest of it after the runtime was left.
+        // Foreign code runs at one point of each tick; the rest of it after the runtime was left.
         let _scope = Scope::enter();
         let _entered = context::enter(&self.core);
         let mut future = pin!(future);
@@ -133,7 +133,7 @@ impl Runtime {
             if let Some(output) = output {
                 return output;
             }
-            // What tasks have deferred is done in this turn, so it does not wait in the kernel.
+            // What tasks have deferred is done in this tick, so it does not wait in the kernel.
             core.tick(more || foreign::is_pending());
         }
     }

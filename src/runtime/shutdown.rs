@@ -21,7 +21,7 @@ impl Core {
             return Vec::new();
         }
         let started = Instant::now();
-        // Foreign code runs when all is over, or between two turns.
+        // Foreign code runs when all is over, or between two ticks.
         let _scope = Scope::enter();
         let entered = context::replace(self);
         self.executor.shutdown();

@@ -1,7 +1,7 @@
 //! Sleeping, deadlines and intervals, on the runtime's timer wheel.
 //!
 //! A timer is an entry in the wheel, not a request to the kernel: making and dropping one costs no system call. The
-//! wheel turns in milliseconds; a timer never fires early, and fires at the first turn of the loop after its time.
+//! wheel turns in milliseconds; a timer never fires early, and fires at the first tick of the loop after its time.
 #![forbid(unsafe_code)]
 
 mod interval;

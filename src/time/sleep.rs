@@ -35,7 +35,7 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(now.checked_add(duration).unwrap_or_else(|| far_future(now)))
 }
 
-/// Completes at `deadline`. One that is past completes at the next turn of the loop.
+/// Completes at `deadline`. One that is past completes at the next tick of the loop.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! The dials of latency: what a runtime does before and while it waits.
+//! Latency options: what a runtime does before and while it waits.
 //!
 //! All are off by default, or at a value that suits servers; each says what it costs and gains, as measured with a TCP
 //! echo of 64 bytes over loopback, on two cores and kernel 6.18 (BENCHMARKS.md).
