@@ -17,6 +17,7 @@ mod debug;
 mod incoming;
 mod recv_meta;
 mod recv_stream;
+mod sock_addr;
 mod socket;
 mod split;
 mod stream;
@@ -30,7 +31,7 @@ mod unix_stream;
 pub use std::net::Shutdown;
 
 pub use crate::op::{Batch, ProvidedBuf, ZcBuf};
-pub use addr::{ToSocketAddrs, lookup_host};
+pub use addr::{AddrError, ToSocketAddrs, lookup_host};
 pub use recv_meta::RecvMeta;
 pub use recv_stream::{RecvFromStream, RecvStream};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
@@ -40,66 +41,3 @@ pub use udp::UdpSocket;
 pub use unix_datagram::UnixDatagram;
 pub use unix_listener::{UnixIncoming, UnixListener};
 pub use unix_stream::UnixStream;
-
-use std::io;
-use std::net::SocketAddr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-
-use socket2::SockAddr;
-
-/// An address of the Internet families.
-fn inet(addr: SockAddr) -> io::Result<SocketAddr> {
-    addr.as_socket().ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the socket's address is not of the Internet family",
-        )
-    })
-}
-
-/// An address of the Unix family: a path, an abstract name, or none at all.
-fn unix(addr: &SockAddr) -> io::Result<std::os::unix::net::SocketAddr> {
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::net::SocketAddr;
-
-    if let Some(path) = addr.as_pathname() {
-        return SocketAddr::from_pathname(path);
-    }
-    if let Some(name) = addr.as_abstract_namespace() {
-        return SocketAddr::from_abstract_name(name);
-    }
-    if addr.is_unnamed() {
-        return SocketAddr::from_pathname("");
-    }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        "the socket's address is not of the Unix family",
-    ))
-}
-
-/// The address of a path.
-fn unix_path(path: impl AsRef<Path>) -> io::Result<SockAddr> {
-    if path.as_ref().as_os_str().as_bytes().contains(&0) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "paths must not contain interior null bytes",
-        ));
-    }
-    SockAddr::unix(path)
-}
-
-/// The first success of `f`, or its last error.
-fn first<T>(
-    addrs: Vec<SocketAddr>,
-    mut f: impl FnMut(SocketAddr) -> io::Result<T>,
-) -> io::Result<T> {
-    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address was given");
-    for addr in addrs {
-        match f(addr) {
-            Ok(value) => return Ok(value),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}

@@ -11,6 +11,7 @@ use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
 use super::chunks::Chunks;
+use super::sock_addr::sender;
 use crate::op::{Batch, ProvidedBuf, RecvFromMulti, RecvMulti, SharedFd};
 
 /// The chunks that a socket receives; see [`TcpStream::recv_stream`](super::TcpStream::recv_stream).
@@ -84,9 +85,10 @@ impl RecvStream {
             Err(error) => return Some(Err(error)),
         };
         let mut batch = Batch::new(first);
-        while !batch.is_full()
-            && let Some(chunk) = self.next_queued()
-        {
+        while !batch.is_full() {
+            let Some(chunk) = self.next_queued() else {
+                break;
+            };
             batch.push(chunk);
         }
         Some(Ok(batch))
@@ -145,14 +147,11 @@ impl Stream for RecvFromStream {
     type Item = io::Result<(ProvidedBuf, SocketAddr)>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let received = match ready!(self.chunks.poll_next(cx)).transpose()? {
-            None => return Poll::Ready(None),
-            Some(received) => received,
-        };
-        let (chunk, from) = received;
-        Poll::Ready(Some(
-            super::recv_meta::sender(from).map(|from| (chunk, from)),
-        ))
+        let received = ready!(self.chunks.poll_next(cx));
+        Poll::Ready(received.map(|received| {
+            let (chunk, from) = received?;
+            Ok((chunk, sender(from)?))
+        }))
     }
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use pin_project::pin_project;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
-use super::incoming::Connections;
+use super::incoming::{Connections, is_transient};
 use super::recv_stream::{RecvFromStream, RecvStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::op::{
@@ -161,7 +161,7 @@ impl Socket {
     }
 
     pub(super) async fn peek<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
-        let (received, [buf]) = RecvMsg::peek(&self.0, [buf]).await;
+        let (received, buf) = self.peek_from(buf).await;
         (received.map(|message| message.len), buf)
     }
 
@@ -239,14 +239,6 @@ fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
         0 => Err(write_zero()),
         _ => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
     }
-}
-
-/// Whether an accept failed because of that one connection, or was merely ended.
-pub(super) fn is_transient(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO)
-    )
 }
 
 impl AsFd for Socket {

@@ -1,4 +1,4 @@
-//! What TCP and Unix streams have in common: written once, as methods of each.
+//! What TCP and Unix streams have in common, and what all sockets have: written once, as methods of each.
 
 /// The methods of a connected stream whose socket is `self.socket`.
 macro_rules! stream_methods {
@@ -263,16 +263,42 @@ macro_rules! stream_methods {
             }
         }
 
-        impl AsyncRead for &$stream {
-            async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-                self.socket.recv(buf).await
+        read_and_write!($stream);
+        read_and_write!(&$stream);
+
+        impl SpliceEnd for &$stream {
+            fn fd(&self) -> &SharedFd {
+                self.socket.shared()
             }
 
-            async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
-                self.socket.recv_vectored(bufs).await
+            fn place(&mut self) -> io::Result<u64> {
+                Ok(CURRENT)
+            }
+
+            fn advance(&mut self, _moved: u64) {}
+        }
+
+        impl $stream {
+            /// A connection that the kernel has just accepted.
+            pub(super) fn accepted(fd: OwnedFd) -> Self {
+                $stream {
+                    socket: Socket::from_owned(fd),
+                }
             }
         }
 
+        impl SplitStream for $stream {
+            fn shutdown_write(&self) {
+                // A peer that is gone already is no news to a half that goes, too.
+                let _ = self.socket.shutdown(Shutdown::Write);
+            }
+        }
+    };
+}
+
+/// A stream, or a reference to one, as a reader and writer.
+macro_rules! read_and_write {
+    ($stream:ty) => {
         impl AsyncRead for $stream {
             async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
                 self.socket.recv(buf).await
@@ -280,25 +306,6 @@ macro_rules! stream_methods {
 
             async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
                 self.socket.recv_vectored(bufs).await
-            }
-        }
-
-        impl AsyncWrite for &$stream {
-            async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
-                self.socket.send(buf).await
-            }
-
-            async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
-                self.socket.send_vectored(bufs).await
-            }
-
-            /// There is nothing to flush: what was written is the kernel's.
-            async fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-
-            async fn shutdown(&mut self) -> io::Result<()> {
-                self.socket.shutdown(Shutdown::Write)
             }
         }
 
@@ -320,33 +327,43 @@ macro_rules! stream_methods {
                 self.socket.shutdown(Shutdown::Write)
             }
         }
-
-        impl SpliceEnd for &$stream {
-            fn fd(&self) -> &SharedFd {
-                self.socket.shared()
-            }
-
-            fn place(&mut self) -> io::Result<u64> {
-                Ok(CURRENT)
-            }
-
-            fn advance(&mut self, _moved: u64) {}
-        }
-
-        impl SplitStream for $stream {
-            fn shutdown_write(&self) {
-                // A peer that is gone already is no news to a half that goes, too.
-                let _ = self.socket.shutdown(Shutdown::Write);
-            }
-        }
-
-        descriptor!($stream);
     };
 }
 
-/// The descriptor of a type whose socket is `self.socket`.
-macro_rules! descriptor {
-    ($kind:ident) => {
+/// What every type whose socket is `self.socket` has: an address, a descriptor, and std's type of the same name.
+macro_rules! socket_methods {
+    ($kind:ident = $std:ty, $addr:ident -> $addr_type:ty) => {
+        impl $kind {
+            /// The address of this end: what it is bound to.
+            ///
+            /// # Errors
+            ///
+            /// Those of getsockname(2).
+            pub fn local_addr(&self) -> io::Result<$addr_type> {
+                $addr(&self.socket.options().local_addr()?)
+            }
+
+            /// Takes over a socket of std. It is put into blocking mode, which others that share it see, too.
+            pub fn from_std(socket: $std) -> Self {
+                OwnedFd::from(socket).into()
+            }
+
+            /// Gives the socket to std, in blocking mode.
+            ///
+            /// # Errors
+            ///
+            /// `ResourceBusy` while operations are in flight on it.
+            pub fn into_std(self) -> io::Result<$std> {
+                OwnedFd::try_from(self).map(Into::into)
+            }
+        }
+
+        impl From<$std> for $kind {
+            fn from(socket: $std) -> Self {
+                Self::from_std(socket)
+            }
+        }
+
         impl AsFd for $kind {
             fn as_fd(&self) -> BorrowedFd<'_> {
                 self.socket.as_fd()
@@ -384,4 +401,4 @@ macro_rules! descriptor {
     };
 }
 
-pub(super) use {descriptor, stream_methods};
+pub(super) use {read_and_write, socket_methods, stream_methods};
