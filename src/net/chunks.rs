@@ -180,7 +180,7 @@ impl<R: Receive> Chunks<R> {
             match group {
                 Some(group) => State::Many(Multi::new(R::many(&self.fd, pool, group))),
                 None => {
-                    pool.ran_dry();
+                    pool.count_exhausted();
                     State::Waiting(Box::pin(Ready::read(&self.fd)))
                 }
             }

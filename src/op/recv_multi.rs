@@ -94,7 +94,7 @@ impl Source {
         let cqe = self.fd.or_write_error(cqe);
         match -cqe.raw_result() {
             libc::ENOBUFS => {
-                self.pool.ran_dry();
+                self.pool.count_exhausted();
                 Ok(Received::Dry)
             }
             libc::ECANCELED => Ok(Received::Stopped),

@@ -168,7 +168,7 @@ impl Stored {
     ///
     /// `submit::<T>` made this, and the operation was not taken out.
     pub(super) unsafe fn cancel<T: Operation>(&self) {
-        let Some(at) = self.driver.place(self.key) else {
+        let Some(at) = self.driver.queue_index(self.key) else {
             return self.driver.cancel(self.key);
         };
         // SAFETY: the caller's promise; as it waits, the kernel does not have it.

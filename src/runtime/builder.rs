@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::park::Spin;
-use super::{BlockingPool, Core, Notifier, Runtime};
+use super::{BlockingPool, Core, Runtime, Unparker};
 use crate::Error;
 use crate::driver::{Driver, PoolConfig};
-use crate::sys::{RingConfig, RingDials, Setup};
+use crate::sys::{RingConfig, RingTuning, Setup};
 use crate::task::Executor;
 
 /// What carries the operations out.
@@ -48,7 +48,7 @@ pub struct Builder {
     pub(super) event_interval: u32,
     pub(super) spin: Duration,
     /// What the latency options add to the ring's configuration.
-    pub(super) ring: RingDials,
+    pub(super) ring: RingTuning,
     blocking_threads: usize,
     shutdown_grace: Duration,
     provided: PoolConfig,
@@ -74,7 +74,7 @@ impl Builder {
             setup: Setup::default(),
             event_interval: 256,
             spin: Duration::ZERO,
-            ring: RingDials::default(),
+            ring: RingTuning::default(),
             blocking_threads: 64,
             shutdown_grace: Duration::from_secs(5),
             provided: PoolConfig {
@@ -179,11 +179,11 @@ impl Builder {
                 .completion_entries
                 .unwrap_or_else(|| self.entries.saturating_mul(COMPLETIONS_PER_ENTRY)),
             setup: self.setup,
-            dials: self.ring,
+            tuning: self.ring,
         };
         let driver = Rc::new(Driver::new(&ring, self.provided)?);
         crate::op::register(&driver);
-        let bell = driver.bell().map_err(|source| Error::Resource {
+        let notifier = driver.notifier().map_err(|source| Error::Resource {
             what: match source.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE) => {
                     "no descriptor is free for an eventfd; raise the limit (`ulimit -n`, or LimitNOFILE= in the \
@@ -193,8 +193,8 @@ impl Builder {
             },
             source,
         })?;
-        let bell = Arc::new(bell);
-        let executor = Executor::new(Box::new(Notifier(Arc::clone(&bell))));
+        let notifier = Arc::new(notifier);
+        let executor = Executor::new(Box::new(Unparker(Arc::clone(&notifier))));
         Ok(Runtime {
             core: Rc::new(Core {
                 executor,
@@ -202,7 +202,7 @@ impl Builder {
                 blocking: BlockingPool::new(self.blocking_threads),
                 own_blocking: BlockingPool::new(OWN_THREADS),
                 run_here: Cell::new(0),
-                bell,
+                notifier,
                 event_armed: Rc::new(Cell::new(false)),
                 event_interval: self.event_interval,
                 spin: Spin::new(self.spin),

@@ -64,7 +64,7 @@ impl Core {
             run_here: self.run_here.get(),
             provided_buffers: provided.buffers,
             provided_free: provided.available,
-            provided_dry: provided.dry,
+            provided_dry: provided.exhausted,
             provided_refused: provided.refused,
             zero_copy_sends: counters.zero_copy_sends,
             zero_copy_copied: counters.zero_copy_copied,

@@ -32,7 +32,7 @@ pub use crate::driver::InFlightOp;
 pub use crate::driver::{Accounts, accounts};
 use crate::foreign::{self, Scope};
 use crate::op::{self, Driver, FixedBufPool, WakeEvent};
-use crate::sys::Bell;
+use crate::sys::Notifier;
 pub use crate::sys::{RingInfo, Setup};
 use crate::task::{Executor, JoinHandle, Unpark};
 use blocking::BlockingPool;
@@ -76,8 +76,8 @@ struct Core {
     /// How much of that was done on this thread, for want of others.
     run_here: Cell<u64>,
     /// Other threads ring it to end our wait.
-    bell: Arc<Bell>,
-    /// Whether the read of the bell's eventfd is in flight.
+    notifier: Arc<Notifier>,
+    /// Whether the read of the notifier's eventfd is in flight.
     event_armed: Rc<Cell<bool>>,
     event_interval: u32,
     spin: Spin,
@@ -88,12 +88,12 @@ struct Core {
     fixed_config: (usize, u32),
 }
 
-/// Ends the wait in the kernel of the runtime that owns the bell.
-struct Notifier(Arc<Bell>);
+/// Ends the wait in the kernel of the runtime that owns the notifier.
+struct Unparker(Arc<Notifier>);
 
-impl Unpark for Notifier {
+impl Unpark for Unparker {
     fn unpark(&self) {
-        self.0.ring();
+        self.0.notify();
     }
 }
 
@@ -244,8 +244,8 @@ impl Core {
     /// Keeps a read of the eventfd in flight, where there is one, so that a wake from another thread ends our wait.
     #[inline]
     fn arm_event(&self) {
-        if !self.event_armed.get() && self.bell.event().is_some() {
-            let wake = WakeEvent::new(Arc::clone(&self.bell), Rc::clone(&self.event_armed));
+        if !self.event_armed.get() && self.notifier.event().is_some() {
+            let wake = WakeEvent::new(Arc::clone(&self.notifier), Rc::clone(&self.event_armed));
             // Only a full table refuses it, and then there are completions to wait for.
             let _ = op::submit_detached(&self.driver, wake);
         }

@@ -49,7 +49,7 @@ impl Core {
         // What the last completions made runnable belongs to no task any more.
         let left = self.in_flight();
         drop(entered);
-        self.bell.silence();
+        self.notifier.silence();
         self.driver.close();
         op::lose(&self.driver);
         for pool in [&self.blocking, &self.own_blocking] {

@@ -54,7 +54,7 @@ pub(crate) const WAKER_FILES: &[File] = &[
         reason: "wakes from other threads",
     },
     File {
-        path: "src/buf/shelf.rs",
+        path: "src/buf/free_list.rs",
         reason: "wakes from any thread, and knows no runtime",
     },
     File {
@@ -136,7 +136,7 @@ pub(crate) const SITES: &[Site] = sites! {
     "src/task/yield_now.rs" {
         "poll" Wake: "the last act of the poll",
     }
-    "src/buf/shelf.rs" {
+    "src/buf/free_list.rs" {
         "poll" Clone: "without the lock; the queue is looked at again afterwards",
         "take_or_wait" Guarded: "the last act, without the lock",
         "poll" Guarded: "the last act, without the lock",
