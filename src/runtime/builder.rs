@@ -5,12 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::event_loop::Core;
 use super::park::Spin;
-use super::{BlockingPool, Core, Runtime, Unparker};
+use super::runtime::Runtime;
+use super::thread_pool::ThreadPool;
 use crate::Error;
 use crate::driver::{Driver, PoolConfig};
-use crate::sys::{RingConfig, RingTuning, Setup};
-use crate::task::Executor;
+use crate::sys::{Notifier, RingConfig, RingTuning, Setup};
+use crate::task::{Executor, Unpark};
 
 /// What carries the operations out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -199,8 +201,8 @@ impl Builder {
             core: Rc::new(Core {
                 executor,
                 driver,
-                blocking: BlockingPool::new(self.blocking_threads),
-                own_blocking: BlockingPool::new(OWN_THREADS),
+                blocking: ThreadPool::new(self.blocking_threads),
+                own_blocking: ThreadPool::new(OWN_THREADS),
                 run_here: Cell::new(0),
                 notifier,
                 event_armed: Rc::new(Cell::new(false)),
@@ -226,6 +228,26 @@ impl Builder {
                 name: name.to_string_lossy().into_owned(),
             }),
         }
+    }
+}
+
+/// Ends the wait in the kernel of the runtime that owns the notifier.
+struct Unparker(Arc<Notifier>);
+
+impl Unpark for Unparker {
+    fn unpark(&self) {
+        self.0.notify();
+    }
+}
+
+impl Runtime {
+    /// A runtime with the defaults of [`Builder`].
+    ///
+    /// # Errors
+    ///
+    /// If io_uring cannot be had; the error says why, and what to do.
+    pub fn new() -> Result<Self, Error> {
+        Builder::new().build()
     }
 }
 

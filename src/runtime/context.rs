@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use super::{Core, InFlightOp, Metrics};
+use super::event_loop::Core;
+use super::metrics::Metrics;
+use crate::driver::InFlightOp;
 use crate::op::{self, Driver, FixedBufPool};
 use crate::task;
 

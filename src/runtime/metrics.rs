@@ -1,6 +1,6 @@
 //! What a runtime counts.
 
-use super::Core;
+use super::event_loop::Core;
 
 /// What a runtime has counted since it was made, and holds now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

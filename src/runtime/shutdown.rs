@@ -3,7 +3,9 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::{Core, InFlightOp, context, dispatch};
+use super::context;
+use super::event_loop::{Core, dispatch};
+use crate::driver::InFlightOp;
 use crate::foreign::{self, Scope};
 use crate::op;
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::Builder;
+use super::builder::Builder;
 
 impl Builder {
     /// How many tasks are polled, while some are ready, before the runtime looks at completions and timers; by default

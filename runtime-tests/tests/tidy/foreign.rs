@@ -179,15 +179,17 @@ pub(crate) const SITES: &[Site] = sites! {
     "src/time/sleep.rs" {
         "poll" WakeRef: "before anything is looked at",
     }
-    "src/runtime/mod.rs" {
+    "src/runtime/event_loop.rs" {
         "tick" Run: "between two tasks' polls",
     }
     "src/runtime/shutdown.rs" {
         "shut_down" Run: "between two turns",
     }
-    "src/runtime/blocking.rs" {
+    "src/runtime/thread_pool.rs" {
         "work" Guarded: "a job, outside the lock, on its own thread",
         "close" Guarded: "what a job that never ran holds, outside the lock",
+    }
+    "src/runtime/blocking.rs" {
         "spawn_apart" Guarded: "a job, on its own thread",
         "job" Catch: "the closure: its panic goes to the handle",
         "drop" Wake: "of the task that waits, outside the lock",
