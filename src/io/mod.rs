@@ -45,6 +45,7 @@ mod buf_reader;
 mod buf_writer;
 mod chain;
 mod copy;
+mod errors;
 mod lines;
 mod memory;
 mod read_ext;
@@ -57,14 +58,13 @@ mod traits;
 mod trivial;
 mod write_ext;
 
-use std::io::{Error, ErrorKind};
-
 pub use crate::op::SpliceEnd;
 pub use buf_read_ext::AsyncBufReadExt;
 pub use buf_reader::BufReader;
 pub use buf_writer::BufWriter;
 pub use chain::Chain;
 pub use copy::{copy, copy_bidirectional, copy_with};
+pub(crate) use errors::{ended_early, takes_no_more};
 pub use lines::{Lines, Split};
 pub use read_ext::AsyncReadExt;
 pub use splice::splice;
@@ -72,28 +72,3 @@ pub use take::Take;
 pub use traits::{AsyncBufRead, AsyncRead, AsyncWrite};
 pub use trivial::{Empty, Repeat, Sink, empty, repeat, sink};
 pub use write_ext::AsyncWriteExt;
-
-/// How much a buffered reader or writer holds unless told otherwise.
-const DEFAULT_CAPACITY: usize = 8 * 1024;
-
-/// The answer to a read into nothing: `Ok(0)` would look like the end of the stream.
-fn no_room() -> Error {
-    Error::new(
-        ErrorKind::InvalidInput,
-        "the buffer has no room to read into: give it a capacity, as in Vec::with_capacity(4096)",
-    )
-}
-
-fn ended_early() -> Error {
-    Error::new(
-        ErrorKind::UnexpectedEof,
-        "the stream ended before the buffer was full",
-    )
-}
-
-fn takes_no_more() -> Error {
-    Error::new(
-        ErrorKind::WriteZero,
-        "the stream takes no more, and the buffer is not written to its end",
-    )
-}

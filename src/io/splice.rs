@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::takes_no_more;
+use super::errors::takes_no_more;
 use crate::op::{Pipe, SpliceEnd};
 
 /// Moves up to `len` bytes from one descriptor to another without bringing them to user space, and returns how many:

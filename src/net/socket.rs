@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use super::incoming::{Connections, is_transient};
 use super::recv_stream::{RecvFromStream, RecvStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+use crate::io::takes_no_more;
 use crate::op::{
     Accept, Connect, Message, Op, Recv, RecvDatagram, RecvMsg, Send, SendMsg, SendMsgZc, SendTo,
     SendZc, SharedFd, Usage, ZcBuf,
@@ -116,7 +117,7 @@ impl Socket {
         match sent {
             _ if len == 0 => (Ok(()), buf),
             Ok(n) if n == len => (Ok(()), buf),
-            Ok(0) => (Err(write_zero()), buf),
+            Ok(0) => (Err(takes_no_more()), buf),
             // Ended by an error that the next send tells, or longer than one send can be.
             Ok(n) => {
                 let (sent, rest) = Send::all(&self.0, buf.await.slice(n..)).await;
@@ -224,10 +225,6 @@ impl Socket {
     }
 }
 
-fn write_zero() -> io::Error {
-    io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
-}
-
 /// What a send of the whole came to. One that ends short was cancelled, by a close or the end of the runtime. If there was
 /// nothing to send nothing has failed, as in std.
 fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
@@ -236,7 +233,7 @@ fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
     }
     match sent? {
         n if n == len => Ok(()),
-        0 => Err(write_zero()),
+        0 => Err(takes_no_more()),
         _ => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
     }
 }
