@@ -50,6 +50,7 @@ mod file;
 mod io_traits;
 mod metadata;
 mod open_options;
+mod path_error;
 mod paths;
 mod positional;
 mod read_stream;
@@ -64,6 +65,7 @@ pub use copy::copy;
 pub use file::File;
 pub use metadata::{FileType, Metadata};
 pub use open_options::OpenOptions;
+pub use path_error::PathError;
 pub use paths::{
     create_dir, create_dir_all, metadata, remove_dir, remove_file, rename, symlink_metadata,
     try_exists,

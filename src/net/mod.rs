@@ -19,6 +19,7 @@ mod recv_meta;
 mod recv_stream;
 mod sock_addr;
 mod socket;
+mod socket_methods;
 mod split;
 mod stream;
 mod tcp_listener;

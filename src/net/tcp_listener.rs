@@ -13,7 +13,7 @@ use super::addr::{Addrs, ToSocketAddrs};
 use super::incoming::Connections;
 use super::sock_addr::inet;
 use super::socket::Socket;
-use super::stream::socket_methods;
+use super::socket_methods::socket_methods;
 use super::tcp_stream::TcpStream;
 
 /// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
@@ -55,7 +55,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// Those of the look-up, and of socket(2), bind(2) and listen(2) for the last address tried.
+    /// Those of the look-up, and of socket(2), bind(2) and listen(2) for the last address tried; see [`AddrError`](super::AddrError).
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         Addrs::look_up_blocking(addr)?.first(|addr| {
             let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;

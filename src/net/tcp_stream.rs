@@ -12,8 +12,9 @@ use super::addr::{Addrs, ToSocketAddrs};
 use super::recv_stream::RecvStream;
 use super::sock_addr::inet;
 use super::socket::Socket;
+use super::socket_methods::socket_methods;
 use super::split::{OwnedReadHalf, OwnedWriteHalf, SplitStream, split};
-use super::stream::{read_and_write, socket_methods, stream_methods};
+use super::stream::{read_and_write, stream_methods};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use crate::op::{self, CURRENT, Op, SharedFd, SpliceEnd, ZcBuf};
@@ -52,7 +53,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// Those of the look-up and of connect(2), for the last address tried.
+    /// Those of the look-up and of connect(2), for the last address tried; see [`AddrError`](super::AddrError).
     ///
     /// # Cancel safety
     ///

@@ -12,7 +12,7 @@ use super::recv_meta::RecvMeta;
 use super::recv_stream::{RecvFromStream, RecvStream};
 use super::sock_addr::{inet, sender};
 use super::socket::Socket;
-use super::stream::socket_methods;
+use super::socket_methods::socket_methods;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::op::{self, Op, ZcBuf};
 
@@ -47,7 +47,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// Those of the look-up, and of socket(2) and bind(2) for the last address tried.
+    /// Those of the look-up, and of socket(2) and bind(2) for the last address tried; see [`AddrError`](super::AddrError).
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         Addrs::look_up_blocking(addr)?.first(|addr| {
             let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;

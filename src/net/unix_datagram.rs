@@ -11,7 +11,7 @@ use socket2::{Domain, SockAddr, Type};
 use super::recv_meta::RecvMeta;
 use super::sock_addr::{unix, unix_path};
 use super::socket::Socket;
-use super::stream::socket_methods;
+use super::socket_methods::socket_methods;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::op::{self, Op};
 

@@ -13,7 +13,7 @@ use socket2::{Domain, Type};
 use super::incoming::Connections;
 use super::sock_addr::{unix, unix_path};
 use super::socket::Socket;
-use super::stream::socket_methods;
+use super::socket_methods::socket_methods;
 use super::tcp_listener::BACKLOG;
 use super::unix_stream::UnixStream;
 
