@@ -44,8 +44,8 @@ const PERMISSIONS: u32 = 0o7777;
 ///
 /// copy_file_range(2), or else sendfile(2), on a [blocking thread](crate::spawn_blocking), so that no copy holds up the
 /// core. That takes 0.7 of the CPU time of the best loop of reads and writes through a ring, with registered buffers or
-/// without, because buffered writes through a ring cost a hop to a kernel thread each, and each byte is copied twice. Only
-/// what goes to a target that is no regular file passes through the ring, in registered buffers.
+/// without, because buffered writes through a ring cost a hop to a kernel thread each, and each byte is copied twice.
+/// Only what goes to a target that is no regular file passes through the ring, in registered buffers.
 ///
 /// # Examples
 ///

@@ -1,7 +1,7 @@
 //! FIFOs, whose open waits for the other end; and leases, which it waits for, too.
 //!
-//! No thread waits for another end: it might wait without end. An end for reading is open at once, and is looked at until it
-//! has, or had, a writer. One for writing is opened, without waiting, again and again until there is a reader.
+//! No thread waits for another end: it might wait without end. An end for reading is open at once, and is looked at
+//! until it has, or had, a writer. One for writing is opened, without waiting, again and again until there is a reader.
 
 use std::fs::{File, OpenOptions};
 use std::future::Future;

@@ -13,12 +13,11 @@ use crate::op::{Fallocate, Fsync, Ftruncate, Op, SharedFd, Statx};
 /// An open file.
 ///
 /// It is read and written by position, through `&self` and any number of operations at once, or by a cursor, through
-/// `&mut self`; see the [module's documentation](super). The cursor is kept in user space, starts where the
-/// descriptor's position is at its first use, and moves only when an operation's answer is taken, so that a read whose
-/// future was dropped loses nothing.
+/// `&mut self`; see the [module's documentation](super). The cursor is the position of the open file itself, as in std:
+/// all that share the open file move it. A read whose future was dropped puts it back, so that it loses nothing.
 ///
-/// Dropping the file closes it through the ring, once what is in flight on it has ended, and ignores errors;
-/// [`close`](File::close) reports them.
+/// Dropping the file closes it, when what is in flight on it has ended, and ignores errors; [`close`](File::close)
+/// reports them.
 ///
 /// # Examples
 ///

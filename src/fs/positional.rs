@@ -36,8 +36,8 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// One `READ`, or with a buffer of a [`FixedBufPool`](super::FixedBufPool) `READ_FIXED`: done in the call that submits it
-    /// if the page cache holds the data.
+    /// One `READ`, or with a buffer of a [`FixedBufPool`](super::FixedBufPool) `READ_FIXED`: done in the call that
+    /// submits it if the page cache holds the data.
     ///
     /// # Examples
     ///
@@ -77,10 +77,10 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// One `WRITE`, or with a registered buffer `WRITE_FIXED`. A buffered one always goes to a thread of the kernel, which
-    /// takes four to six times the CPU time of a write at once (4 KiB), but one that must wait for memory or for the disk
-    /// then does not hold up the core; see [`set_inline_writes`](File::set_inline_writes). With `O_DIRECT` there is no
-    /// thread.
+    /// One `WRITE`, or with a registered buffer `WRITE_FIXED`. A buffered one always goes to a thread of the kernel,
+    /// which takes four to six times the CPU time of a write at once (4 KiB), but one that must wait for memory or for
+    /// the disk then does not hold up the core; see [`set_inline_writes`](File::set_inline_writes). With `O_DIRECT`
+    /// there is no thread.
     ///
     /// # Examples
     ///

@@ -25,8 +25,8 @@ impl File {
     ///
     /// The chunks are [registered buffers](FixedBufPool) of the runtime ([`Builder::fixed_buffers`] sets their size, by
     /// default 64 KiB), or where those are out, others of the same size: holding on to chunks stops nothing, but costs
-    /// memory. A chunk can be written or sent as it is. The stream ends at the end of the range or of the file, or after
-    /// an error.
+    /// memory. A chunk can be written or sent as it is. The stream ends at the end of the range or of the file, or
+    /// after an error.
     ///
     /// [`Builder::fixed_buffers`]: crate::runtime::Builder::fixed_buffers
     ///

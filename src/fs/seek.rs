@@ -19,7 +19,8 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// lseek(2), once what was dropped in flight has ended. Seeking from the end asks for the length before, by `STATX`.
+    /// lseek(2), once what was dropped in flight has ended. Seeking from the end asks for the length before, by
+    /// `STATX`.
     ///
     /// # Examples
     ///
@@ -52,8 +53,8 @@ impl File {
         self.fd.seek(to)
     }
 
-    /// The length, which may have to be fetched from far away, if that is where the end is: of devices, and of files of the
-    /// kernel's own, lseek(2) knows more.
+    /// The length, which may have to be fetched from far away, if that is where the end is: of devices, and of files of
+    /// the kernel's own, lseek(2) knows more.
     async fn len(&self) -> io::Result<Option<u64>> {
         self.fd.seek(SeekFrom::Current(0))?;
         let metadata = self.metadata().await?;
@@ -87,9 +88,9 @@ impl File {
         self.seek(SeekFrom::Start(0)).await.map(drop)
     }
 
-    /// Where the next operation by cursor goes. The first call asks the kernel whether there are positions. A seek alone is
-    /// no answer, because an eventfd, for one, allows it and takes no notice; nor is the kind of the file alone, because some
-    /// of the kernel's own files are streams.
+    /// Where the next operation by cursor goes. The first call asks the kernel whether there are positions. A seek
+    /// alone is no answer, because an eventfd, for one, allows it and takes no notice; nor is the kind of the file
+    /// alone, because some of the kernel's own files are streams.
     pub(super) fn place(&mut self) -> io::Result<Place> {
         let positions = match self.positions {
             Some(positions) => positions,

@@ -47,7 +47,8 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// `InvalidData` if it is not UTF-8, with a [`PathError`](super::PathError) inside; otherwise as for [`read`], and so are panics, cancel safety and kernel.
+/// `InvalidData` if it is not UTF-8, with a [`PathError`](super::PathError) inside; otherwise as for [`read`], and so
+/// are panics, cancel safety and kernel.
 ///
 /// # Examples
 ///

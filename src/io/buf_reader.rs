@@ -57,8 +57,8 @@ impl<R> BufReader<R> {
         Self::with_capacity(DEFAULT_CAPACITY, inner)
     }
 
-    /// Puts a buffer of `capacity` bytes before `inner`. A capacity of 0 counts as 1. If there is no memory for it, reads
-    /// say so ([`OutOfMemory`](io::ErrorKind::OutOfMemory)).
+    /// Puts a buffer of `capacity` bytes before `inner`. A capacity of 0 counts as 1. If there is no memory for it,
+    /// reads say so ([`OutOfMemory`](io::ErrorKind::OutOfMemory)).
     ///
     /// ```
     /// use saferring::io::BufReader;

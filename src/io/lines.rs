@@ -1,4 +1,4 @@
-//! A stream in parts.
+//! A stream in parts: its lines, or what a byte separates.
 
 use std::fmt;
 use std::io::{self, ErrorKind};

@@ -44,8 +44,8 @@ impl RecvStream {
     ///
     /// The way to answer with what came where messages may be larger than a buffer: the batch is sent by one request
     /// (`write_all_vectored`), not by one for each chunk. An echo of four buffers takes 0.4 of the time then (1 KiB in
-    /// buffers of 256 bytes: 13 µs against 34). Where every message fits into a buffer, the stream itself is faster, by 1
-    /// to 2 %.
+    /// buffers of 256 bytes: 13 µs against 34). Where every message fits into a buffer, the stream itself is faster, by
+    /// 1 to 2 %.
     ///
     /// Of a datagram socket each buffer is a datagram.
     ///

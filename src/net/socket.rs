@@ -211,8 +211,8 @@ impl Socket {
         Connections::new(&self.0)
     }
 
-    /// Always a direct call: the ring would hand it to a worker thread, for nothing. Of a peer that is gone already there is
-    /// nothing to end, which whoever ends a stream need not know.
+    /// Always a direct call: the ring would hand it to a worker thread, for nothing. Of a peer that is gone already
+    /// there is nothing to end, which whoever ends a stream need not know.
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self.options().shutdown(how) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
@@ -225,8 +225,8 @@ impl Socket {
     }
 }
 
-/// What a send of the whole came to. One that ends short was cancelled, by a close or the end of the runtime. If there was
-/// nothing to send nothing has failed, as in std.
+/// What a send of the whole came to. One that ends short was cancelled, by a close or the end of the runtime. If there
+/// was nothing to send nothing has failed, as in std.
 fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
     if len == 0 {
         return Ok(());

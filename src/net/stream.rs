@@ -43,13 +43,13 @@ macro_rules! stream_methods {
                 self.socket.recv_stream()
             }
 
-            /// As [`read`](Self::read), until `buf` is full: to its length, or an empty one to its capacity. `buf.slice(..n)`
-            /// bounds it.
+            /// As [`read`](Self::read), until `buf` is full: to its length, or an empty one to its capacity.
+            /// `buf.slice(..n)` bounds it.
             ///
             /// # Errors
             ///
-            /// `UnexpectedEof` if the stream ends before, and those of [`read`](Self::read); how many bytes came by then is
-            /// not told.
+            /// `UnexpectedEof` if the stream ends before, and those of [`read`](Self::read); how many bytes came by
+            /// then is not told.
             ///
             /// # Cancel safety
             ///
@@ -101,8 +101,8 @@ macro_rules! stream_methods {
             ///
             /// # Errors
             ///
-            /// Those of [`write`](Self::write), and `WriteZero` if the socket takes no more; how much was sent by then is not
-            /// told.
+            /// Those of [`write`](Self::write), and `WriteZero` if the socket takes no more; how much was sent by then
+            /// is not told.
             ///
             /// # Cancel safety
             ///
@@ -139,13 +139,13 @@ macro_rules! stream_methods {
 
             /// Sends what the socket takes of `buf` out of the buffer itself, without a copy.
             ///
-            /// Returns the number of bytes, and a [`ZcBuf`] that gives the buffer back when the kernel has let go of it,
-            /// which is when the peer has acknowledged the bytes. The next write need not wait for that.
+            /// Returns the number of bytes, and a [`ZcBuf`] that gives the buffer back when the kernel has let go of
+            /// it, which is when the peer has acknowledged the bytes. The next write need not wait for that.
             ///
             /// The way for large writes to other machines. What is smaller than the
             /// [threshold](Self::set_zero_copy_threshold) is sent as [`write`](Self::write) does, and so is everything
-            /// where the kernel cannot do it (Unix sockets), may not lock as much memory, or has copied several times in a
-            /// row, as it does on loopback; that is then tried again now and then.
+            /// where the kernel cannot do it (Unix sockets), may not lock as much memory, or has copied several times
+            /// in a row, as it does on loopback; that is then tried again now and then.
             ///
             /// # Errors
             ///
@@ -153,8 +153,9 @@ macro_rules! stream_methods {
             ///
             /// # Cancel safety
             ///
-            /// As for [`write`](Self::write). The buffer is freed when the kernel has let go of it, whatever was dropped.
-            /// A [`close`](Self::close) does not wait for that, the end of the runtime does, for its grace period.
+            /// As for [`write`](Self::write). The buffer is freed when the kernel has let go of it, whatever was
+            /// dropped. A [`close`](Self::close) does not wait for that, the end of the runtime does, for its grace
+            /// period.
             ///
             /// # Kernel
             ///
@@ -201,7 +202,8 @@ macro_rules! stream_methods {
                 self.socket.send_all_zc(buf).await
             }
 
-            /// Sends what the socket takes of several buffers as [`send_zc`](Self::send_zc) does; the kernel's sendmsg_zc.
+            /// Sends what the socket takes of several buffers as [`send_zc`](Self::send_zc) does; the kernel's
+            /// sendmsg_zc.
             ///
             /// # Errors
             ///
@@ -222,13 +224,14 @@ macro_rules! stream_methods {
             }
 
             /// Sets how many bytes a send needs for [`send_zc`](Self::send_zc) to try to do without the copy: 10 KiB
-            /// unless told otherwise, `usize::MAX` for never. What was learned from sends that were copied is forgotten.
+            /// unless told otherwise, `usize::MAX` for never. What was learned from sends that were copied is
+            /// forgotten.
             pub fn set_zero_copy_threshold(&self, bytes: usize) {
                 self.socket.zero_copy().set_threshold(bytes);
             }
 
-            /// Ends one direction of the stream, or both; see shutdown(2). If it has ended already, because the peer is gone
-            /// or this was called before, there is nothing to do, and that is no error.
+            /// Ends one direction of the stream, or both; see shutdown(2). If it has ended already, because the peer is
+            /// gone or this was called before, there is nothing to do, and that is no error.
             ///
             /// # Errors
             ///

@@ -55,7 +55,8 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// Those of the look-up, and of socket(2), bind(2) and listen(2) for the last address tried; see [`AddrError`](super::AddrError).
+    /// Those of the look-up, and of socket(2), bind(2) and listen(2) for the last address tried; see
+    /// [`AddrError`](super::AddrError).
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         Addrs::look_up_blocking(addr)?.first(|addr| {
             let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
@@ -95,8 +96,8 @@ impl TcpListener {
     /// The connections as a stream, by one request to the kernel for all of them. After an error it can be
     /// polled on; it ends when the listener is closed.
     ///
-    /// It accepts ahead of whoever polls it: about a thousand connections, each a descriptor, and more if they come at once,
-    /// before it stops for a while. [`accept_ahead`](Incoming::accept_ahead) sets a bound, for some of the speed;
+    /// It accepts ahead of whoever polls it: about a thousand connections, each a descriptor, and more if they come at
+    /// once, before it stops for a while. [`accept_ahead`](Incoming::accept_ahead) sets a bound, for some of the speed;
     /// [`accept`](TcpListener::accept) takes no connection that nobody has asked for.
     ///
     /// When it is dropped, connections that it had accepted and not yielded are kept for the next accept. An

@@ -129,8 +129,9 @@ impl TcpStream {
         self.socket.options().linger()
     }
 
-    /// Sets `SO_LINGER`: how long [`close`](TcpStream::close) waits for the peer to acknowledge what it was sent. A drop does
-    /// not wait; the kernel goes on sending either way. With a time of zero the end is a reset, and what is unsent is lost.
+    /// Sets `SO_LINGER`: how long [`close`](TcpStream::close) waits for the peer to acknowledge what it was sent. A
+    /// drop does not wait; the kernel goes on sending either way. With a time of zero the end is a reset, and what is
+    /// unsent is lost.
     ///
     /// # Errors
     ///

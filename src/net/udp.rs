@@ -47,7 +47,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// Those of the look-up, and of socket(2) and bind(2) for the last address tried; see [`AddrError`](super::AddrError).
+    /// Those of the look-up, and of socket(2) and bind(2) for the last address tried; see
+    /// [`AddrError`](super::AddrError).
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         Addrs::look_up_blocking(addr)?.first(|addr| {
             let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
@@ -81,7 +82,8 @@ impl UdpSocket {
     }
 
     /// Sends one datagram to the connected peer out of the buffer itself, without a copy; see
-    /// [`TcpStream::send_zc`](super::TcpStream::send_zc). The kernel has let go of the buffer when the device has sent it.
+    /// [`TcpStream::send_zc`](super::TcpStream::send_zc). The kernel has let go of the buffer when the device has sent
+    /// it.
     ///
     /// # Errors
     ///
@@ -123,8 +125,9 @@ impl UdpSocket {
 
     /// The datagrams from the connected peer, one a chunk, in buffers that the kernel takes only when data arrives; see
     /// [`TcpStream::recv_stream`](super::TcpStream::recv_stream). What does not fit into a buffer
-    /// ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)) is lost, and [`ProvidedBuf::missing`](super::ProvidedBuf::missing)
-    /// tells how much. It ends only with an error, and a new one goes on.
+    /// ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)) is lost, and
+    /// [`ProvidedBuf::missing`](super::ProvidedBuf::missing) tells how much. It ends only with an error, and a new one
+    /// goes on.
     ///
     /// # Cancel safety
     ///
@@ -205,12 +208,14 @@ impl UdpSocket {
         )
     }
 
-    /// All datagrams and who sent them, in buffers that the kernel takes only when data arrives. What does not fit into a
-    /// buffer ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)), behind 44 bytes for the
-    /// address, is lost, and [`ProvidedBuf::missing`](super::ProvidedBuf::missing) tells how much. It ends only with an error, and a new one goes on.
+    /// All datagrams and who sent them, in buffers that the kernel takes only when data arrives. What does not fit into
+    /// a buffer ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)), behind 44 bytes for the
+    /// address, is lost, and [`ProvidedBuf::missing`](super::ProvidedBuf::missing) tells how much. It ends only with an
+    /// error, and a new one goes on.
     ///
     /// The way for servers: what has arrived is taken together. Answer from a task of its own, so that answers go
-    /// together, too: an echo then takes half of the time that it takes by `recv_from` and `send_to`, one after the other.
+    /// together, too: an echo then takes half of the time that it takes by `recv_from` and `send_to`, one after the
+    /// other.
     ///
     /// # Errors
     ///

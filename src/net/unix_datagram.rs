@@ -114,8 +114,8 @@ impl UnixDatagram {
         }
     }
 
-    /// Receives one datagram; returns the number of bytes and the sender, if that has an address. What does not fit into
-    /// the buffer is lost; [`recv_meta`](UnixDatagram::recv_meta) tells whether something was.
+    /// Receives one datagram; returns the number of bytes and the sender, if that has an address. What does not fit
+    /// into the buffer is lost; [`recv_meta`](UnixDatagram::recv_meta) tells whether something was.
     ///
     /// # Errors
     ///

@@ -46,8 +46,8 @@ stream_methods!(UnixStream);
 socket_methods!(UnixStream = std::os::unix::net::UnixStream, unix -> SocketAddr);
 
 impl UnixStream {
-    /// Connects to the socket at `path`. If that has as many connections waiting as it may, it tries again until there is
-    /// room.
+    /// Connects to the socket at `path`. If that has as many connections waiting as it may, it tries again until there
+    /// is room.
     ///
     /// # Errors
     ///
@@ -59,8 +59,8 @@ impl UnixStream {
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         let addr = unix_path(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        // A direct call, which does not block then: through the ring it would wait in a thread of the kernel, and a thousand
-        // of them in a thousand.
+        // A direct call, which does not block then: through the ring it would wait in a thread of the kernel, and a
+        // thousand of them in a thousand.
         socket.options().set_nonblocking(true)?;
         let mut pause = Duration::from_millis(1);
         while let Err(error) = socket.options().connect(&addr) {

@@ -47,8 +47,8 @@ where
     join(&core, answer, refused.map(|(error, _)| error))
 }
 
-/// [`spawn_blocking`] for work of the crate's own, which ends: on threads that no job of a user occupies, and where none can
-/// be had on this one.
+/// [`spawn_blocking`] for work of the crate's own, which ends: on threads that no job of a user occupies, and where
+/// none can be had on this one.
 #[track_caller]
 pub(crate) fn spawn_own<F, R>(f: F) -> JoinHandle<R>
 where

@@ -88,8 +88,8 @@ impl Builder {
         }
     }
 
-    /// Entries of the submission queue, at least eight: how many operations one enter can submit. The kernel rounds up to
-    /// a power of two and allows 32,768; where the locked-memory limit is too low, the runtime makes do with fewer
+    /// Entries of the submission queue, at least eight: how many operations one enter can submit. The kernel rounds up
+    /// to a power of two and allows 32,768; where the locked-memory limit is too low, the runtime makes do with fewer
     /// ([`Runtime::ring_info`] tells). More operations than entries can be in flight.
     pub fn entries(mut self, entries: u32) -> Self {
         self.entries = entries;
@@ -121,16 +121,17 @@ impl Builder {
         self
     }
 
-    /// The most threads of the kernel that do what would block the calling thread: `bounded` of them what ends soon, such
-    /// as opens, writes and syncs of files; `unbounded` of them what may wait for somebody else, such as reads of
-    /// terminals. 0, the default, leaves the kernel's own limit: of the first as many as
-    /// [entries](Builder::entries), at most four a CPU; of the second what `RLIMIT_NPROC` allows.
+    /// The most threads of the kernel that do what would block the calling thread: `bounded` of them what ends soon,
+    /// such as opens, writes and syncs of files; `unbounded` of them what may wait for somebody else, such as reads of
+    /// terminals. 0, the default, leaves the kernel's own limit: of the first as many as [entries](Builder::entries),
+    /// at most four a CPU; of the second what `RLIMIT_NPROC` allows.
     ///
-    /// On two CPUs, where the kernel allows 8, other numbers from 1 to 32 changed nothing beyond the noise for stats, cached writes
-    /// and opens; syncs of 32 files at once took 50, 35, 26, 20, 17 and 17 µs each with 1, 2, 4, 8, 16 and 32.
+    /// On two CPUs, where the kernel allows 8, other numbers from 1 to 32 changed nothing beyond the noise for stats,
+    /// cached writes and opens; syncs of 32 files at once took 50, 35, 26, 20, 17 and 17 µs each with 1, 2, 4, 8, 16
+    /// and 32.
     ///
-    /// They are made when needed, end when idle for five seconds, and belong to the thread: of several runtimes on one, the
-    /// last that was made sets the limits. [`Runtime::ring_info`] tells what held when the ring was made.
+    /// They are made when needed, end when idle for five seconds, and belong to the thread: of several runtimes on one,
+    /// the last that was made sets the limits. [`Runtime::ring_info`] tells what held when the ring was made.
     ///
     /// # Kernel
     ///
@@ -155,8 +156,8 @@ impl Builder {
         self
     }
 
-    /// The runtime's pool of registered buffers ([`fixed_buffers`](super::fixed_buffers)): the size of each in bytes, and
-    /// how many there are. It is made when it is first used; by default 32 of 64 KiB, which is one huge page.
+    /// The runtime's pool of registered buffers ([`fixed_buffers`](super::fixed_buffers)): the size of each in bytes,
+    /// and how many there are. It is made when it is first used; by default 32 of 64 KiB, which is one huge page.
     pub fn fixed_buffers(mut self, size: usize, buffers: u32) -> Self {
         self.fixed = (size, buffers);
         self

@@ -1,10 +1,10 @@
 //! What a runtime consists of, and the tick: one round of its loop.
 //!
-//! 1. Run ready tasks, at most [`event_interval`](super::Builder::event_interval) polls, so that a busy task cannot keep
-//!    completions out. This step is in [`Runtime::block_on`](super::Runtime::block_on), the others are here.
+//! 1. Run ready tasks, at most [`event_interval`](super::Builder::event_interval) polls, so that a busy task cannot
+//!    keep completions out. This step is in [`Runtime::block_on`](super::Runtime::block_on), the others are here.
 //! 2. Enter the kernel once: submit all that the tasks asked for. If no task is ready, wait for a completion, the next
-//!    timer, or a wake from another thread, perhaps after watching for one ([`spin`](super::Builder::spin)). While tasks
-//!    are ready and there is nothing to submit or to collect, the kernel is not entered.
+//!    timer, or a wake from another thread, perhaps after watching for one ([`spin`](super::Builder::spin)). While
+//!    tasks are ready and there is nothing to submit or to collect, the kernel is not entered.
 //! 3. Hand each completion to whom it concerns, one by one, with no borrow held.
 //! 4. Fire the timers that are over.
 

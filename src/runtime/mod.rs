@@ -1,13 +1,37 @@
-//! Layer 3: the runtime: one thread's executor and driver, and the loop that turns them.
+//! The runtime: one thread that runs tasks and drives io_uring.
 //!
-//! # One tick: a round of the loop
+//! Most programs need no more than [`#[saferring::main]`](macro@crate::main), which makes a runtime and runs `main` in
+//! it. A [`Builder`] sets what is not to be as usual:
 //!
-//! 1. Run ready tasks, at most [`Builder::event_interval`] polls, so that a busy task cannot keep completions out.
-//! 2. Enter the kernel once: submit all that the tasks asked for; if no task is ready, wait for a completion, the next
-//!    timer, or a wake from another thread, perhaps after watching for one ([`Builder::spin`]). While tasks are ready and
-//!    there is nothing to submit or to collect, the kernel is not entered.
-//! 3. Hand each completion to whom it concerns, one by one, with no borrow held.
-//! 4. Fire the timers that are over.
+//! ```
+//! use std::time::Duration;
+//!
+//! use saferring::runtime::Builder;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let runtime = Builder::new()
+//!         .entries(1024)
+//!         .shutdown_grace(Duration::from_secs(2))
+//!         .build()?;
+//!     let answer = runtime.block_on(async {
+//!         let question = saferring::spawn(async { 6 * 7 });
+//!         question.await
+//!     })?;
+//!     assert_eq!(answer, 42);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What differs from tokio
+//!
+//! - A runtime has one thread, that which made it, and no work is stolen. Tasks need not be `Send`.
+//! - To use several cores, start a thread with a runtime for each.
+//! - Dropping a runtime cancels what is in flight, and waits until the kernel has given all memory back: at most
+//!   [`Builder::shutdown_grace`]. What it has not given back by then is leaked, because the kernel may still write to
+//!   it.
+//! - [`in_flight`] lists what the kernel has not finished, and [`metrics`] what the runtime has counted.
+//! - There is no cooperative budget. A task that always finds something ready keeps the core until it awaits something
+//!   that is not, or [`yield_now`](crate::task::yield_now).
 
 mod blocking;
 mod builder;

@@ -17,8 +17,9 @@ use crate::task::JoinHandle;
 
 /// A single-threaded runtime: it belongs to the thread that made it.
 ///
-/// Dropping it drops all tasks, cancels what is in flight and waits until the kernel has given everything back, at
-/// most [`Builder::shutdown_grace`](super::Builder::shutdown_grace); what the kernel does not give back in that time is leaked, and reported on stderr.
+/// Dropping it drops all tasks, cancels what is in flight and waits until the kernel has given everything back, at most
+/// [`Builder::shutdown_grace`](super::Builder::shutdown_grace); what the kernel does not give back in that time is
+/// leaked, and reported on stderr.
 ///
 /// # Examples
 ///

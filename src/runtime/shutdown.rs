@@ -31,8 +31,8 @@ impl Core {
         let mut turns = 0;
         while self.driver.in_flight().0 > 0 {
             let left = grace.saturating_sub(started.elapsed());
-            // However little time there is, what can end at once does: an accept that was cancelled brings no connection
-            // any more, and one that it has brought is closed.
+            // However little time there is, what can end at once does: an accept that was cancelled brings no
+            // connection any more, and one that it has brought is closed.
             if left.is_zero() && turns >= TURNS_MIN {
                 break;
             }
