@@ -42,15 +42,16 @@ impl File {
         if let Some(settled) = Settle::new(&self.fd) {
             settled.await?;
         }
-        if let SeekFrom::End(offset) = to
-            && let Some(len) = self.len().await?
-        {
-            let target = len.checked_add_signed(offset);
-            let target = target.filter(|&target| i64::try_from(target).is_ok());
-            let target = target.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-            return self.fd.seek(SeekFrom::Start(target));
-        }
-        self.fd.seek(to)
+        let SeekFrom::End(offset) = to else {
+            return self.fd.seek(to);
+        };
+        let Some(len) = self.len().await? else {
+            return self.fd.seek(to);
+        };
+        let target = len.checked_add_signed(offset);
+        let target = target.filter(|&target| i64::try_from(target).is_ok());
+        let target = target.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+        self.fd.seek(SeekFrom::Start(target))
     }
 
     /// The length, which may have to be fetched from far away, if that is where the end is: of devices, and of files of

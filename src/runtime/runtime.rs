@@ -52,10 +52,10 @@ impl Runtime {
         core.executor.schedule_root();
         loop {
             let more = core.executor.run(core.event_interval, &mut || {
-                if output.is_none()
-                    && let Poll::Ready(value) =
-                        future.as_mut().poll(&mut Context::from_waker(waker))
-                {
+                if output.is_some() {
+                    return;
+                }
+                if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(waker)) {
                     output = Some(value);
                 }
             });
