@@ -93,7 +93,7 @@ pub(super) enum State {
     Free,
     /// Handed out, the entry not yet made.
     Reserved,
-    /// It waits for another to end before it goes to the kernel; `a` is its place in the queue.
+    /// It waits for another to end before it goes to the kernel; `a` is its index in the queue.
     Waiting,
     /// The kernel has it, and a future waits for it. `a` is the time of submission; `b` is how much it is to do before it
     /// is over (see [`Submission::whole`](super::Submission::whole)), or for a multishot operation its last queued
@@ -201,7 +201,7 @@ impl<W> Slots<W> {
         }
     }
 
-    /// The chunk that holds cell `index`, and the cell's place in it.
+    /// The chunk that holds cell `index`, and the cell's offset in it.
     #[inline]
     fn locate(index: u32) -> (usize, usize) {
         let shifted = index + FIRST_CHUNK;

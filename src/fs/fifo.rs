@@ -1,7 +1,7 @@
 //! FIFOs, whose open waits for the other end; and leases, which it waits for, too.
 //!
-//! No thread waits for another end: it might wait without end. An end for reading is open at once, and is looked at until it
-//! has, or had, a writer. One for writing is opened, without waiting, again and again until there is a reader.
+//! No thread waits for another end: it might wait without end. An end for reading is open at once, and is looked at
+//! until it has, or had, a writer. One for writing is opened, without waiting, again and again until there is a reader.
 
 use std::fs::{File, OpenOptions};
 use std::future::Future;
@@ -68,12 +68,12 @@ impl Again {
     pub(super) async fn open(self) -> io::Result<OwnedFd> {
         // The same, whatever becomes of its name.
         let follows = self.flags & libc::O_NOFOLLOW;
-        let place = OpenOptions::new()
+        let found = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_PATH | follows)
             .open(&self.path)?;
-        if self.writes() && place.metadata()?.file_type().is_fifo() {
-            self.wait_for_reader(&place).await
+        if self.writes() && found.metadata()?.file_type().is_fifo() {
+            self.wait_for_reader(&found).await
         } else {
             self.wait_for_lease().await
         }
@@ -91,10 +91,10 @@ impl Again {
         options
     }
 
-    async fn wait_for_reader(self, place: &File) -> io::Result<OwnedFd> {
-        // What is followed leads to `place` itself.
+    async fn wait_for_reader(self, found: &File) -> io::Result<OwnedFd> {
+        // What is followed leads to `found` itself.
         let options = self.options(libc::O_NONBLOCK, libc::O_NOFOLLOW);
-        let mut path = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
+        let mut path = PathBuf::from(format!("/proc/self/fd/{}", found.as_raw_fd()));
         if !path.exists() {
             path = self.path; // There is no such file system.
         }

@@ -4,6 +4,7 @@ use std::io;
 
 use super::File;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
+use crate::io::{ended_early, takes_no_more};
 use crate::op::{CURRENT, Op, Position, Read, Readv, Write, Writev};
 
 /// What the kernel is told for `offset`: the one value that it would take for the descriptor's own position becomes
@@ -35,8 +36,8 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// One `READ`, or with a buffer of a [`FixedBufPool`](super::FixedBufPool) `READ_FIXED`: done in the call that submits it
-    /// if the page cache holds the data.
+    /// One `READ`, or with a buffer of a [`FixedBufPool`](super::FixedBufPool) `READ_FIXED`: done in the call that
+    /// submits it if the page cache holds the data.
     ///
     /// # Examples
     ///
@@ -76,10 +77,10 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// One `WRITE`, or with a registered buffer `WRITE_FIXED`. A buffered one always goes to a thread of the kernel, which
-    /// takes four to six times the CPU time of a write at once (4 KiB), but one that must wait for memory or for the disk
-    /// then does not hold up the core; see [`set_inline_writes`](File::set_inline_writes). With `O_DIRECT` there is no
-    /// thread.
+    /// One `WRITE`, or with a registered buffer `WRITE_FIXED`. A buffered one always goes to a thread of the kernel,
+    /// which takes four to six times the CPU time of a write at once (4 KiB), but one that must wait for memory or for
+    /// the disk then does not hold up the core; see [`set_inline_writes`](File::set_inline_writes). With `O_DIRECT`
+    /// there is no thread.
     ///
     /// # Examples
     ///
@@ -190,7 +191,7 @@ impl File {
             let (read, rest) = self.read_at(buf.slice(filled..len), at).await;
             buf = rest.into_inner();
             match read {
-                Ok(0) => return (Err(unexpected_eof()), buf),
+                Ok(0) => return (Err(ended_early()), buf),
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), buf),
@@ -235,7 +236,7 @@ impl File {
             let (written, rest) = self.write_at(buf.slice(done..), at).await;
             buf = rest.into_inner();
             match written {
-                Ok(0) => return (Err(write_zero()), buf),
+                Ok(0) => return (Err(takes_no_more()), buf),
                 Ok(n) => done += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), buf),
@@ -279,7 +280,7 @@ impl File {
             let (written, unwritten) = self.write_vectored_at(rest, at).await;
             rest = unwritten;
             match written {
-                Ok(0) => return (Err(write_zero()), rest.into_inner()),
+                Ok(0) => return (Err(takes_no_more()), rest.into_inner()),
                 Ok(n) => {
                     rest.advance(n);
                     at = at.saturating_add(n as u64);
@@ -290,15 +291,4 @@ impl File {
         }
         (Ok(()), rest.into_inner())
     }
-}
-
-pub(super) fn unexpected_eof() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::UnexpectedEof,
-        "failed to fill whole buffer: the file ended before",
-    )
-}
-
-pub(super) fn write_zero() -> io::Error {
-    io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
 }

@@ -27,7 +27,7 @@ pub(super) trait Receive: Multishot<Item = Arrival<Self::Chunk>> + Sized {
 
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self;
 
-    /// What has arrived late.
+    /// What was stashed for the next receive.
     fn stashed(bytes: Vec<u8>, message: Message) -> Self::Chunk;
 
     /// One receive of at most `size` bytes, into memory of its own: before kernel 6.0, and where all buffers are out.
@@ -131,11 +131,19 @@ impl<R: Receive> Chunks<R> {
         matches!(self.state, State::Ended)
     }
 
-    /// What arrived for a read before, which was dropped: it comes before all that is armed.
-    #[cold]
+    /// What arrived for an earlier read, which was dropped. It comes before all that is armed.
+    #[inline]
     fn stashed(&self) -> Option<io::Result<R::Chunk>> {
-        let stashed = self.fd.stashed_chunk()?;
-        Some(match stashed {
+        let told_first = matches!(self.state, State::One(_) | State::Failed(_) | State::Ended);
+        if !self.fd.has_stashed() || told_first {
+            return None;
+        }
+        self.take_stashed()
+    }
+
+    #[cold]
+    fn take_stashed(&self) -> Option<io::Result<R::Chunk>> {
+        Some(match self.fd.stashed_chunk()? {
             Ok((bytes, message)) => Ok(R::stashed(bytes, message)),
             Err(error) => Err(io::Error::from_raw_os_error(error)),
         })
@@ -172,7 +180,7 @@ impl<R: Receive> Chunks<R> {
             match group {
                 Some(group) => State::Many(Multi::new(R::many(&self.fd, pool, group))),
                 None => {
-                    pool.ran_dry();
+                    pool.count_exhausted();
                     State::Waiting(Box::pin(Ready::read(&self.fd)))
                 }
             }
@@ -196,13 +204,7 @@ impl<R: Receive> Chunks<R> {
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {
         loop {
-            if self.fd.has_stashed()
-                && matches!(
-                    self.state,
-                    State::Idle | State::Many(_) | State::Waiting(_) | State::Able
-                )
-                && let Some(stashed) = self.stashed()
-            {
+            if let Some(stashed) = self.stashed() {
                 if stashed.is_err() {
                     self.state = State::Ended;
                 }
@@ -210,10 +212,9 @@ impl<R: Receive> Chunks<R> {
             }
             match &mut self.state {
                 State::Ended => return Poll::Ready(None),
-                State::Failed(_) => {
-                    let State::Failed(error) = mem::replace(&mut self.state, State::Ended) else {
-                        continue;
-                    };
+                State::Failed(error) => {
+                    let error = mem::replace(error, io::ErrorKind::Other.into());
+                    self.state = State::Ended;
                     return Poll::Ready(Some(Err(error)));
                 }
                 State::Idle => {

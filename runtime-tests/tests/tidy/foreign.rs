@@ -54,7 +54,7 @@ pub(crate) const WAKER_FILES: &[File] = &[
         reason: "wakes from other threads",
     },
     File {
-        path: "src/buf/shelf.rs",
+        path: "src/buf/free_list.rs",
         reason: "wakes from any thread, and knows no runtime",
     },
     File {
@@ -136,7 +136,7 @@ pub(crate) const SITES: &[Site] = sites! {
     "src/task/yield_now.rs" {
         "poll" Wake: "the last act of the poll",
     }
-    "src/buf/shelf.rs" {
+    "src/buf/free_list.rs" {
         "poll" Clone: "without the lock; the queue is looked at again afterwards",
         "take_or_wait" Guarded: "the last act, without the lock",
         "poll" Guarded: "the last act, without the lock",
@@ -180,15 +180,17 @@ pub(crate) const SITES: &[Site] = sites! {
     "src/time/sleep.rs" {
         "poll" WakeRef: "before anything is looked at",
     }
-    "src/runtime/mod.rs" {
+    "src/runtime/event_loop.rs" {
         "tick" Run: "between two tasks' polls",
     }
     "src/runtime/shutdown.rs" {
         "shut_down" Run: "between two turns",
     }
-    "src/runtime/blocking.rs" {
+    "src/runtime/thread_pool.rs" {
         "work" Guarded: "a job, outside the lock, on its own thread",
         "close" Guarded: "what a job that never ran holds, outside the lock",
+    }
+    "src/runtime/blocking.rs" {
         "spawn_apart" Guarded: "a job, on its own thread",
         "job" Catch: "the closure: its panic goes to the handle",
         "drop" Wake: "of the task that waits, outside the lock",

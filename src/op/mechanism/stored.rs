@@ -177,7 +177,7 @@ impl<T: Operation> Stored<T> {
 
     /// Asks for the end of the operation, or ends it if it waits.
     pub(super) fn cancel(&self) {
-        let Some(index) = self.driver.place(self.key) else {
+        let Some(index) = self.driver.queue_index(self.key) else {
             return self.driver.cancel(self.key);
         };
         self.leave_queue(index);

@@ -106,14 +106,14 @@ mod tests {
     use crate::driver::PoolConfig;
     use crate::op::context::{Driver, enter};
     use crate::op::resource::FixedBufPool;
-    use crate::sys::{RingConfig, RingDials, Setup};
+    use crate::sys::{RingConfig, RingTuning, Setup};
 
     fn driver() -> Rc<Driver> {
         let ring = RingConfig {
             entries: 8,
             completions: 8,
             setup: Setup::default(),
-            dials: RingDials::default(),
+            tuning: RingTuning::default(),
         };
         let pool = PoolConfig {
             buffer_size: 64,

@@ -97,7 +97,7 @@ impl RecvSource {
         let cqe = self.fd.or_write_error(cqe);
         match -cqe.raw_result() {
             libc::ENOBUFS => {
-                self.pool.ran_dry();
+                self.pool.count_exhausted();
                 Ok(Received::OutOfBuffers)
             }
             libc::ECANCELED => Ok(Received::Stopped),

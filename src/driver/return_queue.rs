@@ -14,20 +14,26 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::pool::Lease;
 use crate::sys::Memory;
 
+/// A buffer that the kernel has filled, by its group and its number in that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lease {
+    pub(crate) group: u16,
+    pub(crate) id: u16,
+}
+
 /// What a pool shares with other threads. It outlives the pool while buffers are out.
-pub(super) struct Returns {
+pub(super) struct ReturnQueue {
     /// Whether `leases` may hold some: read without the lock, by the owner, for each buffer that the kernel takes.
     some: AtomicBool,
     /// Came back, and the kernel does not have them yet.
     leases: Mutex<Vec<Lease>>,
 }
 
-impl Returns {
+impl ReturnQueue {
     pub(super) fn new() -> Self {
-        Returns {
+        ReturnQueue {
             some: AtomicBool::new(false),
             leases: Mutex::new(Vec::new()),
         }
@@ -46,12 +52,12 @@ impl Returns {
         self.some.load(Ordering::Relaxed)
     }
 
-    /// Takes what came back, and leaves the empty `spare` in its place.
-    pub(super) fn collect(&self, spare: Vec<Lease>) -> Vec<Lease> {
-        debug_assert!(spare.is_empty());
+    /// Takes what came back, and leaves the list `empty` for what comes next.
+    pub(super) fn collect(&self, empty: Vec<Lease>) -> Vec<Lease> {
+        debug_assert!(empty.is_empty());
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         self.some.store(false, Ordering::Relaxed);
-        mem::replace(&mut leases, spare)
+        mem::replace(&mut leases, empty)
     }
 }
 
@@ -59,7 +65,7 @@ impl Returns {
 /// drop.
 pub(crate) struct RemoteLease {
     lease: Lease,
-    returns: Arc<Returns>,
+    returns: Arc<ReturnQueue>,
     /// Held for what lies in it.
     _memory: std::sync::Arc<Memory>,
 }
@@ -67,7 +73,7 @@ pub(crate) struct RemoteLease {
 impl RemoteLease {
     pub(super) fn new(
         lease: Lease,
-        returns: &Arc<Returns>,
+        returns: &Arc<ReturnQueue>,
         memory: &std::sync::Arc<Memory>,
     ) -> Self {
         RemoteLease {
@@ -84,7 +90,7 @@ impl Drop for RemoteLease {
     }
 }
 
-/// loom models of returns beside an owner that collects.
+/// loom models of threads that bring buffers beside an owner that collects.
 #[cfg(all(test, loom))]
 mod models {
     use loom::thread;
@@ -94,7 +100,7 @@ mod models {
     #[test]
     fn what_is_brought_is_collected_once() {
         loom::model(|| {
-            let returns = Arc::new(Returns::new());
+            let returns = Arc::new(ReturnQueue::new());
             let threads = [0, 1].map(|id| {
                 let returns = returns.clone();
                 thread::spawn(move || returns.bring(Lease { group: 0, id }))

@@ -19,13 +19,13 @@ pub(crate) fn note_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Ends the wait of a ring's owner.
-pub(crate) struct Bell {
+/// Ends the wait of a ring's owner, from any thread.
+pub(crate) struct Notifier {
     generation: u32,
     way: Way,
 }
 
-/// Rung from any thread, it puts a completion into the owner's ring.
+/// How a completion gets into the owner's ring.
 enum Way {
     /// A message straight to the ring (6.13): no descriptor, and nothing to arm again.
     Message(Mutex<Option<RawFd>>),
@@ -33,7 +33,7 @@ enum Way {
     Event(EventFd),
 }
 
-impl Bell {
+impl Notifier {
     /// The best that there is for the ring with this descriptor, which is the calling thread's.
     ///
     /// # Errors
@@ -46,11 +46,11 @@ impl Bell {
             Err(_) => Way::Event(EventFd::new()?),
         };
         let generation = GENERATION.load(Ordering::Relaxed);
-        Ok(Bell { generation, way })
+        Ok(Notifier { generation, way })
     }
 
     /// Ends the owner's wait, this one or the next.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn notify(&self) {
         if self.generation != GENERATION.load(Ordering::Relaxed) {
             return; // The owner is another process.
         }

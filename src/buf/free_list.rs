@@ -1,8 +1,7 @@
-//! What a pool keeps for whoever comes for it, from any thread: the things that are free, and the queue of those who
-//! wait for one.
+//! A free list that any thread may use: the items that nobody uses, and a queue of those who wait for one.
 //!
-//! What comes back while somebody waits is set aside for the first of them, under the lock, so that nobody can get it
-//! who comes later. One who leaves the queue passes on what was set aside for him.
+//! An item that comes back while somebody waits is set aside for the first in the queue, under the lock. So nobody who
+//! comes later can get it. Whoever leaves the queue passes on what was set aside for them.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -16,8 +15,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::foreign;
 
-/// At most `max` things, in use or free.
-pub(super) struct Shelf<T> {
+/// At most `max` items, in use or free.
+pub(super) struct FreeList<T> {
     max: usize,
     state: Mutex<State<T>>,
 }
@@ -44,9 +43,9 @@ pub(super) enum Taken<T> {
     New,
 }
 
-impl<T> Shelf<T> {
+impl<T> FreeList<T> {
     pub(super) fn new(max: usize) -> Self {
-        Shelf {
+        FreeList {
             max,
             state: Mutex::new(State {
                 free: Vec::new(),
@@ -99,12 +98,12 @@ impl<T> Shelf<T> {
                 debug_assert!(false, "the ticket was used up");
                 return Poll::Pending;
             };
-            let place = &mut state.waiting[at].1;
-            if place.will_wake(waker) {
+            let known = &mut state.waiting[at].1;
+            if known.will_wake(waker) {
                 return Poll::Pending;
             }
             if let Some(clone) = clone.take() {
-                let before = mem::replace(place, clone);
+                let before = mem::replace(known, clone);
                 drop(state);
                 foreign::guarded(|| drop(before));
                 return Poll::Pending;
@@ -208,14 +207,14 @@ mod tests {
 
     #[test]
     fn a_waker_that_panics_when_it_is_dropped_takes_nothing_along() {
-        let shelf = Shelf::new(1);
-        let made = shelf.take_or_wait(Waker::from(Arc::new(Bomb)));
+        let list = FreeList::new(1);
+        let made = list.take_or_wait(Waker::from(Arc::new(Bomb)));
         assert!(matches!(made, Ok(Taken::New)));
-        shelf.put(7);
-        let taken = shelf.take_or_wait(Waker::from(Arc::new(Bomb)));
+        list.put(7);
+        let taken = list.take_or_wait(Waker::from(Arc::new(Bomb)));
         assert!(matches!(taken, Ok(Taken::Free(7))));
-        shelf.put(7);
-        assert_eq!(shelf.available(), 1);
+        list.put(7);
+        assert_eq!(list.available(), 1);
     }
 }
 
@@ -236,27 +235,27 @@ mod models {
     /// What is handed on; loom sees who touches it.
     type Item = UnsafeCell<u32>;
 
-    struct Bell(Notify);
+    struct Notifier(Notify);
 
-    impl Wake for Bell {
+    impl Wake for Notifier {
         fn wake(self: std::sync::Arc<Self>) {
             self.0.notify();
         }
     }
 
-    fn bell() -> (std::sync::Arc<Bell>, Waker) {
-        let bell = std::sync::Arc::new(Bell(Notify::new()));
-        (bell.clone(), bell.into())
+    fn notifier() -> (std::sync::Arc<Notifier>, Waker) {
+        let notifier = std::sync::Arc::new(Notifier(Notify::new()));
+        (notifier.clone(), notifier.into())
     }
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        let (bell, waker) = bell();
+        let (notifier, waker) = notifier();
         let mut future = pin!(future);
         loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return output;
             }
-            bell.0.wait();
+            notifier.0.wait();
         }
     }
 
@@ -267,17 +266,17 @@ mod models {
         }
     }
 
-    async fn take(shelf: &Shelf<Item>) -> Item {
+    async fn take(list: &FreeList<Item>) -> Item {
         let mut ticket = None;
         poll_fn(|cx| match ticket {
-            None => match shelf.take_or_wait(cx.waker().clone()) {
+            None => match list.take_or_wait(cx.waker().clone()) {
                 Ok(taken) => Poll::Ready(made(taken)),
                 Err(new) => {
                     ticket = Some(new);
                     Poll::Pending
                 }
             },
-            Some(ticket) => shelf.poll(ticket, cx.waker()),
+            Some(ticket) => list.poll(ticket, cx.waker()),
         })
         .await
     }
@@ -292,10 +291,10 @@ mod models {
         })
     }
 
-    fn use_once(shelf: &Shelf<Item>) {
-        let item = block_on(take(shelf));
+    fn use_once(list: &FreeList<Item>) {
+        let item = block_on(take(list));
         touch(&item);
-        shelf.put(item);
+        list.put(item);
     }
 
     /// All interleavings with at most three preemptions: such bugs as there are show with two.
@@ -308,17 +307,17 @@ mod models {
     #[test]
     fn one_thing_serves_three_threads_one_after_the_other() {
         bounded(|| {
-            let shelf = Arc::new(Shelf::new(1));
+            let list = Arc::new(FreeList::new(1));
             let threads = [0, 1].map(|_| {
-                let shelf = shelf.clone();
-                thread::spawn(move || use_once(&shelf))
+                let list = list.clone();
+                thread::spawn(move || use_once(&list))
             });
-            use_once(&shelf);
+            use_once(&list);
             for thread in threads {
                 thread.join().unwrap();
             }
-            assert_eq!(shelf.available(), 1);
-            let item = made(shelf.take().unwrap());
+            assert_eq!(list.available(), 1);
+            let item = made(list.take().unwrap());
             assert_eq!(touch(&item), 4, "it was made more than once");
         });
     }
@@ -326,62 +325,62 @@ mod models {
     #[test]
     fn what_is_put_back_elsewhere_goes_to_the_first_who_waits() {
         bounded(|| {
-            let shelf = Arc::new(Shelf::new(1));
-            let item = made(shelf.take().unwrap());
-            let (_, waker) = bell();
-            let first = shelf.take_or_wait(waker.clone()).unwrap_err();
-            let second = shelf.take_or_wait(waker.clone()).unwrap_err();
-            let other = shelf.clone();
+            let list = Arc::new(FreeList::new(1));
+            let item = made(list.take().unwrap());
+            let (_, waker) = notifier();
+            let first = list.take_or_wait(waker.clone()).unwrap_err();
+            let second = list.take_or_wait(waker.clone()).unwrap_err();
+            let other = list.clone();
             let thread = thread::spawn(move || {
                 touch(&item);
                 other.put(item);
             });
             // Beside the return: it must not get what others wait for.
-            assert!(shelf.take().is_none());
-            assert!(shelf.poll(second, &waker).is_pending());
+            assert!(list.take().is_none());
+            assert!(list.poll(second, &waker).is_pending());
             thread.join().unwrap();
-            let Poll::Ready(item) = shelf.poll(first, &waker) else {
+            let Poll::Ready(item) = list.poll(first, &waker) else {
                 panic!("it went to somebody else");
             };
             touch(&item);
-            assert!(shelf.poll(second, &waker).is_pending());
-            shelf.put(item);
-            assert!(shelf.poll(second, &waker).is_ready());
+            assert!(list.poll(second, &waker).is_pending());
+            list.put(item);
+            assert!(list.poll(second, &waker).is_ready());
         });
     }
 
     #[test]
     fn one_who_leaves_while_being_woken_passes_it_on() {
         bounded(|| {
-            let shelf = Arc::new(Shelf::new(1));
-            let item = made(shelf.take().unwrap());
-            let (_, waker) = bell();
-            let leaving = shelf.take_or_wait(waker).unwrap_err();
-            let other = shelf.clone();
+            let list = Arc::new(FreeList::new(1));
+            let item = made(list.take().unwrap());
+            let (_, waker) = notifier();
+            let leaving = list.take_or_wait(waker).unwrap_err();
+            let other = list.clone();
             let returns = thread::spawn(move || {
                 touch(&item);
                 other.put(item);
             });
-            let other = shelf.clone();
+            let other = list.clone();
             let leaves = thread::spawn(move || other.leave(leaving));
             // Gets it at once, from the return, or from the one who leaves.
-            use_once(&shelf);
+            use_once(&list);
             returns.join().unwrap();
             leaves.join().unwrap();
-            assert_eq!(shelf.available(), 1);
+            assert_eq!(list.available(), 1);
         });
     }
 
     #[test]
     fn a_waker_replaced_beside_the_return_is_not_missed() {
         loom::model(|| {
-            let shelf = Arc::new(Shelf::new(1));
-            let item = made(shelf.take().unwrap());
-            let (_, stale) = bell();
-            let ticket = shelf.take_or_wait(stale).unwrap_err();
-            let other = shelf.clone();
+            let list = Arc::new(FreeList::new(1));
+            let item = made(list.take().unwrap());
+            let (_, stale) = notifier();
+            let ticket = list.take_or_wait(stale).unwrap_err();
+            let other = list.clone();
             let thread = thread::spawn(move || other.put(item));
-            let item = block_on(poll_fn(|cx| shelf.poll(ticket, cx.waker())));
+            let item = block_on(poll_fn(|cx| list.poll(ticket, cx.waker())));
             touch(&item);
             thread.join().unwrap();
         });

@@ -1,4 +1,4 @@
-//! The dials of latency change how a runtime waits, and no result.
+//! Latency options change how a runtime waits, and no result.
 
 use std::cell::Cell;
 use std::rc::Rc;

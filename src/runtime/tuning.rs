@@ -1,11 +1,11 @@
-//! The dials of latency: what a runtime does before and while it waits.
+//! Latency options: what a runtime does before and while it waits.
 //!
 //! All are off by default, or at a value that suits servers; each says what it costs and gains, as measured with a TCP
 //! echo of 64 bytes over loopback, on two cores and kernel 6.18 (BENCHMARKS.md).
 
 use std::time::Duration;
 
-use super::Builder;
+use super::builder::Builder;
 
 impl Builder {
     /// How many tasks are polled, while some are ready, before the runtime looks at completions and timers; by default
@@ -18,20 +18,20 @@ impl Builder {
 
     /// Watches the ring for up to so long before it sleeps in the kernel. Off (zero) by default.
     ///
-    /// The spin adapts: it begins after three sleeps in a row that were shorter than it, and ends with the first one that
-    /// finds nothing. So a busy ping-pong is answered without a sleep and a wake-up of the core, which is most of its
-    /// time, and an idle runtime sleeps. While it spins it uses the whole core.
+    /// The spin adapts: it begins after three sleeps in a row that were shorter than it, and ends with the first one
+    /// that finds nothing. So a busy ping-pong is answered without a sleep and a wake-up of the core, which is most of
+    /// its time, and an idle runtime sleeps. While it spins it uses the whole core.
     ///
-    /// With 50 µs, one connection is answered in 20 to 35 µs instead of 59 (median), 1.9 to 2.6 times as often, at 0.95 to
-    /// 1.24 of the CPU time a request; at 50 connections and more nothing changes beyond 3 %.
+    /// With 50 µs, one connection is answered in 20 to 35 µs instead of 59 (median), 1.9 to 2.6 times as often, at 0.95
+    /// to 1.24 of the CPU time a request; at 50 connections and more nothing changes beyond 3 %.
     pub fn spin(mut self, limit: Duration) -> Self {
         self.spin = limit;
         self
     }
 
     /// Waits, when it has to wait, up to `window` for `completions` of them, and only then for a single one: fewer
-    /// wake-ups, for that much more latency. Off by default, and rarely worth it: with 50 µs and 8, one connection takes
-    /// half of the enters, and 1.5 times the CPU time, which goes into the timer.
+    /// wake-ups, for that much more latency. Off by default, and rarely worth it: with 50 µs and 8, one connection
+    /// takes half of the enters, and 1.5 times the CPU time, which goes into the timer.
     ///
     /// # Kernel
     ///
@@ -41,9 +41,9 @@ impl Builder {
         self
     }
 
-    /// Polls the network card for up to so long instead of waiting for its interrupt, where the driver can do that; with
-    /// `prefer`, rather than being interrupted at all. Off by default. The loopback device has no such queue, so that it has no
-    /// effect there; it was measured on nothing else.
+    /// Polls the network card for up to so long instead of waiting for its interrupt, where the driver can do that;
+    /// with `prefer`, rather than being interrupted at all. Off by default. The loopback device has no such queue, so
+    /// that it has no effect there; it was measured on nothing else.
     ///
     /// # Kernel
     ///
@@ -55,8 +55,8 @@ impl Builder {
 
     /// Lets a thread of the kernel take entries out of the queue, so that submitting needs no system call; it sleeps
     /// after `idle` without any. Off by default: it pays only where a core is to spare for that thread, and it goes
-    /// without [`Setup::Deferred`](super::Setup). With 1 ms, one connection is answered in 40 µs instead of 59 (median),
-    /// at twice the CPU time.
+    /// without [`Setup::Deferred`](super::Setup). With 1 ms, one connection is answered in 40 µs instead of 59
+    /// (median), at twice the CPU time.
     pub fn sqpoll(mut self, idle: Duration) -> Self {
         self.ring.sqpoll = Some(idle);
         self
