@@ -42,7 +42,7 @@ pub enum Error {
         /// The name as given.
         name: String,
     },
-    /// What an operation needs belongs to the ring of another runtime: a direct descriptor, or a place for one.
+    /// What an operation needs belongs to the ring of another runtime: a direct descriptor, or a slot for one.
     #[error(
         "the descriptor belongs to another runtime: use a RegisteredFd and a Registry in the runtime that they were made \
          in, or make an ordinary descriptor there (RegisteredFd::install)"

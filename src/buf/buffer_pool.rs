@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::aligned::{AlignedBuf, DEFAULT_ALIGN};
-use super::shelf::{Shelf, Taken};
+use super::free_list::{FreeList, Taken};
 use super::{IoBuf, IoBufMut};
 
 /// Aligned buffers of one size that are used again and again, on whatever thread: for data that is read on one core and
@@ -45,7 +45,7 @@ pub struct BufferPool {
 }
 
 struct Shared {
-    shelf: Shelf<AlignedBuf>,
+    list: FreeList<AlignedBuf>,
     buffer_size: usize,
     align: usize,
 }
@@ -94,7 +94,7 @@ impl BufferPool {
         super::aligned::layout(buffer_size, align);
         BufferPool {
             shared: Arc::new(Shared {
-                shelf: Shelf::new(max_buffers),
+                list: FreeList::new(max_buffers),
                 buffer_size,
                 align,
             }),
@@ -114,7 +114,7 @@ impl BufferPool {
     /// ```
     #[inline]
     pub fn try_take(&self) -> Option<PooledBuf> {
-        let taken = self.shared.shelf.take()?;
+        let taken = self.shared.list.take()?;
         Some(self.wrap(taken))
     }
 
@@ -148,12 +148,12 @@ impl BufferPool {
 
     /// How many buffers can be taken now without waiting.
     pub fn available(&self) -> usize {
-        self.shared.shelf.available()
+        self.shared.list.available()
     }
 
     /// How many buffers there are at most, in use and free.
     pub fn capacity(&self) -> usize {
-        self.shared.shelf.capacity()
+        self.shared.list.capacity()
     }
 
     /// The capacity of each buffer, in bytes.
@@ -193,9 +193,9 @@ impl Future for Take<'_> {
     type Output = PooledBuf;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PooledBuf> {
-        let (pool, shelf) = (self.pool, &self.pool.shared.shelf);
+        let (pool, list) = (self.pool, &self.pool.shared.list);
         if let Some(ticket) = self.ticket {
-            return shelf.poll(ticket, cx.waker()).map(|buf| {
+            return list.poll(ticket, cx.waker()).map(|buf| {
                 self.ticket = None;
                 pool.wrap(Taken::Free(buf))
             });
@@ -203,7 +203,7 @@ impl Future for Take<'_> {
         if let Some(buf) = pool.try_take() {
             return Poll::Ready(buf);
         }
-        match shelf.take_or_wait(cx.waker().clone()) {
+        match list.take_or_wait(cx.waker().clone()) {
             Ok(taken) => Poll::Ready(pool.wrap(taken)),
             Err(ticket) => {
                 self.ticket = Some(ticket);
@@ -216,7 +216,7 @@ impl Future for Take<'_> {
 impl Drop for Take<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.pool.shared.shelf.leave(ticket);
+            self.pool.shared.list.leave(ticket);
         }
     }
 }
@@ -322,7 +322,7 @@ impl Drop for PooledBuf {
         // One without capacity allocates nothing.
         let mut buf = mem::replace(&mut self.buf, AlignedBuf::new(0, 1));
         buf.clear();
-        self.shared.shelf.put(buf);
+        self.shared.list.put(buf);
     }
 }
 

@@ -65,11 +65,11 @@ mod aligned;
 mod buffer_pool;
 #[cfg(feature = "bytes")]
 mod bytes;
+mod free_list;
 mod io_buf;
 mod io_buf_mut;
 mod partial;
 mod registration;
-mod shelf;
 mod slice;
 mod vectored;
 

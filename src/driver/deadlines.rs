@@ -19,7 +19,7 @@ impl<W> Driver<W> {
     /// `Err` gives `waiter` back if the timer has fired; `Ok` gives the one that it replaced.
     pub(crate) fn poll_timer(&self, key: TimerKey, waiter: W) -> Result<Option<W>, W> {
         self.with(|inner| match inner.timers.waiter_mut(key) {
-            Some(place) => Ok(place.replace(waiter)),
+            Some(known) => Ok(known.replace(waiter)),
             None => Err(waiter),
         })
     }

@@ -112,7 +112,7 @@ pub(crate) enum Progress {
 pub(crate) enum Orphaned<W> {
     /// The kernel still has it; a cancel is on its way. Holds what would have been woken.
     InFlight(Option<W>),
-    /// It waits at this place of a queue; the caller takes it from there, and out of its cell.
+    /// It waits at this index of a queue; the caller takes it from there, and out of its cell.
     Waiting(u32, Option<W>),
     /// It was complete; the caller takes the operation out. For a multishot operation the result says nothing.
     Complete(Completion),

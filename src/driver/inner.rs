@@ -145,7 +145,7 @@ impl<W> Inner<W> {
         }
     }
 
-    #[inline(always)] // Into the loop over completions, the one place where it is hot.
+    #[inline(always)] // Into the loop over completions, where alone it is hot.
     pub(super) fn next_event(&mut self) -> Option<Event<W>> {
         let cqe = self.ring.as_mut()?.reap()?;
         self.counters.completions += 1;
@@ -164,7 +164,7 @@ impl<W> Inner<W> {
         let state = head.state;
         if let Some(multishot) = &vtable.multishot {
             if cqe.buffer().is_some() {
-                // SAFETY: the operation is in its place until it was taken out with its last completion, which is this
+                // SAFETY: the operation is in its cell until it is taken out with its last completion, which is this
                 // one at the earliest.
                 if let Some(group) = unsafe { (multishot.group)(key.payload()) } {
                     self.pool.taken(group);
@@ -223,7 +223,7 @@ impl<W> Inner<W> {
         let head = self.slots.head(key);
         if multishot.notifies
             && head.tag & CANCELLED == 0
-            // SAFETY: as for the group: the operation is in its place.
+            // SAFETY: as for the group: the operation is in its cell.
             && unsafe { (multishot.refused)(key.payload(), cqe) }
         {
             return match last {

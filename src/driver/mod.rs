@@ -22,7 +22,7 @@ mod inflight;
 mod inner;
 mod pool;
 mod registered;
-mod returns;
+mod return_queue;
 mod slots;
 mod timer;
 mod waiting;
@@ -41,17 +41,16 @@ pub(crate) use event::{
     Abandoned, Answered, Event, Orphaned, Owner, Partial, Progress, Submission,
 };
 pub use inflight::InFlightOp;
-pub(crate) use inflight::code_name;
 pub(crate) use inner::Counters;
 use inner::Inner;
-pub(crate) use pool::{Lease, Pool, PoolConfig};
-pub(crate) use returns::RemoteLease;
+pub(crate) use pool::{Pool, PoolConfig};
+pub(crate) use return_queue::{Lease, RemoteLease};
 use slots::{CANCELLED, INTERRUPTED, State};
 pub(crate) use slots::{FileRef, KEEPS_TURN, Key, MultishotVTable, OpVTable, Payload};
 pub(crate) use timer::TimerKey;
 
 use crate::Error;
-use crate::sys::{Bell, Completion, Ring, RingConfig, RingId, RingInfo};
+use crate::sys::{Completion, Notifier, Ring, RingConfig, RingId, RingInfo};
 
 /// The operations in flight on one thread, and the ring they travel through.
 pub(crate) struct Driver<W: 'static> {
@@ -322,9 +321,9 @@ impl<W> Driver<W> {
     /// # Errors
     ///
     /// If it needs a descriptor and none is free; after shutdown.
-    pub(crate) fn bell(&self) -> io::Result<Bell> {
+    pub(crate) fn notifier(&self) -> io::Result<Notifier> {
         self.with(|inner| match &inner.ring {
-            Some(ring) => ring.bell(),
+            Some(ring) => ring.notifier(),
             None => Err(io::ErrorKind::NotConnected.into()),
         })
     }

@@ -15,7 +15,7 @@ use loom::sync::Arc;
 #[cfg(not(loom))]
 use std::sync::Arc;
 
-use super::returns::{RemoteLease, Returns};
+use super::return_queue::{Lease, RemoteLease, ReturnQueue};
 use crate::sys::{BufRing, Ring, RingId};
 
 /// How much memory the pool may take, and in which pieces.
@@ -29,18 +29,11 @@ pub(crate) struct PoolConfig {
     pub(crate) groups_max: u16,
 }
 
-/// A buffer that the kernel has filled, by its place.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lease {
-    pub(crate) group: u16,
-    pub(crate) id: u16,
-}
-
 /// What a pool has counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolCounters {
     /// How often a stream found no buffer.
-    pub(crate) dry: u64,
+    pub(crate) exhausted: u64,
     pub(crate) buffers: u32,
     /// Those that the kernel may take.
     pub(crate) available: u32,
@@ -54,11 +47,11 @@ pub(crate) struct Pool {
     config: PoolConfig,
     groups: RefCell<Vec<Group>>,
     /// What comes back from elsewhere.
-    returns: Arc<Returns>,
-    /// The memory of a list that `returns` does not have at the moment.
-    spare: Cell<Vec<Lease>>,
+    returns: Arc<ReturnQueue>,
+    /// An empty list, to leave with `returns` for the one that is taken out: so neither is allocated anew.
+    empty: Cell<Vec<Lease>>,
     /// How often a stream found no buffer.
-    dry: Cell<u64>,
+    exhausted: Cell<u64>,
     /// Whether the kernel has refused a group.
     refused: Cell<bool>,
 }
@@ -75,9 +68,9 @@ impl Pool {
             ring,
             config,
             groups: RefCell::new(Vec::new()),
-            returns: Arc::new(Returns::new()),
-            spare: Cell::new(Vec::new()),
-            dry: Cell::new(0),
+            returns: Arc::new(ReturnQueue::new()),
+            empty: Cell::new(Vec::new()),
+            exhausted: Cell::new(0),
             refused: Cell::new(false),
         }
     }
@@ -158,7 +151,7 @@ impl Pool {
 
     #[cold]
     fn collect_some(&self) {
-        let mut leases = self.returns.collect(self.spare.take());
+        let mut leases = self.returns.collect(self.empty.take());
         let mut groups = self.groups.borrow_mut();
         for lease in leases.drain(..) {
             let group = &mut groups[usize::from(lease.group)];
@@ -167,7 +160,7 @@ impl Pool {
             unsafe { group.ring.give(lease.id) };
             group.available += 1;
         }
-        self.spare.set(leases);
+        self.empty.set(leases);
     }
 
     /// Where a buffer is.
@@ -203,8 +196,8 @@ impl Pool {
     }
 
     /// Counts a stream for which the kernel found no buffer.
-    pub(crate) fn ran_dry(&self) {
-        self.dry.set(self.dry.get() + 1);
+    pub(crate) fn count_exhausted(&self) {
+        self.exhausted.set(self.exhausted.get() + 1);
     }
 
     /// What there is, and how often it was not enough.
@@ -212,7 +205,7 @@ impl Pool {
         self.collect();
         let groups = self.groups.borrow();
         PoolCounters {
-            dry: self.dry.get(),
+            exhausted: self.exhausted.get(),
             refused: self.refused.get(),
             buffers: groups.iter().map(|one| u32::from(one.ring.entries())).sum(),
             available: groups.iter().map(|one| u32::from(one.available)).sum(),

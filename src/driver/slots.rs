@@ -22,6 +22,8 @@ pub(crate) type Payload = MaybeUninit<[u64; PAYLOAD_WORDS]>;
 pub(crate) struct OpVTable<W: 'static> {
     /// `IORING_OP_*`
     pub(crate) code: u8,
+    /// Its name in the list of operations in flight.
+    pub(crate) name: &'static str,
     /// Whether it takes what arrives at its file.
     pub(crate) reads: bool,
     /// Gives a completion to the operation when its future is gone; with the final one, takes the operation out, frees
@@ -91,7 +93,7 @@ pub(super) enum State {
     Free,
     /// Handed out, the entry not yet made.
     Reserved,
-    /// It waits for another to end before it goes to the kernel; `a` is its place in the queue.
+    /// It waits for another to end before it goes to the kernel; `a` is its index in the queue.
     Waiting,
     /// The kernel has it, and a future waits for it. `a` is the time of submission; `b` is how much it is to do before it
     /// is over (see [`Submission::whole`](super::Submission::whole)), or for a multishot operation its last queued
@@ -199,7 +201,7 @@ impl<W> Slots<W> {
         }
     }
 
-    /// The chunk that holds cell `index`, and the cell's place in it.
+    /// The chunk that holds cell `index`, and the cell's offset in it.
     #[inline]
     fn locate(index: u32) -> (usize, usize) {
         let shifted = index + FIRST_CHUNK;
@@ -276,11 +278,19 @@ impl<W> Slots<W> {
     }
 
     /// Takes the cell of `key` back. Late completions for it find another generation from now on.
+    ///
+    /// # Panics
+    ///
+    /// If the kernel has the operation: its memory is not to be touched.
     #[inline]
     pub(super) fn release(&mut self, key: Key<W>) {
         let free = self.free;
         let head = self.head(key);
         debug_assert!(head.waiter.is_none() && head.file.is_none());
+        assert!(
+            !matches!(head.state, State::InFlight | State::Orphan),
+            "the kernel has the operation"
+        );
         head.state = State::Free;
         head.generation = (head.generation + 1) & GENERATION_MAX;
         head.a = free;
@@ -399,6 +409,7 @@ mod tests {
     unsafe fn resume(_: &Driver<u64>, _: Key<u64>, _: usize) {}
     static VTABLE: OpVTable<u64> = OpVTable {
         code: 0,
+        name: "nop",
         reads: false,
         abandon,
         admit,

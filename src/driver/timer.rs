@@ -47,7 +47,7 @@ enum State {
     Fired,
 }
 
-/// 32 bytes in the slab: the state's spare values tell free cells apart.
+/// 32 bytes in the slab: the state's unused values tell free cells apart.
 struct Timer<W> {
     waiter: Option<W>,
     /// When it fires; never before the `elapsed_ms` of its insertion.
@@ -138,7 +138,7 @@ impl<W> Timers<W> {
         self.start.checked_add(Duration::from_millis(timer.due_ms))
     }
 
-    /// The place of a pending timer's waiter, to replace it; `None` once it has fired or is removed.
+    /// A pending timer's waiter, to replace it; `None` once it has fired or is removed.
     pub(crate) fn waiter_mut(&mut self, key: TimerKey) -> Option<&mut Option<W>> {
         self.timers
             .get_mut(key.index as usize)
@@ -424,7 +424,7 @@ mod tests {
     fn a_timer_is_small() {
         assert_eq!(size_of::<Timer<NonNull<u8>>>(), 32);
         assert_eq!(size_of::<TimerKey>(), 8);
-        // What `Slab` keeps for a cell: the timer or the next free cell, told apart by a spare value of the state.
+        // What `Slab` keeps for a cell: the timer or the next free cell, told apart by an unused value of the state.
         #[allow(dead_code, reason = "only its size is of interest")]
         enum Cell {
             Free(usize),

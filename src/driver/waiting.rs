@@ -5,19 +5,19 @@ use super::{Driver, FileRef, Inner, Key};
 use crate::sys::Completion;
 
 impl<W> Driver<W> {
-    /// Leaves a reserved operation in its cell, at `place` of a queue.
-    pub(crate) fn wait(&self, key: Key<W>, place: u32, waiter: Option<W>) {
+    /// Leaves a reserved operation in its cell, at `index` of a queue.
+    pub(crate) fn wait(&self, key: Key<W>, index: u32, waiter: Option<W>) {
         self.with(|inner| {
             let head = inner.slots.head(key);
             debug_assert_eq!(head.state, State::Reserved);
             head.state = State::Waiting;
-            head.a = place;
+            head.a = index;
             head.waiter = waiter;
         });
     }
 
-    /// The place in the queue of an operation that waits.
-    pub(crate) fn place(&self, key: Key<W>) -> Option<u32> {
+    /// Where in its queue an operation waits.
+    pub(crate) fn queue_index(&self, key: Key<W>) -> Option<u32> {
         self.with(|inner| {
             let head = inner.slots.head(key);
             (head.state == State::Waiting).then_some(head.a)

@@ -16,9 +16,9 @@ impl File {
     ///
     /// # Errors
     ///
-    /// `ResourceBusy` if operations are in flight on the file, or bytes of a pipe that arrived for a dropped read were not
-    /// read yet; the file is then closed when the operations end. To keep it, use
-    /// `std::fs::File::try_from(file)`, which gives it back.
+    /// `ResourceBusy` if operations are in flight on the file, or bytes of a pipe that arrived for a dropped read were
+    /// not read yet; the file is then closed when the operations end. To keep it, use `std::fs::File::try_from(file)`,
+    /// which gives it back.
     ///
     /// # Examples
     ///

@@ -4,12 +4,13 @@ use std::io;
 
 use super::File;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
-use crate::op::{CURRENT, Op, Place, Read, Readv, Write, Writev};
+use crate::io::{ended_early, takes_no_more};
+use crate::op::{CURRENT, Op, Position, Read, Readv, Write, Writev};
 
 /// What the kernel is told for `offset`: the one value that it would take for the descriptor's own position becomes
 /// its neighbour, which is refused as every offset is that does not fit a signed number.
-pub(super) fn place(offset: u64) -> Place {
-    Place::At(offset.min(CURRENT - 1))
+pub(super) fn position(offset: u64) -> Position {
+    Position::At(offset.min(CURRENT - 1))
 }
 
 impl File {
@@ -35,8 +36,8 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// One `READ`, or with a buffer of a [`FixedBufPool`](super::FixedBufPool) `READ_FIXED`: done in the call that submits it
-    /// if the page cache holds the data.
+    /// One `READ`, or with a buffer of a [`FixedBufPool`](super::FixedBufPool) `READ_FIXED`: done in the call that
+    /// submits it if the page cache holds the data.
     ///
     /// # Examples
     ///
@@ -51,7 +52,7 @@ impl File {
     /// # }
     /// ```
     pub fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> Op<Read<B>> {
-        Read::new(&self.fd, buf, place(offset))
+        Read::new(&self.fd, buf, position(offset))
     }
 
     /// Writes the bytes of `buf` at `offset`, and returns how many it wrote, which may be fewer, with the buffer.
@@ -76,10 +77,10 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// One `WRITE`, or with a registered buffer `WRITE_FIXED`. A buffered one always goes to a thread of the kernel, which
-    /// takes four to six times the CPU time of a write at once (4 KiB), but one that must wait for memory or for the disk
-    /// then does not hold up the core; see [`set_inline_writes`](File::set_inline_writes). With `O_DIRECT` there is no
-    /// thread.
+    /// One `WRITE`, or with a registered buffer `WRITE_FIXED`. A buffered one always goes to a thread of the kernel,
+    /// which takes four to six times the CPU time of a write at once (4 KiB), but one that must wait for memory or for
+    /// the disk then does not hold up the core; see [`set_inline_writes`](File::set_inline_writes). With `O_DIRECT`
+    /// there is no thread.
     ///
     /// # Examples
     ///
@@ -96,7 +97,7 @@ impl File {
     /// # }
     /// ```
     pub fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> Op<Write<B>> {
-        Write::new(&self.fd, buf, place(offset))
+        Write::new(&self.fd, buf, position(offset))
     }
 
     /// As [`read_at`](File::read_at), into several buffers, filled one after the other.
@@ -122,7 +123,7 @@ impl File {
     /// # }
     /// ```
     pub fn read_vectored_at<V: IoVectoredBufMut>(&self, bufs: V, offset: u64) -> Op<Readv<V>> {
-        Readv::new(&self.fd, bufs, place(offset))
+        Readv::new(&self.fd, bufs, position(offset))
     }
 
     /// As [`write_at`](File::write_at), from several buffers.
@@ -149,7 +150,7 @@ impl File {
     /// # }
     /// ```
     pub fn write_vectored_at<V: IoVectoredBuf>(&self, bufs: V, offset: u64) -> Op<Writev<V>> {
-        Writev::new(&self.fd, bufs, place(offset))
+        Writev::new(&self.fd, bufs, position(offset))
     }
 
     /// Fills `buf` with what is at `offset`: to its length, or an empty one to its capacity
@@ -190,7 +191,7 @@ impl File {
             let (read, rest) = self.read_at(buf.slice(filled..len), at).await;
             buf = rest.into_inner();
             match read {
-                Ok(0) => return (Err(unexpected_eof()), buf),
+                Ok(0) => return (Err(ended_early()), buf),
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), buf),
@@ -235,7 +236,7 @@ impl File {
             let (written, rest) = self.write_at(buf.slice(done..), at).await;
             buf = rest.into_inner();
             match written {
-                Ok(0) => return (Err(write_zero()), buf),
+                Ok(0) => return (Err(takes_no_more()), buf),
                 Ok(n) => done += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), buf),
@@ -279,7 +280,7 @@ impl File {
             let (written, unwritten) = self.write_vectored_at(rest, at).await;
             rest = unwritten;
             match written {
-                Ok(0) => return (Err(write_zero()), rest.into_inner()),
+                Ok(0) => return (Err(takes_no_more()), rest.into_inner()),
                 Ok(n) => {
                     rest.advance(n);
                     at = at.saturating_add(n as u64);
@@ -290,15 +291,4 @@ impl File {
         }
         (Ok(()), rest.into_inner())
     }
-}
-
-pub(super) fn unexpected_eof() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::UnexpectedEof,
-        "failed to fill whole buffer: the file ended before",
-    )
-}
-
-pub(super) fn write_zero() -> io::Error {
-    io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
 }

@@ -1,7 +1,8 @@
 //! What every buffered reader can do.
 
-use std::io::{BufRead, ErrorKind};
+use std::io::ErrorKind;
 
+use super::lines::up_to;
 use super::{AsyncBufRead, Lines, Split, text};
 use crate::buf::BufResult;
 
@@ -138,15 +139,6 @@ pub trait AsyncBufReadExt: AsyncBufRead {
 
 impl<R: AsyncBufRead + ?Sized> AsyncBufReadExt for R {}
 
-/// How many of `bytes` there are up to `byte`, itself included, and whether it is there.
-pub(super) fn up_to(bytes: &[u8], byte: u8) -> (usize, bool) {
-    // This way leads to std's own search, which looks at many bytes at a time. Reading a slice cannot fail.
-    let mut rest = bytes;
-    let _ = BufRead::skip_until(&mut rest, byte);
-    let skipped = &bytes[..bytes.len() - rest.len()];
-    (skipped.len(), skipped.last() == Some(&byte))
-}
-
 async fn read_until<R>(reader: &mut R, byte: u8, mut buf: Vec<u8>) -> BufResult<usize, Vec<u8>>
 where
     R: AsyncBufRead + ?Sized,
@@ -183,19 +175,6 @@ mod tests {
     use super::super::BufReader;
     use super::super::test_util::{Script, Step, ready};
     use super::*;
-
-    #[test]
-    fn up_to_includes_what_it_looks_for() {
-        assert_eq!(up_to(b"", b'x'), (0, false));
-        assert_eq!(up_to(b"abc", b'x'), (3, false));
-        assert_eq!(up_to(b"x", b'x'), (1, true));
-        assert_eq!(up_to(b"axbx", b'x'), (2, true));
-        for at in 0..100 {
-            let mut bytes = [0; 100];
-            bytes[at] = 1;
-            assert_eq!(up_to(&bytes, 1), (at + 1, true));
-        }
-    }
 
     #[test]
     fn read_until_crosses_fills() {

@@ -4,7 +4,9 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::mem;
 
-use super::{AsyncRead, AsyncWrite, DEFAULT_CAPACITY, takes_no_more};
+use super::buf_reader::DEFAULT_CAPACITY;
+use super::errors::takes_no_more;
+use super::{AsyncRead, AsyncWrite};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
 /// Collects what is written, so that many small writes become few large ones.

@@ -15,7 +15,7 @@ const COPY_SIZE: usize = 16 * 1024;
 ///
 /// 16 KiB are moved at a time. Returns how many bytes were copied. The writer is not shut down.
 ///
-/// Files are copied faster by [`fs::copy`](crate::fs::copy), which keeps several reads and writes in flight.
+/// Files are copied faster by [`fs::copy`](crate::fs::copy), which lets the kernel copy.
 ///
 /// # Errors
 ///

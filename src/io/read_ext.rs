@@ -2,7 +2,8 @@
 
 use std::io::ErrorKind;
 
-use super::{AsyncRead, Chain, Take, ended_early, text};
+use super::errors::ended_early;
+use super::{AsyncRead, Chain, Take, text};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBufMut, Unfilled};
 
 /// How much room `read_to_end` makes at least when there is none.

@@ -2,11 +2,8 @@
 
 use std::io;
 
+use super::errors::not_utf8;
 use crate::buf::BufResult;
-
-pub(super) fn not_utf8() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the stream is not valid UTF-8")
-}
 
 /// The text to append to, and a buffer for the bytes to append.
 ///

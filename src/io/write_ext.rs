@@ -2,7 +2,8 @@
 
 use std::io::ErrorKind;
 
-use super::{AsyncWrite, takes_no_more};
+use super::AsyncWrite;
+use super::errors::takes_no_more;
 use crate::buf::{BufResult, IoBuf, IoVectoredBuf, Unwritten};
 
 /// What every [`AsyncWrite`] can do.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::slice;
 
 use crate::runtime::spawn_own;
 
@@ -15,18 +16,15 @@ mod sealed {
     pub trait Sealed {
         /// The addresses, or the name to look up.
         fn target(&self) -> super::Target;
-
-        /// The address, if it is one as it stands: no list need be made for it.
-        fn literal(&self) -> Option<super::SocketAddr> {
-            None
-        }
     }
 }
 
 /// What a [`ToSocketAddrs`] comes to.
 #[derive(Debug)]
 pub enum Target {
-    /// Addresses.
+    /// One address, as it stands.
+    Addr(SocketAddr),
+    /// A list of addresses.
     Addrs(Vec<SocketAddr>),
     /// A host name and a port.
     Name(String, u16),
@@ -39,38 +37,19 @@ macro_rules! addresses {
         impl ToSocketAddrs for $kind {}
         impl sealed::Sealed for $kind {
             fn target(&self) -> Target {
-                Target::Addrs(vec![SocketAddr::from(*self)])
-            }
-
-            fn literal(&self) -> Option<SocketAddr> {
-                Some(SocketAddr::from(*self))
+                Target::Addr(SocketAddr::from(*self))
             }
         }
     )*};
 }
 addresses!(SocketAddr, SocketAddrV4, SocketAddrV6);
-
-macro_rules! address_and_port {
-    ($($kind:ty),*) => {$(
-        impl ToSocketAddrs for ($kind, u16) {}
-        impl sealed::Sealed for ($kind, u16) {
-            fn target(&self) -> Target {
-                Target::Addrs(vec![SocketAddr::from(*self)])
-            }
-
-            fn literal(&self) -> Option<SocketAddr> {
-                Some(SocketAddr::from(*self))
-            }
-        }
-    )*};
-}
-address_and_port!(IpAddr, Ipv4Addr, Ipv6Addr);
+addresses!((IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
 
 impl ToSocketAddrs for (&str, u16) {}
 impl sealed::Sealed for (&str, u16) {
     fn target(&self) -> Target {
         match self.0.parse::<IpAddr>() {
-            Ok(ip) => Target::Addrs(vec![SocketAddr::new(ip, self.1)]),
+            Ok(ip) => Target::Addr(SocketAddr::new(ip, self.1)),
             Err(_) => Target::Name(self.0.to_owned(), self.1),
         }
     }
@@ -80,7 +59,7 @@ impl ToSocketAddrs for str {}
 impl sealed::Sealed for str {
     fn target(&self) -> Target {
         if let Ok(addr) = self.parse() {
-            return Target::Addrs(vec![addr]);
+            return Target::Addr(addr);
         }
         match self
             .rsplit_once(':')
@@ -111,10 +90,6 @@ impl<T: ToSocketAddrs + ?Sized> sealed::Sealed for &T {
     fn target(&self) -> Target {
         (**self).target()
     }
-
-    fn literal(&self) -> Option<SocketAddr> {
-        (**self).literal()
-    }
 }
 
 /// The addresses that `host` names, looked up on a thread of their own where that is needed.
@@ -135,62 +110,153 @@ impl<T: ToSocketAddrs + ?Sized> sealed::Sealed for &T {
 /// # }
 /// ```
 pub async fn lookup_host(host: impl ToSocketAddrs) -> io::Result<impl Iterator<Item = SocketAddr>> {
-    let addrs = match host.target() {
-        Target::Name(name, port) => spawn_own(move || resolve(&name, port)).await??,
-        other => literal(other)?,
-    };
-    Ok(addrs.into_iter())
+    Ok(match Addrs::look_up(host).await? {
+        Addrs::One(addr) => vec![addr].into_iter(),
+        Addrs::Several(addrs) => addrs.into_iter(),
+    })
 }
 
-/// As [`lookup_host`], on the calling thread.
-pub(super) fn lookup_host_blocking(host: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
-    match host.target() {
-        Target::Name(name, port) => resolve(&name, port),
-        other => literal(other),
-    }
+/// The addresses to try, at least one.
+pub(super) enum Addrs {
+    /// The caller knows which it is.
+    One(SocketAddr),
+    /// A list, or what a name was resolved to.
+    Several(Vec<SocketAddr>),
 }
 
-fn literal(target: Target) -> io::Result<Vec<SocketAddr>> {
-    match target {
-        Target::Addrs(addrs) if !addrs.is_empty() => Ok(addrs),
-        Target::Invalid(text) => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{text:?} is no address: write HOST:PORT, as in 127.0.0.1:7000 or [::1]:7000"),
-        )),
-        _ => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "no address was given",
-        )),
-    }
-}
-
-fn resolve(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let found = std::net::ToSocketAddrs::to_socket_addrs(&(name, port)).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot resolve {name:?}: {error}"))
-    })?;
-    let addrs: Vec<_> = found.collect();
-    if addrs.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("{name:?} has no address"),
-        ));
-    }
-    Ok(addrs)
-}
-
-/// Tries `f` with each address until one succeeds.
-pub(super) async fn try_each<T>(
-    addrs: impl Iterator<Item = SocketAddr>,
-    mut f: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
-) -> io::Result<T> {
-    let mut last = None;
-    for addr in addrs {
-        match f(addr).await {
-            Ok(value) => return Ok(value),
-            Err(error) => last = Some(error),
+impl Addrs {
+    pub(super) async fn look_up(host: impl ToSocketAddrs) -> io::Result<Self> {
+        match host.target() {
+            Target::Name(name, port) => spawn_own(move || Self::resolve(&name, port)).await?,
+            other => Self::given(other),
         }
     }
-    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no address was given")))
+
+    /// As [`look_up`](Self::look_up), on the calling thread.
+    pub(super) fn look_up_blocking(host: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::given(host.target())
+    }
+
+    fn given(target: Target) -> io::Result<Self> {
+        match target {
+            Target::Addr(addr) => Ok(Addrs::One(addr)),
+            Target::Addrs(addrs) if addrs.is_empty() => Err(no_address()),
+            Target::Addrs(addrs) => Ok(Addrs::Several(addrs)),
+            Target::Name(name, port) => Self::resolve(&name, port),
+            Target::Invalid(text) => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "{text:?} is no address: write HOST:PORT, as in 127.0.0.1:7000 or [::1]:7000"
+                ),
+            )),
+        }
+    }
+
+    fn resolve(name: &str, port: u16) -> io::Result<Self> {
+        let found = std::net::ToSocketAddrs::to_socket_addrs(&(name, port)).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot resolve {name:?}: {error}"))
+        })?;
+        let addrs: Vec<_> = found.collect();
+        if addrs.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("{name:?} has no address"),
+            ));
+        }
+        Ok(Addrs::Several(addrs))
+    }
+
+    /// The first of them.
+    pub(super) fn head(&self) -> SocketAddr {
+        self.as_slice()[0]
+    }
+
+    fn as_slice(&self) -> &[SocketAddr] {
+        match self {
+            Addrs::One(addr) => slice::from_ref(addr),
+            Addrs::Several(addrs) => addrs,
+        }
+    }
+
+    /// The first success of `f`, or its last error.
+    pub(super) fn first<T>(&self, mut f: impl FnMut(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+        let mut last = no_address();
+        for &addr in self.as_slice() {
+            match f(addr) {
+                Ok(value) => return Ok(value),
+                Err(error) => last = self.explain(addr, error),
+            }
+        }
+        Err(last)
+    }
+
+    /// As [`first`](Self::first), one after the other.
+    pub(super) async fn first_async<T>(
+        &self,
+        mut f: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut last = no_address();
+        for &addr in self.as_slice() {
+            match f(addr).await {
+                Ok(value) => return Ok(value),
+                Err(error) => last = self.explain(addr, error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Names the address that failed, unless the caller knows it.
+    fn explain(&self, addr: SocketAddr, source: io::Error) -> io::Error {
+        match self {
+            Addrs::One(_) => source,
+            Addrs::Several(addrs) => io::Error::new(
+                source.kind(),
+                AddrError {
+                    addr,
+                    tried: addrs.len(),
+                    source,
+                },
+            ),
+        }
+    }
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "no address was given")
+}
+
+/// Which address an error is about, where a host name or a list leaves that open.
+///
+/// It lies inside of the [`io::Error`] of a bind or connect to several addresses, which has the kind of the system's
+/// error. That itself is the [source](std::error::Error::source), and has the number.
+///
+/// # Examples
+///
+/// ```
+/// # saferring::runtime::Runtime::new().unwrap().block_on(async {
+/// use saferring::net::{AddrError, TcpStream};
+/// use std::net::SocketAddr;
+///
+/// let nobody: SocketAddr = "127.0.0.1:1".parse().unwrap();
+/// let error = TcpStream::connect(&[nobody][..]).await.unwrap_err();
+/// assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+/// let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<AddrError>());
+/// assert_eq!(inner.unwrap().addr(), nobody);
+/// # });
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("{addr}: {source} (addresses tried: {tried})")]
+pub struct AddrError {
+    addr: SocketAddr,
+    tried: usize,
+    source: io::Error,
+}
+
+impl AddrError {
+    /// The address that was tried last.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
 }
 
 #[cfg(test)]
@@ -201,12 +267,12 @@ mod tests {
     #[test]
     fn literals_need_no_lookup() {
         for text in ["127.0.0.1:80", "[::1]:80"] {
-            assert!(matches!(text.target(), Target::Addrs(_)), "{text}");
+            assert!(matches!(text.target(), Target::Addr(_)), "{text}");
         }
-        assert!(matches!(("127.0.0.1", 80).target(), Target::Addrs(_)));
+        assert!(matches!(("127.0.0.1", 80).target(), Target::Addr(_)));
         assert!(matches!("localhost:80".target(), Target::Name(..)));
         for text in ["localhost", ":80", "localhost:http", ""] {
-            let error = lookup_host_blocking(text).unwrap_err();
+            let error = Addrs::look_up_blocking(text).err().unwrap();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{text}");
         }
     }

@@ -27,8 +27,8 @@ pub(super) trait Receive: Multishot<Item = Arrival<Self::Chunk>> + Sized {
 
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self;
 
-    /// What has arrived late.
-    fn late(bytes: Vec<u8>, message: Message) -> Self::Chunk;
+    /// What was stashed for the next receive.
+    fn stashed(bytes: Vec<u8>, message: Message) -> Self::Chunk;
 
     /// One receive of at most `size` bytes, into memory of its own: before kernel 6.0, and where all buffers are out.
     fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<Self::Chunk>>>>;
@@ -41,7 +41,7 @@ impl Receive for RecvMulti {
         RecvMulti::new(fd, pool, group)
     }
 
-    fn late(bytes: Vec<u8>, message: Message) -> ProvidedBuf {
+    fn stashed(bytes: Vec<u8>, message: Message) -> ProvidedBuf {
         datagram(bytes, &message)
     }
 
@@ -66,7 +66,7 @@ impl Receive for RecvFromMulti {
         RecvFromMulti::new(fd, pool, group)
     }
 
-    fn late(bytes: Vec<u8>, message: Message) -> Self::Chunk {
+    fn stashed(bytes: Vec<u8>, message: Message) -> Self::Chunk {
         (datagram(bytes, &message), message.from)
     }
 
@@ -131,19 +131,27 @@ impl<R: Receive> Chunks<R> {
         matches!(self.state, State::Ended)
     }
 
-    /// What arrived for a read before, which was dropped: it comes before all that is armed.
+    /// What arrived for an earlier read, which was dropped. It comes before all that is armed.
+    #[inline]
+    fn stashed(&self) -> Option<io::Result<R::Chunk>> {
+        let told_first = matches!(self.state, State::One(_) | State::Failed(_) | State::Ended);
+        if !self.fd.has_stashed() || told_first {
+            return None;
+        }
+        self.take_stashed()
+    }
+
     #[cold]
-    fn late(&self) -> Option<io::Result<R::Chunk>> {
-        let late = self.fd.late_chunk()?;
-        Some(match late {
-            Ok((bytes, message)) => Ok(R::late(bytes, message)),
+    fn take_stashed(&self) -> Option<io::Result<R::Chunk>> {
+        Some(match self.fd.stashed_chunk()? {
+            Ok((bytes, message)) => Ok(R::stashed(bytes, message)),
             Err(error) => Err(io::Error::from_raw_os_error(error)),
         })
     }
 
     /// The next chunk, if it has arrived already. Leaves no waker.
     pub(super) fn next_queued(&mut self) -> Option<R::Chunk> {
-        if self.fd.has_late() {
+        if self.fd.has_stashed() {
             return None;
         }
         while let State::Many(many) = &mut self.state {
@@ -152,7 +160,7 @@ impl<R: Receive> Chunks<R> {
                 Ok(Received::End) => self.state = State::Ended,
                 Err(error) => self.state = State::Failed(error),
                 // Armed anew when the stream is asked again.
-                Ok(Received::Dry | Received::Stopped) => {}
+                Ok(Received::OutOfBuffers | Received::Stopped) => {}
             }
         }
         None
@@ -172,7 +180,7 @@ impl<R: Receive> Chunks<R> {
             match group {
                 Some(group) => State::Many(Multi::new(R::many(&self.fd, pool, group))),
                 None => {
-                    pool.ran_dry();
+                    pool.count_exhausted();
                     State::Waiting(Box::pin(Ready::read(&self.fd)))
                 }
             }
@@ -196,24 +204,17 @@ impl<R: Receive> Chunks<R> {
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {
         loop {
-            if self.fd.has_late()
-                && matches!(
-                    self.state,
-                    State::Idle | State::Many(_) | State::Waiting(_) | State::Able
-                )
-                && let Some(late) = self.late()
-            {
-                if late.is_err() {
+            if let Some(stashed) = self.stashed() {
+                if stashed.is_err() {
                     self.state = State::Ended;
                 }
-                return Poll::Ready(Some(late));
+                return Poll::Ready(Some(stashed));
             }
             match &mut self.state {
                 State::Ended => return Poll::Ready(None),
-                State::Failed(_) => {
-                    let State::Failed(error) = mem::replace(&mut self.state, State::Ended) else {
-                        continue;
-                    };
+                State::Failed(error) => {
+                    let error = mem::replace(error, io::ErrorKind::Other.into());
+                    self.state = State::Ended;
                     return Poll::Ready(Some(Err(error)));
                 }
                 State::Idle => {
@@ -243,7 +244,7 @@ impl<R: Receive> Chunks<R> {
                     return Poll::Ready(Some(Err(error)));
                 }
                 // The operation ends with its last completion; then it is armed anew.
-                Some(Ok(Received::Dry | Received::Stopped)) => {}
+                Some(Ok(Received::OutOfBuffers | Received::Stopped)) => {}
                 None => self.state = State::Idle,
             }
         }

@@ -12,9 +12,10 @@ use std::task::{Context, Poll, ready};
 use pin_project::pin_project;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
-use super::incoming::Connections;
+use super::incoming::{Connections, is_transient};
 use super::recv_stream::{RecvFromStream, RecvStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+use crate::io::takes_no_more;
 use crate::op::{
     Accept, Connect, Message, Op, Recv, RecvDatagram, RecvMsg, Send, SendMsg, SendMsgZc, SendTo,
     SendZc, SharedFd, Usage, ZcBuf,
@@ -116,7 +117,7 @@ impl Socket {
         match sent {
             _ if len == 0 => (Ok(()), buf),
             Ok(n) if n == len => (Ok(()), buf),
-            Ok(0) => (Err(write_zero()), buf),
+            Ok(0) => (Err(takes_no_more()), buf),
             // Ended by an error that the next send tells, or longer than one send can be.
             Ok(n) => {
                 let (sent, rest) = Send::all(&self.0, buf.await.slice(n..)).await;
@@ -161,7 +162,7 @@ impl Socket {
     }
 
     pub(super) async fn peek<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
-        let (received, [buf]) = RecvMsg::peek(&self.0, [buf]).await;
+        let (received, buf) = self.peek_from(buf).await;
         (received.map(|message| message.len), buf)
     }
 
@@ -210,8 +211,8 @@ impl Socket {
         Connections::new(&self.0)
     }
 
-    /// Always a direct call: the ring would hand it to a worker thread, for nothing. Of a peer that is gone already there is
-    /// nothing to end, which whoever ends a stream need not know.
+    /// Always a direct call: the ring would hand it to a worker thread, for nothing. Of a peer that is gone already
+    /// there is nothing to end, which whoever ends a stream need not know.
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self.options().shutdown(how) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
@@ -224,29 +225,17 @@ impl Socket {
     }
 }
 
-fn write_zero() -> io::Error {
-    io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
-}
-
-/// What a send of the whole came to. One that ends short was cancelled, by a close or the end of the runtime. If there was
-/// nothing to send nothing has failed, as in std.
+/// What a send of the whole came to. One that ends short was cancelled, by a close or the end of the runtime. If there
+/// was nothing to send nothing has failed, as in std.
 fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
     if len == 0 {
         return Ok(());
     }
     match sent? {
         n if n == len => Ok(()),
-        0 => Err(write_zero()),
+        0 => Err(takes_no_more()),
         _ => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
     }
-}
-
-/// Whether an accept failed because of that one connection, or was merely ended.
-pub(super) fn is_transient(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO)
-    )
 }
 
 impl AsFd for Socket {

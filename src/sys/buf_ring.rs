@@ -85,13 +85,13 @@ impl BufRing {
     ///
     /// The buffer is ours: it was not given yet, or a completion has named it since; and nobody uses it any more.
     pub(crate) unsafe fn give(&mut self, id: u16) {
-        let place = self.tail & (self.entries - 1);
+        let index = self.tail & (self.entries - 1);
         let buffer = self.buffer(id);
         let first = self.memory.start().cast::<BufRingEntry>();
-        // SAFETY: `place < entries`, so this is an entry of the ring, which the kernel reads only below the tail that is
+        // SAFETY: `index < entries`, so this is an entry of the ring, which the kernel reads only below the tail that is
         // published further down. The first entry's last field is that tail, so the fields are set one by one.
         unsafe {
-            let entry = first.add(usize::from(place)).as_mut();
+            let entry = first.add(usize::from(index)).as_mut();
             entry.set_addr(buffer.as_ptr().expose_provenance() as u64);
             entry.set_len(self.buffer_size);
             entry.set_bid(id);

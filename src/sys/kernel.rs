@@ -77,14 +77,14 @@ impl KernelRing {
             workers: [0, 0],
             overflows: 0,
         };
-        ring.set_dials(config);
+        ring.apply_tuning(config);
         Ok(ring)
     }
 
-    /// Does as the dials say, where the kernel can: they are about speed, and change no result.
-    fn set_dials(&mut self, config: &RingConfig) {
-        let dials = &config.dials;
-        if let Some((window, completions)) = dials.min_wait
+    /// Applies the latency options that this kernel knows. They change how fast an operation is, never its result.
+    fn apply_tuning(&mut self, config: &RingConfig) {
+        let tuning = &config.tuning;
+        if let Some((window, completions)) = tuning.min_wait
             && self.ring.params().is_feature_min_timeout()
         {
             let micros = window.as_micros().min(u32::MAX.into()) as u32;
@@ -92,14 +92,14 @@ impl KernelRing {
             let batch = if micros == 0 { 1 } else { completions };
             self.min_wait = (micros, batch.min(config.completions).max(1));
         }
-        if let Some((busy_poll, prefer)) = dials.napi {
+        if let Some((busy_poll, prefer)) = tuning.napi {
             let micros = busy_poll.as_micros().min(u32::MAX.into()) as u32;
             let mut napi = types::Napi::new()
                 .set_busy_poll_timeout(micros)
                 .set_prefer_busy_poll(prefer);
             let _ = self.ring.submitter().register_napi(&mut napi);
         }
-        let _ = self.limit_workers(dials.workers);
+        let _ = self.limit_workers(tuning.workers);
         self.workers = self.limit_workers([0, 0]).unwrap_or_default();
     }
 
@@ -190,7 +190,7 @@ impl KernelRing {
 
     #[inline]
     pub(super) fn reap(&mut self) -> Option<Completion> {
-        // Dropping the queue view publishes the head, so that the place is free before the completion is acted on.
+        // Dropping the queue view publishes the head, so that the slot is free before the completion is acted on.
         self.ring.completion().next().map(Completion::from)
     }
 

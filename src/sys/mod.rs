@@ -4,7 +4,6 @@
 //! timeout), reap completions. Today the kernel's io_uring stands behind it; a ring in software can join as a second
 //! variant without a line changing above, because entries and completions are plain kernel ABI.
 
-mod bell;
 mod buf_ring;
 mod clock;
 mod entry;
@@ -12,6 +11,7 @@ mod event;
 mod features;
 mod kernel;
 mod memory;
+mod notifier;
 mod ring_id;
 mod setup;
 
@@ -20,7 +20,6 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-pub(crate) use bell::{Bell, note_fork};
 pub(crate) use buf_ring::BufRing;
 pub(crate) use clock::coarse_millis;
 pub use entry::{Completion, Entry};
@@ -28,6 +27,7 @@ pub(crate) use entry::{ELAPSED, ENDED, NO_THREAD, OTHER_RUNTIME, Target, opcode,
 use event::EventFd;
 pub use features::{Features, features};
 pub(crate) use memory::Memory;
+pub(crate) use notifier::{Notifier, note_fork};
 pub use ring_id::RingId;
 pub(crate) use setup::memlock;
 pub use setup::{RingInfo, Setup};
@@ -52,12 +52,12 @@ pub(crate) struct RingConfig {
     pub(crate) entries: u32,
     pub(crate) completions: u32,
     pub(crate) setup: Setup,
-    pub(crate) dials: RingDials,
+    pub(crate) tuning: RingTuning,
 }
 
 /// How a ring waits and submits, where that is not as usual.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct RingDials {
+pub(crate) struct RingTuning {
     /// Wait so long for so many completions, before one is enough.
     pub(crate) min_wait: Option<(Duration, u32)>,
     /// Poll network queues for so long; and rather than being interrupted.
@@ -110,7 +110,7 @@ impl Ring {
         }
     }
 
-    /// Takes the next completion out of the queue, and frees its place at once.
+    /// Takes the next completion out of the queue, and frees its slot there at once.
     #[inline]
     pub(crate) fn reap(&mut self) -> Option<Completion> {
         match self {
@@ -219,9 +219,9 @@ impl Ring {
     /// # Errors
     ///
     /// If it needs a descriptor and none is free.
-    pub(crate) fn bell(&self) -> io::Result<Bell> {
+    pub(crate) fn notifier(&self) -> io::Result<Notifier> {
         match self {
-            Ring::Kernel(ring) => Bell::new(ring.as_raw_fd()),
+            Ring::Kernel(ring) => Notifier::new(ring.as_raw_fd()),
         }
     }
 

@@ -80,7 +80,7 @@ const ENTRIES_MIN: u32 = 8;
 /// Makes the ring of the best rung that the kernel accepts. Rings are charged to the locked-memory limit from 6.14
 /// on, so a refusal for want of memory is answered with half the size.
 pub(super) fn create(config: &RingConfig) -> Result<(IoUring, u32), Error> {
-    if config.dials.sqpoll.is_some() {
+    if config.tuning.sqpoll.is_some() {
         for flags in SQPOLL_LADDER {
             if let Ok(ring) = create_smaller(config, flags) {
                 check_floor(&ring)?;
@@ -123,7 +123,7 @@ fn builder(config: &RingConfig, flags: u32, completions: u32) -> io_uring::Build
     let mut builder = IoUring::builder();
     // A child of fork() must not share our queues.
     builder.dontfork().setup_clamp().setup_cqsize(completions);
-    if let Some(idle) = config.dials.sqpoll
+    if let Some(idle) = config.tuning.sqpoll
         && flags & SQPOLL != 0
     {
         builder.setup_sqpoll(idle.as_millis().clamp(1, u32::MAX.into()) as u32);

@@ -45,7 +45,7 @@ impl<F: Future> TaskCell<F> {
         free: Self::free,
     };
 
-    /// Makes a task with `local` plain references. The caller counts it (`Home::task_made`).
+    /// Makes a task with `local` plain references. The caller counts it (`OwnerState::task_made`).
     pub(super) fn allocate(shared: NonNull<Shared>, future: F, local: u32, flags: u32) -> TaskPtr {
         let cell = Box::new(Self {
             header: Header::new(Self::VTABLE, shared, local, flags),
@@ -221,7 +221,7 @@ unsafe fn leave(task: TaskPtr) {
     }
     debug_assert_ne!(header.index.get(), NO_INDEX);
     // SAFETY: the task lives, so `shared` does; we are the owner thread.
-    unsafe { (*header.shared.as_ptr()).home.remove(header.index.get()) };
+    unsafe { (*header.shared.as_ptr()).owner.remove(header.index.get()) };
     // SAFETY: the list's reference is ours to give up, now that the list has let go.
     unsafe { task.release_local() }
 }

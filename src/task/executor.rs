@@ -9,7 +9,7 @@ use std::task::Waker;
 use super::cell::TaskCell;
 use super::header::{DONE, JOIN, ROOT, TaskPtr};
 use super::join::JoinHandle;
-use super::shared::{Home, Inbox, Shared, Unpark};
+use super::shared::{Inbox, OwnerState, Shared, Unpark};
 use super::sync;
 use super::waker;
 
@@ -27,7 +27,7 @@ impl Executor {
         let shared = Shared::allocate(unpark);
         let root = TaskCell::<Ready<()>>::allocate(shared, ready(()), 1, ROOT);
         // SAFETY: nobody else knows `shared` yet.
-        unsafe { (*shared.as_ptr()).home.task_made() };
+        unsafe { (*shared.as_ptr()).owner.task_made() };
         // SAFETY: the executor holds the root until its end, and never drops this waker.
         let root_waker = ManuallyDrop::new(unsafe { waker::waker(root) });
         Self {
@@ -72,12 +72,12 @@ impl Executor {
     ///
     /// When called from within a task, and with what `root` panics.
     pub(crate) fn run(&self, budget: u32, root: &mut dyn FnMut()) -> bool {
-        let home = self.home();
-        assert!(home.running.get().is_none(), "run called within a task");
+        let owner = self.owner();
+        assert!(owner.running.get().is_none(), "run called within a task");
         self.drain();
         for _ in 0..budget {
             // SAFETY: this is the owner thread; a task that is over is let go below.
-            let Some(task) = (unsafe { home.queue.pop() }) else {
+            let Some(task) = (unsafe { owner.queue.pop() }) else {
                 break;
             };
             // SAFETY: a popped task lives: the list holds it, or the plain references' share, which is let go below.
@@ -85,7 +85,7 @@ impl Executor {
             let flags = header.flags.get();
             if flags & (DONE | ROOT) == 0 {
                 // SAFETY: not DONE; and as nothing was running, its future is not being polled.
-                unsafe { home.with_running(task, header.vtable.poll) };
+                unsafe { owner.with_running(task, header.vtable.poll) };
             } else if flags & ROOT != 0 {
                 root();
             } else {
@@ -94,7 +94,7 @@ impl Executor {
             }
         }
         // SAFETY: the executor lives.
-        !home.queue.is_empty() || unsafe { Inbox::has_tasks(self.shared) }
+        !owner.queue.is_empty() || unsafe { Inbox::has_tasks(self.shared) }
     }
 
     /// Prepares a wait in the kernel. True: there is nothing to do, and the next wake from another thread calls
@@ -102,7 +102,7 @@ impl Executor {
     #[inline]
     pub(crate) fn prepare_park(&self) -> bool {
         // SAFETY: this is the owner thread, and the executor lives.
-        self.home().queue.is_empty() && unsafe { Inbox::park(self.shared) }
+        self.owner().queue.is_empty() && unsafe { Inbox::park(self.shared) }
     }
 
     /// Whether another thread has woken a task.
@@ -129,19 +129,19 @@ impl Executor {
     ///
     /// When called from within a task.
     pub(crate) fn shutdown(&self) {
-        let home = self.home();
+        let owner = self.owner();
         assert!(
-            home.running.get().is_none(),
+            owner.running.get().is_none(),
             "shutdown called within a task"
         );
-        home.closing.set(true);
+        owner.closing.set(true);
         // New tasks do not stay in the list, so one pass over it is enough.
         let mut index = 0;
-        while home.task_count() > 0 {
-            if let Some(task) = home.task_at(index) {
+        while owner.task_count() > 0 {
+            if let Some(task) = owner.task_at(index) {
                 // SAFETY: the list holds tasks that are not DONE only (between two calls of ours), and nothing is
                 // running, so its future is not being polled.
-                unsafe { home.with_running(task, task.header().vtable.cancel) };
+                unsafe { owner.with_running(task, task.header().vtable.cancel) };
             }
             index += 1;
         }
@@ -149,13 +149,13 @@ impl Executor {
 
     /// How many tasks are alive. The root is not one.
     pub(crate) fn task_count(&self) -> usize {
-        self.home().task_count()
+        self.owner().task_count()
     }
 
     #[inline(always)]
-    fn home(&self) -> &Home {
+    fn owner(&self) -> &OwnerState {
         // SAFETY: the executor lives, so `shared` does; it is not Send, so this is the owner thread.
-        unsafe { &(*self.shared.as_ptr()).home }
+        unsafe { &(*self.shared.as_ptr()).owner }
     }
 
     #[inline]
@@ -186,7 +186,7 @@ impl Drop for Executor {
             let root = self.root.header();
             root.flags.set(root.flags.get() | DONE);
             Inbox::close(self.shared);
-            while let Some(task) = self.home().queue.pop() {
+            while let Some(task) = self.owner().queue.pop() {
                 let_go(task);
             }
             self.root.release_local();
@@ -248,18 +248,18 @@ pub(super) unsafe fn spawn_on<F: Future + 'static>(
     future: F,
 ) -> JoinHandle<F::Output> {
     // SAFETY: the executor lives, so `shared` does; this is the owner thread.
-    let home = unsafe { &(*shared.as_ptr()).home };
+    let owner = unsafe { &(*shared.as_ptr()).owner };
     // Two plain references: the list of all tasks, and the handle.
     let task = TaskCell::allocate(shared, future, 2, JOIN);
-    home.task_made();
+    owner.task_made();
     // SAFETY: the handle gets one of the two references, and asks for the output of the future that it was made of.
     let handle = unsafe { JoinHandle::new(task) };
-    let index = home.insert(task);
+    let index = owner.insert(task);
     // SAFETY: the list holds the task; this is the owner thread.
     unsafe { task.header() }.index.set(index);
-    if home.closing.get() {
+    if owner.closing.get() {
         // SAFETY: the task is new: not DONE, and not being polled. Nothing is borrowed here.
-        unsafe { home.with_running(task, task.header().vtable.cancel) };
+        unsafe { owner.with_running(task, task.header().vtable.cancel) };
     } else {
         // SAFETY: the list holds the task; this is the owner thread.
         unsafe { task.enqueue() };

@@ -73,7 +73,7 @@ pub fn try_id() -> Option<Id> {
         return None;
     }
     // SAFETY: what this thread has entered lives until it leaves, and it is the owner thread.
-    let task = unsafe { (*shared).home.running.get() }?;
+    let task = unsafe { (*shared).owner.running.get() }?;
     // SAFETY: a task that is being polled or dropped is held by the list of all tasks until that is over.
     Some(Id::new(unsafe { task.header() }.index.get()))
 }

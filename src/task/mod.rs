@@ -52,9 +52,9 @@
 //
 // **The future is never aliased.** It is touched by the functions `poll` and `cancel` of the vtable only, which `run`
 // and `shutdown` call for a task that is not DONE, and `spawn` for a task that is new. `run` and `shutdown` refuse to
-// work within a task (`Home::running`), so neither can reach a future that is being polled or dropped.
+// work within a task (`OwnerState::running`), so neither can reach a future that is being polled or dropped.
 //
-// **No wake is lost.** At home a wake sets QUEUED, which the pop clears before the poll. Elsewhere it sets IN_INBOX,
+// **No wake is lost.** On the owner thread a wake sets QUEUED, which the pop clears before the poll. Elsewhere it sets IN_INBOX,
 // which the drain clears before the poll; who finds it set is behind someone who pushes, or has pushed, the task. All
 // writes to `refs` are read-modify-writes, so the drain's subtraction (acquire) comes after every earlier `fetch_or`
 // (release), also those that found the bit set: the poll sees what those threads wrote. For the park there is one
@@ -73,7 +73,7 @@
 // **Counts do not wrap.** Both abort the process at 2^30, as forgetting references in a loop would get there.
 //
 // **Code of a user may do anything.** Polls, drops of futures, outputs, payloads and foreign wakers may wake, spawn,
-// abort, join and drop handles. The list of all tasks is the only thing that is ever borrowed, by `shared::Home` for
+// abort, join and drop handles. The list of all tasks is the only thing that is ever borrowed, by `shared::OwnerState` for
 // one call of the slab; all else is in cells, and flags change before the code they tell of runs. Where
 // their panics have nobody to go to they are swallowed; those of a poll or of the future's `Drop` go to the handle.
 

@@ -11,21 +11,21 @@ use loom::thread;
 use super::*;
 
 /// Where the owner waits. Counts, outside the model, how often it is freed.
-struct Bell {
+struct Notifier {
     notify: Arc<Notify>,
     freed: std::sync::Arc<std::sync::atomic::AtomicUsize>,
-    /// Read when rung and written when freed, so that loom reports a ring that is not ordered before the end.
+    /// Read when notified and written when freed, so that loom reports a notification that is not ordered before the end.
     alive: AtomicUsize,
 }
 
-impl Unpark for Bell {
+impl Unpark for Notifier {
     fn unpark(&self) {
         self.alive.load(Ordering::Relaxed);
         self.notify.notify();
     }
 }
 
-impl Drop for Bell {
+impl Drop for Notifier {
     fn drop(&mut self) {
         self.alive.with_mut(|_| ());
         self.freed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
@@ -49,13 +49,13 @@ impl Freed {
 fn model() -> Model {
     let notify = Arc::new(Notify::new());
     let freed = std::sync::Arc::default();
-    let bell = Bell {
+    let notifier = Notifier {
         notify: notify.clone(),
         freed: std::sync::Arc::clone(&freed),
         alive: AtomicUsize::new(1),
     };
     Model {
-        executor: Executor::new(Box::new(bell)),
+        executor: Executor::new(Box::new(notifier)),
         notify,
         freed: Freed(freed),
     }
@@ -244,7 +244,7 @@ fn the_executors_end_beside_wakes_frees_all_once() {
 }
 
 #[test]
-fn the_executors_end_beside_an_unpark_keeps_the_bell_until_it_has_rung() {
+fn the_executors_end_beside_an_unpark_keeps_the_notifier_until_it_has_notified() {
     loom::model(|| {
         let model = model();
         let entered = model.executor.enter();

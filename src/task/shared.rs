@@ -8,7 +8,7 @@ use slab::Slab;
 
 use super::header::{DONE, Header, NO_INDEX, TaskPtr};
 use super::queue::RunQueue;
-use super::sync::{AtomicIsize, AtomicPtr, Cell, Ordering, is_home};
+use super::sync::{AtomicIsize, AtomicPtr, Cell, Ordering, is_owner};
 
 /// Wakes the owner thread out of its wait in the kernel.
 pub(crate) trait Unpark: Send + Sync + 'static {
@@ -27,13 +27,13 @@ const CLOSED: *mut Header = ptr::without_provenance_mut(2);
 const BIAS: isize = isize::MAX / 2;
 
 pub(super) struct Shared {
-    pub(super) home: Home,
+    pub(super) owner: OwnerState,
     inbox: Inbox,
     unpark: Box<dyn Unpark>,
 }
 
 /// Touched by the owner thread only.
-pub(super) struct Home {
+pub(super) struct OwnerState {
     pub(super) queue: RunQueue,
     tasks: UnsafeCell<Slab<TaskPtr>>,
     /// The task that is being polled or dropped.
@@ -55,7 +55,7 @@ pub(super) struct Inbox {
 impl Shared {
     pub(super) fn allocate(unpark: Box<dyn Unpark>) -> NonNull<Self> {
         let shared = Box::new(Self {
-            home: Home {
+            owner: OwnerState {
                 queue: RunQueue::new(),
                 tasks: UnsafeCell::new(Slab::new()),
                 running: Cell::new(None),
@@ -84,9 +84,9 @@ impl Shared {
     /// A header that points to `shared` was freed, and is counted out by this call alone.
     pub(super) unsafe fn task_freed(shared: NonNull<Self>) {
         let raw = shared.as_ptr();
-        if is_home(shared) {
+        if is_owner(shared) {
             // SAFETY: this thread has entered the executor, so it is the owner, and the executor lives.
-            let balance = unsafe { &(*raw).home.balance };
+            let balance = unsafe { &(*raw).owner.balance };
             balance.set(balance.get() - 1);
         // SAFETY: the header is not yet counted out, so `live` has not reached zero and `shared` lives.
         // AcqRel: what each thread did with `shared` comes before its end.
@@ -105,7 +105,7 @@ impl Shared {
         let raw = shared.as_ptr();
         // SAFETY: `live` still has its bias, so `shared` lives; we are the owner thread.
         let left = unsafe {
-            let balance = (*raw).home.balance.get() - BIAS;
+            let balance = (*raw).owner.balance.get() - BIAS;
             (*raw).inbox.live.fetch_add(balance, Ordering::AcqRel) + balance
         };
         if left == 0 {
@@ -115,7 +115,7 @@ impl Shared {
     }
 }
 
-impl Home {
+impl OwnerState {
     /// Counts a header that was made.
     #[inline]
     pub(super) fn task_made(&self) {
@@ -125,7 +125,7 @@ impl Home {
     /// Runs `action` on the list of all tasks, which must not call code of a user.
     #[inline]
     fn with_tasks<R>(&self, action: impl FnOnce(&mut Slab<TaskPtr>) -> R) -> R {
-        // SAFETY: `home` is the owner thread's. The closures below call the slab and nothing else, so there is no
+        // SAFETY: `owner` is the owner thread's. The closures below call the slab and nothing else, so there is no
         // second borrow while this one lasts.
         action(unsafe { &mut *self.tasks.get() })
     }

@@ -66,6 +66,6 @@ pub(super) fn set_current(shared: *const Shared) -> *const Shared {
 
 /// Whether this thread has entered the executor that `shared` belongs to, and so is its owner.
 #[inline(always)]
-pub(super) fn is_home(shared: ptr::NonNull<Shared>) -> bool {
+pub(super) fn is_owner(shared: ptr::NonNull<Shared>) -> bool {
     ptr::eq(current(), shared.as_ptr())
 }

@@ -19,24 +19,24 @@ use super::*;
 
 /// What an executor's tests need of a kernel: a place to wait.
 #[derive(Clone, Default)]
-struct Bell(Arc<(Mutex<usize>, Condvar, AtomicUsize)>);
+struct Notifier(Arc<(Mutex<usize>, Condvar, AtomicUsize)>);
 
-impl Unpark for Bell {
+impl Unpark for Notifier {
     fn unpark(&self) {
-        let (rung, condvar, total) = &*self.0;
+        let (notified, condvar, total) = &*self.0;
         total.fetch_add(1, Ordering::SeqCst);
-        *rung.lock().unwrap() += 1;
+        *notified.lock().unwrap() += 1;
         condvar.notify_one();
     }
 }
 
-impl Bell {
+impl Notifier {
     fn wait(&self) {
-        let (rung, condvar, _) = &*self.0;
-        let mut rung = condvar
-            .wait_while(rung.lock().unwrap(), |rung| *rung == 0)
+        let (notified, condvar, _) = &*self.0;
+        let mut notified = condvar
+            .wait_while(notified.lock().unwrap(), |notified| *notified == 0)
             .unwrap();
-        *rung -= 1;
+        *notified -= 1;
     }
 
     fn total(&self) -> usize {
@@ -44,9 +44,9 @@ impl Bell {
     }
 }
 
-fn executor() -> (Executor, Bell) {
-    let bell = Bell::default();
-    (Executor::new(Box::new(bell.clone())), bell)
+fn executor() -> (Executor, Notifier) {
+    let notifier = Notifier::default();
+    (Executor::new(Box::new(notifier.clone())), notifier)
 }
 
 /// Polls until nothing is left to do right now.
@@ -59,7 +59,7 @@ fn settle(executor: &Executor) {
     panic!("never settles");
 }
 
-fn block_on<F: Future>(executor: &Executor, bell: &Bell, future: F) -> F::Output {
+fn block_on<F: Future>(executor: &Executor, notifier: &Notifier, future: F) -> F::Output {
     let _entered = executor.enter();
     let mut future = pin!(future);
     let mut output = None;
@@ -78,7 +78,7 @@ fn block_on<F: Future>(executor: &Executor, bell: &Bell, future: F) -> F::Output
             return output;
         }
         if !more && executor.prepare_park() {
-            bell.wait();
+            notifier.wait();
             executor.unparked();
         }
     }
@@ -86,7 +86,7 @@ fn block_on<F: Future>(executor: &Executor, bell: &Bell, future: F) -> F::Output
 
 /// Runs `body` within an executor that has nothing else to do, and polls until it settles.
 fn within<R>(body: impl FnOnce(&Executor) -> R) -> R {
-    let (executor, _bell) = executor();
+    let (executor, _notifier) = executor();
     let _entered = executor.enter();
     body(&executor)
 }
@@ -132,8 +132,8 @@ fn task_with_waker(executor: &Executor) -> (JoinHandle<()>, Waker) {
 
 #[test]
 fn spawned_tasks_give_their_output() {
-    let (executor, bell) = executor();
-    let sum = block_on(&executor, &bell, async {
+    let (executor, notifier) = executor();
+    let sum = block_on(&executor, &notifier, async {
         let handles: Vec<_> = (0..100_u64)
             .map(|n| {
                 spawn(async move {
@@ -150,7 +150,7 @@ fn spawned_tasks_give_their_output() {
     });
     assert_eq!(sum, 4950);
     assert_eq!(executor.task_count(), 0);
-    assert_eq!(bell.total(), 0);
+    assert_eq!(notifier.total(), 0);
 }
 
 #[test]
@@ -426,7 +426,7 @@ fn abort_after_the_end_changes_nothing() {
 
 #[test]
 fn abort_outside_of_enter_unparks_and_takes_effect_in_the_next_run() {
-    let (executor, bell) = executor();
+    let (executor, notifier) = executor();
     let handle = executor.spawn(pending::<()>());
     {
         let _entered = executor.enter();
@@ -434,7 +434,7 @@ fn abort_outside_of_enter_unparks_and_takes_effect_in_the_next_run() {
         assert!(executor.prepare_park());
     }
     handle.abort();
-    assert_eq!(bell.total(), 1);
+    assert_eq!(notifier.total(), 1);
     let _entered = executor.enter();
     executor.unparked();
     settle(&executor);
@@ -554,7 +554,7 @@ fn join_errors_turn_into_io_errors_with_their_cause() {
 
 #[test]
 fn run_and_shutdown_refuse_to_be_called_from_a_task() {
-    let (executor, _bell) = executor();
+    let (executor, _notifier) = executor();
     let executor = Rc::new(executor);
     let inner = executor.clone();
     let handle = executor.spawn(async move {
@@ -570,7 +570,7 @@ fn run_and_shutdown_refuse_to_be_called_from_a_task() {
 
 #[test]
 fn a_wake_from_another_thread_unparks_once() {
-    let (executor, bell) = executor();
+    let (executor, notifier) = executor();
     let (sender, receiver) = mpsc::channel::<Waker>();
     let woken = Arc::new(AtomicUsize::new(0));
     let seen = woken.clone();
@@ -583,7 +583,7 @@ fn a_wake_from_another_thread_unparks_once() {
     });
     block_on(
         &executor,
-        &bell,
+        &notifier,
         poll_fn(|cx| {
             if seen.load(Ordering::Acquire) == 1 {
                 return Poll::Ready(());
@@ -593,7 +593,7 @@ fn a_wake_from_another_thread_unparks_once() {
         }),
     );
     thread.join().unwrap();
-    assert!(bell.total() <= 1);
+    assert!(notifier.total() <= 1);
 }
 
 #[test]
@@ -640,7 +640,7 @@ fn a_foreign_thread_that_drops_the_last_waker_never_drops_the_future() {
     }
     let drops = Rc::new(Cell::new(0));
     let at_home = || AtHome(thread::current().id(), drops.clone());
-    let (executor, _bell) = executor();
+    let (executor, _notifier) = executor();
     let slot = Rc::new(RefCell::new(None));
     {
         let _entered = executor.enter();
@@ -662,7 +662,7 @@ fn a_foreign_thread_that_drops_the_last_waker_never_drops_the_future() {
 
 #[test]
 fn wakers_outlive_the_executor_on_any_thread() {
-    let (executor, bell) = executor();
+    let (executor, notifier) = executor();
     let entered = executor.enter();
     let (handle, waker) = task_with_waker(&executor);
     let root = executor.root_waker().clone();
@@ -683,9 +683,9 @@ fn wakers_outlive_the_executor_on_any_thread() {
     here.wake_by_ref();
     drop(here);
     root_here.wake();
-    assert_eq!(bell.total(), 0);
+    assert_eq!(notifier.total(), 0);
     assert_eq!(
-        Arc::strong_count(&bell.0),
+        Arc::strong_count(&notifier.0),
         1,
         "the last waker freed what was shared"
     );
@@ -693,7 +693,7 @@ fn wakers_outlive_the_executor_on_any_thread() {
 
 #[test]
 fn nothing_is_left_when_the_executor_ends_last() {
-    let (executor, bell) = executor();
+    let (executor, notifier) = executor();
     let entered = executor.enter();
     let (handle, waker) = task_with_waker(&executor);
     thread::spawn(move || drop(waker)).join().unwrap();
@@ -707,17 +707,17 @@ fn nothing_is_left_when_the_executor_ends_last() {
     drop(waker);
     executor.schedule_root();
     drop(executor);
-    assert_eq!(Arc::strong_count(&bell.0), 1);
+    assert_eq!(Arc::strong_count(&notifier.0), 1);
 }
 
 #[test]
 fn many_threads_wake_one_task_and_no_wake_is_lost() {
     const THREADS: usize = 4;
     const WAKES: usize = if cfg!(miri) { 20 } else { 5_000 };
-    let (executor, bell) = executor();
+    let (executor, notifier) = executor();
     let count = Arc::new(AtomicUsize::new(0));
     let seen = count.clone();
-    let polls = block_on(&executor, &bell, async move {
+    let polls = block_on(&executor, &notifier, async move {
         let mut threads = None;
         let mut polls = 0;
         let task = spawn(poll_fn(move |cx| {
@@ -775,7 +775,7 @@ fn a_wake_in_the_middle_of_a_poll_polls_again() {
 
 #[test]
 fn shutdown_drops_every_future_and_answers_every_handle() {
-    let (executor, _bell) = executor();
+    let (executor, _notifier) = executor();
     let alive = Rc::new(());
     let mut handles = Vec::new();
     {
@@ -807,7 +807,7 @@ fn shutdown_drops_every_future_and_answers_every_handle() {
 
 #[test]
 fn a_future_spawned_during_or_after_shutdown_is_cancelled_at_once() {
-    let (executor, _bell) = executor();
+    let (executor, _notifier) = executor();
     let _entered = executor.enter();
     let log = Rc::new(RefCell::new(Vec::new()));
     let (outer, inner) = (log.clone(), log.clone());
@@ -835,7 +835,7 @@ fn a_future_spawned_during_or_after_shutdown_is_cancelled_at_once() {
 
 #[test]
 fn futures_that_wake_abort_and_join_each_other_in_drop_survive_shutdown() {
-    let (executor, _bell) = executor();
+    let (executor, _notifier) = executor();
     let _entered = executor.enter();
     let handles = Rc::new(RefCell::new(Vec::new()));
     let wakers = Rc::new(RefCell::new(Vec::<Waker>::new()));
@@ -875,7 +875,7 @@ fn futures_that_wake_abort_and_join_each_other_in_drop_survive_shutdown() {
 
 #[test]
 fn dropping_the_executor_shuts_it_down_with_spawn_at_hand() {
-    let (executor, bell) = executor();
+    let (executor, notifier) = executor();
     let cancelled = Rc::new(Cell::new(false));
     let seen = cancelled.clone();
     let guard = OnDrop(move || cancelled.set(spawn(async {}).is_finished()));
@@ -885,7 +885,7 @@ fn dropping_the_executor_shuts_it_down_with_spawn_at_hand() {
     });
     drop(executor);
     assert!(seen.get());
-    assert_eq!(Arc::strong_count(&bell.0), 1);
+    assert_eq!(Arc::strong_count(&notifier.0), 1);
 }
 
 #[test]
@@ -918,8 +918,8 @@ fn a_task_may_own_its_handle() {
 
 #[test]
 fn two_executors_of_one_thread_join_each_others_tasks() {
-    let (first, first_bell) = executor();
-    let (second, second_bell) = executor();
+    let (first, first_notifier) = executor();
+    let (second, second_notifier) = executor();
     let handle = first.spawn(async {
         yield_now().await;
         11
@@ -934,8 +934,8 @@ fn two_executors_of_one_thread_join_each_others_tasks() {
         let _entered = first.enter();
         settle(&first);
     }
-    assert_eq!(second_bell.total(), 1);
-    assert_eq!(first_bell.total(), 0);
+    assert_eq!(second_notifier.total(), 1);
+    assert_eq!(first_notifier.total(), 0);
     drop(first);
     {
         let _entered = second.enter();
@@ -944,8 +944,8 @@ fn two_executors_of_one_thread_join_each_others_tasks() {
     }
     assert_eq!(answer(waiting).unwrap().unwrap(), 11);
     drop(second);
-    assert_eq!(Arc::strong_count(&first_bell.0), 1);
-    assert_eq!(Arc::strong_count(&second_bell.0), 1);
+    assert_eq!(Arc::strong_count(&first_notifier.0), 1);
+    assert_eq!(Arc::strong_count(&second_notifier.0), 1);
 }
 
 // === WakeRef ===
@@ -1026,7 +1026,7 @@ fn a_wake_ref_to_the_root_is_own_but_names_no_task() {
 
 #[test]
 fn a_wake_ref_used_after_its_executor_was_left_takes_the_inbox() {
-    let (executor, bell) = executor();
+    let (executor, notifier) = executor();
     let (handle, reference) = {
         let _entered = executor.enter();
         let (handle, waker) = task_with_waker(&executor);
@@ -1035,7 +1035,7 @@ fn a_wake_ref_used_after_its_executor_was_left_takes_the_inbox() {
         (handle, reference)
     };
     reference.wake();
-    assert_eq!(bell.total(), 1);
+    assert_eq!(notifier.total(), 1);
     let _entered = executor.enter();
     executor.unparked();
     assert!(!executor.prepare_park());
@@ -1094,8 +1094,8 @@ fn a_foreign_waker_joins_a_task_and_is_dropped_with_the_handle() {
 
 #[test]
 fn a_set_answers_in_the_order_in_which_tasks_end() {
-    let (executor, bell) = executor();
-    let order = block_on(&executor, &bell, async {
+    let (executor, notifier) = executor();
+    let order = block_on(&executor, &notifier, async {
         let mut set = JoinSet::new();
         assert!(set.join_next().await.is_none());
         for n in [3, 1, 2] {
@@ -1119,8 +1119,8 @@ fn a_set_answers_in_the_order_in_which_tasks_end() {
 
 #[test]
 fn a_set_tells_of_panics_and_aborts() {
-    let (executor, bell) = executor();
-    block_on(&executor, &bell, async {
+    let (executor, notifier) = executor();
+    block_on(&executor, &notifier, async {
         let mut set = JoinSet::new();
         set.spawn(async { panic!("boom") });
         let error = set.join_next().await.unwrap().unwrap_err();

@@ -11,7 +11,7 @@ use std::task::Waker;
 
 use super::header::{ROOT, TaskPtr};
 use super::id::Id;
-use super::sync::{Cell, is_home};
+use super::sync::{Cell, is_owner};
 use super::waker;
 use crate::foreign::{self, Call};
 
@@ -151,7 +151,7 @@ impl Drop for WakeRef {
 fn own_task(waker: &Waker) -> Option<TaskPtr> {
     let task = waker::task_of(waker)?;
     // SAFETY: the waker keeps the task alive. `shared` never changes, so any thread may read it.
-    if !is_home(unsafe { task.header() }.shared) {
+    if !is_owner(unsafe { task.header() }.shared) {
         return None;
     }
     // SAFETY: as above, and this is the owner thread.

@@ -1,11 +1,11 @@
-//! `std::task::Waker` for a task, and the two ways a wake takes: the run queue at home, the inbox elsewhere.
+//! `std::task::Waker` for a task, and the two ways a wake takes: the run queue on the owner thread, the inbox elsewhere.
 
 use std::ptr::{self, NonNull};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::header::{DONE, IN_INBOX, QUEUED, TaskPtr};
 use super::shared::Inbox;
-use super::sync::{Ordering, is_home};
+use super::sync::{Ordering, is_owner};
 
 /// A static, so that its address says whether a waker is ours.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, release);
@@ -73,7 +73,7 @@ impl TaskPtr {
     pub(super) unsafe fn wake_by_ref(self) {
         // SAFETY: the caller's reference keeps the task alive, and so `shared`.
         let header = unsafe { self.header() };
-        if is_home(header.shared) {
+        if is_owner(header.shared) {
             // SAFETY: this is the owner thread, and the task lives.
             unsafe { self.enqueue() }
         } else if header.refs.fetch_or(IN_INBOX, Ordering::AcqRel) & IN_INBOX == 0 {
@@ -92,7 +92,7 @@ impl TaskPtr {
     unsafe fn wake(self) {
         // SAFETY: the caller's reference keeps the task alive, and so `shared`.
         let header = unsafe { self.header() };
-        if is_home(header.shared) {
+        if is_owner(header.shared) {
             // SAFETY: this is the owner thread, and the task lives until the reference is given up.
             unsafe {
                 self.enqueue();
@@ -119,8 +119,8 @@ impl TaskPtr {
         // SAFETY: the task lives, and this is the owner thread.
         let header = unsafe { self.header() };
         if header.flags.get() & (QUEUED | DONE) == 0 {
-            // SAFETY: a live task keeps `shared` alive; `home` is the owner's, and so are we.
-            unsafe { (*header.shared.as_ptr()).home.queue.push(self) }
+            // SAFETY: a live task keeps `shared` alive; `owner` is the owner's, and so are we.
+            unsafe { (*header.shared.as_ptr()).owner.queue.push(self) }
         }
     }
 }

@@ -1,0 +1,111 @@
+//! How other threads end the owner's wait.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use io_uring::{opcode, types};
+
+use super::{EventFd, IGNORED};
+
+const SEND_MSG_RING: u32 = 31;
+
+/// How often this process is a child: what was made in another generation belongs to an ancestor.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// This process is a child of fork(2).
+pub(crate) fn note_fork() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Ends the wait of a ring's owner, from any thread.
+pub(crate) struct Notifier {
+    generation: u32,
+    way: Way,
+}
+
+/// How a completion gets into the owner's ring.
+enum Way {
+    /// A message straight to the ring (6.13): no descriptor, and nothing to arm again.
+    Message(Mutex<Option<RawFd>>),
+    /// An eventfd, of which the owner keeps a read in flight.
+    Event(EventFd),
+}
+
+impl Notifier {
+    /// The best that there is for the ring with this descriptor, which is the calling thread's.
+    ///
+    /// # Errors
+    ///
+    /// If no descriptor is free for an eventfd.
+    pub(super) fn new(ring: RawFd) -> io::Result<Self> {
+        // Tried out, because a kernel may lack it and a filter may forbid it. The completion says nothing.
+        let way = match send(ring) {
+            Ok(()) => Way::Message(Mutex::new(Some(ring))),
+            Err(_) => Way::Event(EventFd::new()?),
+        };
+        let generation = GENERATION.load(Ordering::Relaxed);
+        Ok(Notifier { generation, way })
+    }
+
+    /// Ends the owner's wait, this one or the next.
+    pub(crate) fn notify(&self) {
+        if self.generation != GENERATION.load(Ordering::Relaxed) {
+            return; // The owner is another process.
+        }
+        match &self.way {
+            Way::Event(event) => event.notify(),
+            Way::Message(ring) => {
+                // Held across the call, so that the ring is not closed, and its number another's, meanwhile.
+                let ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(fd) = *ring else { return };
+                // What can fail for a moment is the memory for the message. A wake must not be lost.
+                while send(fd).is_err_and(|error| is_passing(&error)) {
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+
+    /// The ring is about to be closed.
+    pub(crate) fn silence(&self) {
+        if let Way::Message(ring) = &self.way {
+            ring.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    }
+
+    /// The eventfd to be read, if there is one.
+    pub(crate) fn event(&self) -> Option<RawFd> {
+        match &self.way {
+            Way::Event(event) => Some(event.as_raw_fd()),
+            Way::Message(_) => None,
+        }
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOMEM | libc::EAGAIN | libc::EINTR | libc::EBUSY)
+    )
+}
+
+/// Sends an empty message to a ring, without a ring.
+fn send(ring: RawFd) -> io::Result<()> {
+    let message = opcode::MsgRingData::new(types::Fd(ring), 0, IGNORED, None).build();
+    // SAFETY: the call reads one entry, which lives across it, and which points to nothing.
+    let sent = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_register,
+            -1,
+            SEND_MSG_RING,
+            &raw const message,
+            1,
+        )
+    };
+    if sent < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
