@@ -97,6 +97,23 @@ pub(crate) fn missing_items(document: &str, text: &str, words: &BTreeSet<&str>) 
     found
 }
 
+/// Suppressions of sanitizers that name something of ours which is not there any more, so that they suppress nothing.
+pub(crate) fn stale_suppressions(script: &str, words: &BTreeSet<&str>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(script.lines()) {
+        let leak = line.strip_prefix("leak:");
+        let race = line.strip_prefix("race:");
+        let ours = leak.or(race.filter(|path| path.starts_with("saferring")));
+        let mut path = ours.into_iter().flat_map(|path| path.split("::"));
+        if path.any(|word| !word.is_empty() && !words.contains(word)) {
+            found.push(format!(
+                ".ci/sanitize:{number}: nothing is called so: {line}"
+            ));
+        }
+    }
+    found
+}
+
 fn is_of_word(c: char) -> bool {
     c == '_' || c.is_alphanumeric()
 }
@@ -222,6 +239,17 @@ mod tests {
             "`Flight::start(cx)`, `std::Vec<u8>` and `Flight`, `begin`, Flight::begin, `a b::c`";
         assert_eq!(missing(there), [""; 0]);
         assert_eq!(missing("`Flight::begin`, `Fly::start`").len(), 2);
+    }
+
+    #[test]
+    fn suppressions_of_what_is_gone_are_found() {
+        let words = BTreeSet::from(["saferring", "buf", "hazard_02", "model"]);
+        let stale = |script| stale_suppressions(script, &words).len();
+        assert_eq!(
+            stale("leak:hazard_02\nleak:model::\nrace:saferring::buf::\nrace:std::sync\n# leak: x"),
+            0
+        );
+        assert_eq!(stale("leak:hazard_03\nrace:saferring::buf::shelf::"), 2);
     }
 
     #[test]
