@@ -61,7 +61,7 @@ impl TcpStream {
     pub async fn connect(addr: impl ToSocketAddrs) -> io::Result<Self> {
         let addrs = Addrs::look_up(addr).await?;
         let connect = async |addr| Self::connect_to(addr, None).await;
-        addrs.first_async(connect).await
+        addrs.first(connect).await
     }
 
     /// Connects to `addr` within `timeout`.

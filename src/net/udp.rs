@@ -50,7 +50,7 @@ impl UdpSocket {
     /// Those of the look-up, and of socket(2) and bind(2) for the last address tried; see
     /// [`AddrError`](super::AddrError).
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        Addrs::look_up_blocking(addr)?.first(|addr| {
+        Addrs::look_up_blocking(addr)?.first_now(|addr| {
             let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
             socket.options().bind(&addr.into())?;
             Ok(UdpSocket { socket })
@@ -65,7 +65,7 @@ impl UdpSocket {
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
         let addrs = Addrs::look_up(addr).await?;
         let connect = async |addr: SocketAddr| self.socket.connect(addr.into()).await;
-        addrs.first_async(connect).await
+        addrs.first(connect).await
     }
 
     /// Sends one datagram to the connected peer; returns the number of bytes.
