@@ -5,7 +5,7 @@ use std::io::SeekFrom;
 use super::File;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::{AsyncReadExt, AsyncWriteExt};
-use crate::op::{Place, Read, Readv, Write, Writev};
+use crate::op::{Position, Read, Readv, Write, Writev};
 
 /// How much a vectored read of a stream takes at most.
 const STREAM_CHUNK: usize = 64 * 1024;
@@ -53,7 +53,7 @@ impl File {
     /// # }
     /// ```
     pub async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-        let at = match self.place() {
+        let at = match self.position() {
             Ok(at) => at,
             Err(error) => return (Err(error), buf),
         };
@@ -97,7 +97,7 @@ impl File {
     /// # }
     /// ```
     pub async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
-        let at = match self.place() {
+        let at = match self.position() {
             Ok(at) => at,
             Err(error) => return (Err(error), buf),
         };
@@ -128,8 +128,8 @@ impl File {
     /// # }
     /// ```
     pub async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut bufs: V) -> BufResult<usize, V> {
-        match self.place() {
-            Ok(Place::Stream) => {
+        match self.position() {
+            Ok(Position::Stream) => {
                 // What a dropped read received must be kept, and `Readv` cannot do that.
                 let room = bufs.total_capacity().min(STREAM_CHUNK);
                 let (read, bytes) = self.read(Vec::with_capacity(room).slice(..room)).await;
@@ -164,7 +164,7 @@ impl File {
     /// # }
     /// ```
     pub async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
-        let at = match self.place() {
+        let at = match self.position() {
             Ok(at) => at,
             Err(error) => return (Err(error), bufs),
         };

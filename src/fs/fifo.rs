@@ -13,9 +13,11 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
 use socket2::SockRef;
 
-use crate::op::{Looks, PollAdd, Readiness, has_writer};
+use crate::op::{Backoff, PollAdd, Readiness};
 use crate::runtime::spawn_apart;
 
 /// How often, at the least, it is looked whether there is another end.
@@ -96,11 +98,11 @@ impl Again {
         if !path.exists() {
             path = self.path; // There is no such file system.
         }
-        let mut looks = Looks::new(LONGEST_LOOK);
+        let mut backoff = Backoff::new(LONGEST_LOOK);
         loop {
             match options.open(&path) {
                 Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
-                    looks.pause(LONGEST_LOOK).await
+                    backoff.pause(LONGEST_LOOK).await
                 }
                 opened => {
                     let file = opened?;
@@ -122,21 +124,35 @@ impl Again {
 /// Waits until a FIFO that is open for reading has a writer, or had one.
 async fn wait_for_writer(fifo: File) -> io::Result<OwnedFd> {
     // Where there is no descriptor left for the looks, only one who writes, or goes, is noticed.
-    let looking = fifo.try_clone().ok().zip(io::pipe().ok());
+    let looking = fifo
+        .try_clone()
+        .ok()
+        .zip(pipe_with(PipeFlags::CLOEXEC).ok());
     let mut found = PollAdd::new(fifo, Readiness::READABLE).submit();
-    let mut looks = Looks::new(LONGEST_LOOK);
+    let mut backoff = Backoff::new(LONGEST_LOOK);
     loop {
-        if let Some((fifo, (_, spare))) = &looking
-            && has_writer(fifo, spare)
+        if looking
+            .as_ref()
+            .is_some_and(|(fifo, (_, pipe))| has_writer(fifo, pipe))
         {
             let (_, fifo) = found.cancel().await;
             return Ok(fifo.into());
         }
         if let Either::Left(((ready, fifo), _)) =
-            select(Pin::new(&mut found), pin!(looks.pause(LONGEST_LOOK))).await
+            select(Pin::new(&mut found), pin!(backoff.pause(LONGEST_LOOK))).await
         {
             ready?;
             return Ok(fifo.into());
         }
+    }
+}
+
+/// Whether somebody has the other end of a FIFO open for writing. `pipe` is the writing end of a pipe, in which a byte may be
+/// left.
+fn has_writer(fifo: &File, pipe: &OwnedFd) -> bool {
+    // Nothing is taken out of the FIFO.
+    match tee(fifo, pipe, 1, SpliceFlags::NONBLOCK) {
+        Ok(copied) => copied > 0,
+        Err(error) => error == Errno::AGAIN,
     }
 }

@@ -5,12 +5,12 @@ use std::io;
 use super::File;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
 use crate::io::{ended_early, takes_no_more};
-use crate::op::{CURRENT, Op, Place, Read, Readv, Write, Writev};
+use crate::op::{CURRENT, Op, Position, Read, Readv, Write, Writev};
 
 /// What the kernel is told for `offset`: the one value that it would take for the descriptor's own position becomes
 /// its neighbour, which is refused as every offset is that does not fit a signed number.
-pub(super) fn place(offset: u64) -> Place {
-    Place::At(offset.min(CURRENT - 1))
+pub(super) fn position(offset: u64) -> Position {
+    Position::At(offset.min(CURRENT - 1))
 }
 
 impl File {
@@ -52,7 +52,7 @@ impl File {
     /// # }
     /// ```
     pub fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> Op<Read<B>> {
-        Read::new(&self.fd, buf, place(offset))
+        Read::new(&self.fd, buf, position(offset))
     }
 
     /// Writes the bytes of `buf` at `offset`, and returns how many it wrote, which may be fewer, with the buffer.
@@ -97,7 +97,7 @@ impl File {
     /// # }
     /// ```
     pub fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> Op<Write<B>> {
-        Write::new(&self.fd, buf, place(offset))
+        Write::new(&self.fd, buf, position(offset))
     }
 
     /// As [`read_at`](File::read_at), into several buffers, filled one after the other.
@@ -123,7 +123,7 @@ impl File {
     /// # }
     /// ```
     pub fn read_vectored_at<V: IoVectoredBufMut>(&self, bufs: V, offset: u64) -> Op<Readv<V>> {
-        Readv::new(&self.fd, bufs, place(offset))
+        Readv::new(&self.fd, bufs, position(offset))
     }
 
     /// As [`write_at`](File::write_at), from several buffers.
@@ -150,7 +150,7 @@ impl File {
     /// # }
     /// ```
     pub fn write_vectored_at<V: IoVectoredBuf>(&self, bufs: V, offset: u64) -> Op<Writev<V>> {
-        Writev::new(&self.fd, bufs, place(offset))
+        Writev::new(&self.fd, bufs, position(offset))
     }
 
     /// Fills `buf` with what is at `offset`: to its length, or an empty one to its capacity

@@ -12,7 +12,7 @@ use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
 use super::File;
-use super::positional::place;
+use super::positional::position;
 use crate::op::{FixedBuf, FixedBufPool, Read, SharedFd, Submitted};
 use crate::runtime::fixed_buffers;
 
@@ -122,7 +122,7 @@ impl ReadStream {
 
     fn block(&mut self, start: u64, len: usize) -> io::Result<Block> {
         let buf = self.pool()?.take_or_make()?;
-        let read = Read::new(&self.fd, buf, place(start)).submit();
+        let read = Read::new(&self.fd, buf, position(start)).submit();
         Ok(Block { read, start, len })
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, SeekFrom};
 
 use super::File;
-use crate::op::{Place, Settle};
+use crate::op::{Barrier, Position};
 
 impl File {
     /// Moves the cursor, and returns where it is then, in bytes from the start. It may be beyond the end.
@@ -39,8 +39,8 @@ impl File {
     /// ```
     pub async fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         // What was dropped may still move it.
-        if let Some(settled) = Settle::new(&self.fd) {
-            settled.await?;
+        if let Some(barrier) = Barrier::new(&self.fd) {
+            barrier.await?;
         }
         let SeekFrom::End(offset) = to else {
             return self.fd.seek(to);
@@ -92,7 +92,7 @@ impl File {
     /// Where the next operation by cursor goes. The first call asks the kernel whether there are positions. A seek
     /// alone is no answer, because an eventfd, for one, allows it and takes no notice; nor is the kind of the file
     /// alone, because some of the kernel's own files are streams.
-    pub(super) fn place(&mut self) -> io::Result<Place> {
+    pub(super) fn position(&mut self) -> io::Result<Position> {
         let positions = match self.positions {
             Some(positions) => positions,
             None => {
@@ -102,8 +102,8 @@ impl File {
             }
         };
         Ok(match positions {
-            true => Place::Cursor,
-            false => Place::Stream,
+            true => Position::Cursor,
+            false => Position::Stream,
         })
     }
 }

@@ -59,6 +59,7 @@ mod copy;
 mod errors;
 mod lines;
 mod memory;
+mod pipe;
 mod read_ext;
 mod splice;
 mod take;

@@ -3,7 +3,8 @@
 use std::io;
 
 use super::errors::takes_no_more;
-use crate::op::{Pipe, SpliceEnd};
+use super::pipe::Pipe;
+use crate::op::SpliceEnd;
 
 /// Moves up to `len` bytes from one descriptor to another without bringing them to user space, and returns how many:
 /// fewer than `len` if `from` ends before.

@@ -130,7 +130,7 @@ impl<R: Receive> Chunks<R> {
     #[inline]
     fn stashed(&self) -> Option<io::Result<R::Chunk>> {
         let told_first = matches!(self.state, State::One(_) | State::Failed(_) | State::Ended);
-        if !self.fd.has_late() || told_first {
+        if !self.fd.has_stashed() || told_first {
             return None;
         }
         self.take_stashed()
@@ -138,7 +138,7 @@ impl<R: Receive> Chunks<R> {
 
     #[cold]
     fn take_stashed(&self) -> Option<io::Result<R::Chunk>> {
-        Some(match self.fd.late_chunk()? {
+        Some(match self.fd.stashed_chunk()? {
             Ok((bytes, message)) => Ok(R::chunk(bytes, message)),
             Err(error) => Err(io::Error::from_raw_os_error(error)),
         })
@@ -146,7 +146,7 @@ impl<R: Receive> Chunks<R> {
 
     /// The next chunk, if it has arrived already. Leaves no waker.
     pub(super) fn next_queued(&mut self) -> Option<R::Chunk> {
-        if self.fd.has_late() {
+        if self.fd.has_stashed() {
             return None;
         }
         while let State::Many(many) = &mut self.state {
@@ -155,7 +155,7 @@ impl<R: Receive> Chunks<R> {
                 Ok(Received::End) => self.state = State::Ended,
                 Err(error) => self.state = State::Failed(error),
                 // Armed anew when the stream is asked again.
-                Ok(Received::Dry | Received::Stopped) => {}
+                Ok(Received::OutOfBuffers | Received::Stopped) => {}
             }
         }
         None
@@ -239,7 +239,7 @@ impl<R: Receive> Chunks<R> {
                     return Poll::Ready(Some(Err(error)));
                 }
                 // The operation ends with its last completion; then it is armed anew.
-                Some(Ok(Received::Dry | Received::Stopped)) => {}
+                Some(Ok(Received::OutOfBuffers | Received::Stopped)) => {}
                 None => self.state = State::Idle,
             }
         }

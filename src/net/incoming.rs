@@ -42,10 +42,10 @@ impl Connections {
     /// A connection that was accepted for somebody who did not stay to take it.
     #[inline]
     fn stashed(&self) -> Option<(OwnedFd, Option<SockAddr>)> {
-        if !self.listener.has_late() {
+        if !self.listener.has_stashed() {
             return None;
         }
-        self.listener.late_connection()
+        self.listener.stashed_connection()
     }
 }
 

@@ -274,7 +274,7 @@ macro_rules! stream_methods {
                 self.socket.shared()
             }
 
-            fn place(&mut self) -> io::Result<u64> {
+            fn position(&mut self) -> io::Result<u64> {
                 Ok(CURRENT)
             }
 

@@ -125,7 +125,7 @@ impl Core {
     }
 
     pub(super) fn in_flight(&self) -> Vec<InFlightOp> {
-        op::operations(&self.driver)
+        op::in_flight(&self.driver)
     }
 }
 
