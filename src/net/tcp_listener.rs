@@ -107,7 +107,7 @@ impl TcpListener {
     ///
     /// One multishot accept since 5.19; before that one accept after the other.
     pub fn incoming(&self) -> Incoming {
-        Incoming(self.socket.incoming())
+        Incoming(Connections::new(self.socket.fd()))
     }
 
     /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections

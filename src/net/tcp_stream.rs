@@ -85,7 +85,7 @@ impl TcpStream {
 
     async fn connect_to(addr: SocketAddr, timeout: Option<Duration>) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        let mut connect = socket.connect(addr.into());
+        let mut connect = op::Connect::new(socket.fd(), addr.into());
         if let Some(timeout) = timeout {
             connect = connect.timeout(timeout);
         }

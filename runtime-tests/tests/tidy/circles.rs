@@ -20,21 +20,10 @@ pub(crate) const KNOWN: &[&[&str]] = &[
         "src/driver/registered.rs",
         "src/driver/slots.rs",
     ],
-    &["src/driver/pool.rs", "src/driver/returns.rs"],
-    &["src/fs/file.rs", "src/fs/open_options.rs"],
-    &["src/io/buf_read_ext.rs", "src/io/lines.rs"],
-    &["src/net/incoming.rs", "src/net/socket.rs"],
     &[
-        "src/runtime/blocking.rs",
-        "src/runtime/builder.rs",
-        "src/runtime/context.rs",
-        "src/runtime/metrics.rs",
-        "src/runtime/mod.rs",
-    ],
-    &[
-        "src/sys/bell.rs",
         "src/sys/kernel.rs",
         "src/sys/mod.rs",
+        "src/sys/notifier.rs",
         "src/sys/setup.rs",
     ],
     &[
