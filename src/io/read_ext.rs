@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use super::errors::ended_early;
+use super::errors::{ended_early, progress};
 use super::{AsyncRead, Chain, Take, text};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBufMut, Unfilled};
 
@@ -53,10 +53,8 @@ pub trait AsyncReadExt: AsyncRead {
             while filled < len {
                 let (result, rest) = self.read(buf.slice(filled..len)).await;
                 buf = rest.into_inner();
-                match result {
-                    Ok(0) => return (Err(ended_early()), buf),
+                match progress(result, ended_early) {
                     Ok(n) => filled += n,
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Err(error) => return (Err(error), buf),
                 }
             }

@@ -1,14 +1,12 @@
 //! What every writer can do.
 
-use std::io::ErrorKind;
-
 use super::AsyncWrite;
-use super::errors::takes_no_more;
+use super::errors::{progress, takes_no_more};
 use crate::buf::{BufResult, IoBuf, IoVectoredBuf, Unwritten};
 
 /// What every [`AsyncWrite`] can do.
 ///
-/// Writes that are [interrupted](ErrorKind::Interrupted) by a signal are repeated.
+/// Writes that are [interrupted](std::io::ErrorKind::Interrupted) by a signal are repeated.
 pub trait AsyncWriteExt: AsyncWrite {
     /// Writes all of `buf`.
     ///
@@ -16,7 +14,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     ///
     /// # Errors
     ///
-    /// [`WriteZero`](ErrorKind::WriteZero) if the stream takes no more, and what writing has to report. A part may have
+    /// [`WriteZero`](std::io::ErrorKind::WriteZero) if the stream takes no more, and what writing has to report. A part may have
     /// been written by then; how much is not known.
     ///
     /// # Cancel safety
@@ -44,10 +42,8 @@ pub trait AsyncWriteExt: AsyncWrite {
             while written < buf.buf_len() {
                 let (result, rest) = self.write(buf.slice(written..)).await;
                 buf = rest.into_inner();
-                match result {
-                    Ok(0) => return (Err(takes_no_more()), buf),
+                match progress(result, takes_no_more) {
                     Ok(n) => written += n,
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Err(error) => return (Err(error), buf),
                 }
             }
@@ -90,10 +86,8 @@ pub trait AsyncWriteExt: AsyncWrite {
             while bufs.total_len() > 0 {
                 let result;
                 (result, bufs) = self.write_vectored(bufs).await;
-                match result {
-                    Ok(0) => return (Err(takes_no_more()), bufs.into_inner()),
+                match progress(result, takes_no_more) {
                     Ok(n) => bufs.advance(n),
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Err(error) => return (Err(error), bufs.into_inner()),
                 }
             }
@@ -106,6 +100,8 @@ impl<W: AsyncWrite + ?Sized> AsyncWriteExt for W {}
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::super::test_util::{Limit, Trickle, ready};
     use super::*;
 
