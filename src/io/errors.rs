@@ -1,4 +1,4 @@
-//! The errors that are not the system's.
+//! Errors of our own, and when a step that failed is done again.
 
 use std::io::{Error, ErrorKind, Result};
 

@@ -1,4 +1,4 @@
-//! What all sockets can do: the operations of [`op`](crate::op), with their answers mapped.
+//! A socket of any kind: what the public types share, over the operations of [`op`](crate::op).
 
 use std::cell::OnceCell;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! What TCP and Unix streams have in common: written once, as methods of each.
+//! Methods of TCP and Unix streams. They are a macro, so that each type's page in the documentation has them.
 
 /// The methods of a connected stream whose socket is `self.socket`.
 macro_rules! stream_methods {
