@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, Stream};
 use socket2::SockAddr;
 
 use crate::op::{
@@ -185,21 +185,6 @@ impl<R: Receive> Chunks<R> {
         });
     }
 
-    /// The next completion of whatever is armed; `None` if that has ended without one.
-    fn poll_armed(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrival<R::Chunk>>> {
-        match &mut self.state {
-            State::Many(many) => futures_util::Stream::poll_next(Pin::new(many), cx),
-            State::One(one) => {
-                let received = ready!(one.as_mut().poll(cx));
-                self.state = State::Idle;
-                Poll::Ready(Some(received))
-            }
-            State::Idle | State::Waiting(_) | State::Able | State::Failed(_) | State::Ended => {
-                Poll::Ready(None)
-            }
-        }
-    }
-
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {
         loop {
             if let Some(stashed) = self.stashed() {
@@ -208,7 +193,7 @@ impl<R: Receive> Chunks<R> {
                 }
                 return Poll::Ready(Some(stashed));
             }
-            match &mut self.state {
+            let received = match &mut self.state {
                 State::Ended => return Poll::Ready(None),
                 State::Failed(error) => {
                     let error = mem::replace(error, io::ErrorKind::Other.into());
@@ -232,9 +217,14 @@ impl<R: Receive> Chunks<R> {
                     self.state = State::One(one::<R>(&self.fd, size));
                     continue;
                 }
-                State::Many(_) | State::One(_) => {}
-            }
-            match ready!(self.poll_armed(cx)) {
+                State::Many(many) => ready!(Pin::new(many).poll_next(cx)),
+                State::One(one) => {
+                    let received = ready!(one.as_mut().poll(cx));
+                    self.state = State::Idle;
+                    Some(received)
+                }
+            };
+            match received {
                 Some(Ok(Received::Chunk(chunk))) => return Poll::Ready(Some(Ok(chunk))),
                 Some(Ok(Received::End)) => self.state = State::Ended,
                 Some(Err(error)) => {

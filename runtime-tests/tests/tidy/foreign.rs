@@ -171,7 +171,7 @@ pub(crate) const SITES: &[Site] = sites! {
     "src/op/resource/fixed_pool.rs" {
         "take" WakeRef: "looked at again afterwards",
     }
-    "src/op/resource/backoff.rs" {
+    "src/op/resource/fd/backoff.rs" {
         "poll" WakeRef: "before anything is looked at",
     }
     "src/op/resource/waiters.rs" {

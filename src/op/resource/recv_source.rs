@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use socket2::SockAddr;
 
+use super::fd::Order;
 use super::fd::SharedFd;
+use super::fd::Side;
 use super::message::Message;
 use super::provided::ProvidedBuf;
-use super::stash::Order;
-use super::turn::Side;
 use crate::driver::{Lease, Pool};
 use crate::sys::{Completion, RingId};
 

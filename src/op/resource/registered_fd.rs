@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::fd::SharedFd;
-use super::slot::Slot;
+use super::fd::Slot;
 
 /// An open file or socket that only its runtime's ring knows; see [`Registry`](crate::op::Registry).
 ///

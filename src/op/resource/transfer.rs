@@ -2,8 +2,8 @@
 
 use std::io;
 
+use super::fd::Order;
 use super::fd::SharedFd;
-use super::stash::Order;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::sys::Completion;
 

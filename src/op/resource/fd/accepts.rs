@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::backoff::{FIRST, Pause};
 use super::shared::SharedFd;
-use crate::op::resource::backoff::{FIRST, Pause};
 
 /// The longest pause. Each is twice as long as the one before, up to that.
 const LONGEST: Duration = Duration::from_millis(500);

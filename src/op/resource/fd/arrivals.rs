@@ -6,10 +6,10 @@ use std::os::fd::OwnedFd;
 use socket2::SockAddr;
 
 use super::shared::SharedFd;
+use super::slot::Slot;
+use super::stash::{Arrival, Bytes, Order, is_news};
 use crate::op::context;
 use crate::op::resource::message::Message;
-use crate::op::resource::slot::Slot;
-use crate::op::resource::stash::{Arrival, Bytes, Order, is_news};
 use crate::sys::Completion;
 
 impl SharedFd {

@@ -8,8 +8,8 @@ use std::io::{self, SeekFrom};
 
 use rustix::fs::{OFlags, fcntl_getfl};
 
+use super::position::{Begun, Position};
 use super::shared::{Inner, SharedFd};
-use crate::op::resource::position::{Begun, Position};
 
 impl SharedFd {
     /// Moves the position that the kernel keeps, and returns it.

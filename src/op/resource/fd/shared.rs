@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FileType;
 
-use crate::op::resource::backoff::descriptor_closed;
-use crate::op::resource::linger::stop_lingering;
-use crate::op::resource::position::Begun;
-use crate::op::resource::slot::Slot;
-use crate::op::resource::stash::{Order, Stash};
-use crate::op::resource::turn::{Queues, Side};
+use super::backoff::descriptor_closed;
+use super::linger::stop_lingering;
+use super::position::Begun;
+use super::queues::{Queues, Side};
+use super::slot::Slot;
+use super::stash::{Order, Stash};
 use crate::sys::{Completion, Target, types};
 use crate::task::WakeRef;
 

@@ -7,10 +7,10 @@
 use std::ptr::NonNull;
 use std::rc::Rc;
 
+use super::queues::{Side, Waiting};
 use super::shared::{Inner, SharedFd};
 use crate::driver::{Answered, Event, FileRef, InFlightOp, Key};
 use crate::op::context::{self, Driver};
-use crate::op::resource::turn::{Side, Waiting};
 use crate::task::WakeRef;
 
 impl SharedFd {

@@ -1,7 +1,7 @@
 //! Where a file is read or written.
 
+use super::queues::Side;
 use super::stash::Order;
-use super::turn::Side;
 
 /// The offset that stands for a file's own position.
 pub(crate) const CURRENT: u64 = u64::MAX;

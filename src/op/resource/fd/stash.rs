@@ -8,8 +8,8 @@ use std::os::fd::OwnedFd;
 
 use socket2::SockAddr;
 
-use super::message::Message;
 use super::slot::Slot;
+use crate::op::resource::message::Message;
 
 /// The number of a read among those of its descriptor. It wraps; what is compared lies close together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use std::rc::Weak;
 
-use super::queue::Queue;
 use crate::driver::Key;
 use crate::op::context::Driver;
+use crate::op::resource::queue::Queue;
 use crate::task::WakeRef;
 
 /// Which of the two queues of a descriptor an operation stands in.

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::waiters::{Wait, Waiters};
 use crate::driver::TimerKey;
 use crate::op::context::{Driver, current_or_panic};
+use crate::op::resource::waiters::{Wait, Waiters};
 use crate::task::WakeRef;
 
 /// The first pause.

@@ -1,8 +1,8 @@
 //! The slot that a descriptor may have in the ring's table of files.
 
 use super::shared::{NO_SLOT, SharedFd};
+use super::slot::Slot;
 use crate::op::context::current;
-use crate::op::resource::slot::Slot;
 use crate::sys::RingId;
 
 /// Registering a file costs two system calls, together a microsecond at most; each use of it then saves 50 to 100 ns.
