@@ -1,11 +1,11 @@
-//! A place in a file.
+//! A position in a file.
 
 use std::io::{self, SeekFrom};
 
 use super::File;
 use crate::op::{CURRENT, Position, SharedFd, SpliceEnd};
 
-/// A place in a file, to [`splice`](crate::io::splice) from or to; see [`File::at`].
+/// A position in a file, to [`splice`](crate::io::splice) from or to; see [`File::at`].
 #[derive(Debug)]
 pub struct FileAt<'a> {
     file: &'a File,

@@ -1,4 +1,4 @@
-//! Files of std and descriptors as files of ours, and back.
+//! Conversions from and to files of std and descriptors.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

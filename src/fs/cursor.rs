@@ -77,7 +77,7 @@ impl File {
     /// # Cancel safety
     ///
     /// Dropping the future leaves open how much is written; the cursor is behind that. The next write by cursor waits
-    /// until that is barrier, so it cannot be overtaken.
+    /// until that is settled, so it cannot be overtaken.
     ///
     /// # Kernel
     ///

@@ -1,16 +1,31 @@
 //! Reads and writes by position.
 
-use std::io;
+use std::ops::{Bound, RangeBounds};
 
 use super::File;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
-use crate::io::{ended_early, takes_no_more};
+use crate::io::{ended_early, progress, takes_no_more};
 use crate::op::{CURRENT, Op, Position, Read, Readv, Write, Writev};
 
 /// What the kernel is told for `offset`: the one value that it would take for the descriptor's own position becomes
 /// its neighbour, which is refused as every offset is that does not fit a signed number.
 pub(super) fn position(offset: u64) -> Position {
     Position::At(offset.min(CURRENT - 1))
+}
+
+/// The first byte of a range of a file, and the one behind its last.
+pub(super) fn bounds(range: impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(&start) => start,
+        Bound::Excluded(&before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(&last) => last.saturating_add(1),
+        Bound::Excluded(&end) => end,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
 }
 
 impl File {
@@ -190,10 +205,8 @@ impl File {
             let at = offset.saturating_add(filled as u64);
             let (read, rest) = self.read_at(buf.slice(filled..len), at).await;
             buf = rest.into_inner();
-            match read {
-                Ok(0) => return (Err(ended_early()), buf),
+            match progress(read, ended_early) {
                 Ok(n) => filled += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), buf),
             }
         }
@@ -235,10 +248,8 @@ impl File {
             let at = offset.saturating_add(done as u64);
             let (written, rest) = self.write_at(buf.slice(done..), at).await;
             buf = rest.into_inner();
-            match written {
-                Ok(0) => return (Err(takes_no_more()), buf),
+            match progress(written, takes_no_more) {
                 Ok(n) => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), buf),
             }
         }
@@ -279,13 +290,11 @@ impl File {
         while rest.total_len() > 0 {
             let (written, unwritten) = self.write_vectored_at(rest, at).await;
             rest = unwritten;
-            match written {
-                Ok(0) => return (Err(takes_no_more()), rest.into_inner()),
+            match progress(written, takes_no_more) {
                 Ok(n) => {
                     rest.advance(n);
                     at = at.saturating_add(n as u64);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), rest.into_inner()),
             }
         }

@@ -41,9 +41,26 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     fn read_until(
         &mut self,
         byte: u8,
-        buf: Vec<u8>,
+        mut buf: Vec<u8>,
     ) -> impl Future<Output = BufResult<usize, Vec<u8>>> {
-        read_until(self, byte, buf)
+        async move {
+            let start = buf.len();
+            loop {
+                let (n, found) = match self.fill_buf().await {
+                    Ok(available) => {
+                        let (n, found) = up_to(available, byte);
+                        buf.extend_from_slice(&available[..n]);
+                        (n, found)
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    Err(error) => return (Err(error), buf),
+                };
+                self.consume(n);
+                if found || n == 0 {
+                    return (Ok(buf.len() - start), buf);
+                }
+            }
+        }
     }
 
     /// Reads a line and appends it to `buf`, its end (`\n` or `\r\n`) included.
@@ -84,7 +101,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// # }
     /// ```
     fn read_line(&mut self, buf: String) -> impl Future<Output = BufResult<usize, String>> {
-        read_line(self, buf)
+        async move {
+            let (text, bytes) = text::split(buf);
+            let (result, bytes) = self.read_until(b'\n', bytes).await;
+            text::join(result, text, bytes)
+        }
     }
 
     /// The lines of the stream, without their ends.
@@ -138,37 +159,6 @@ pub trait AsyncBufReadExt: AsyncBufRead {
 }
 
 impl<R: AsyncBufRead + ?Sized> AsyncBufReadExt for R {}
-
-async fn read_until<R>(reader: &mut R, byte: u8, mut buf: Vec<u8>) -> BufResult<usize, Vec<u8>>
-where
-    R: AsyncBufRead + ?Sized,
-{
-    let start = buf.len();
-    loop {
-        let (n, found) = match reader.fill_buf().await {
-            Ok(available) => {
-                let (n, found) = up_to(available, byte);
-                buf.extend_from_slice(&available[..n]);
-                (n, found)
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return (Err(error), buf),
-        };
-        reader.consume(n);
-        if found || n == 0 {
-            return (Ok(buf.len() - start), buf);
-        }
-    }
-}
-
-async fn read_line<R>(reader: &mut R, buf: String) -> BufResult<usize, String>
-where
-    R: AsyncBufRead + ?Sized,
-{
-    let (text, bytes) = text::split(buf);
-    let (result, bytes) = read_until(reader, b'\n', bytes).await;
-    text::join(result, text, bytes)
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! From a reader to a writer.
+//! Copying from a reader to a writer.
 
 use std::io::{self, ErrorKind};
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! Memory as a stream.
+//! Slices, cursors and vectors as readers and writers.
 
 use std::io::{self, Cursor};
 

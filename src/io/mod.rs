@@ -76,7 +76,7 @@ pub use buf_reader::BufReader;
 pub use buf_writer::BufWriter;
 pub use chain::Chain;
 pub use copy::{copy, copy_bidirectional, copy_with};
-pub(crate) use errors::{ended_early, takes_no_more};
+pub(crate) use errors::{ended_early, progress, takes_no_more};
 pub use lines::{Lines, Split};
 pub use read_ext::AsyncReadExt;
 pub use splice::splice;

@@ -1,4 +1,4 @@
-//! From one descriptor to another, inside the kernel.
+//! Moving bytes from one descriptor to another, inside the kernel.
 
 use std::io;
 

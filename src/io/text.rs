@@ -1,4 +1,4 @@
-//! Strings as buffers for bytes that are yet to prove to be text.
+//! Reading into a `String`: bytes are read first, and checked to be UTF-8 afterwards.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Streams that hold nothing.
+//! Readers and writers with nothing behind them: `empty`, `repeat` and `sink`.
 
 use std::io;
 

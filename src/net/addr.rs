@@ -4,6 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::slice;
 
+use futures_util::FutureExt;
+
 use crate::runtime::spawn_own;
 
 /// What can be turned into socket addresses.
@@ -15,29 +17,34 @@ pub trait ToSocketAddrs: sealed::Sealed {}
 mod sealed {
     pub trait Sealed {
         /// The addresses, or the name to look up.
-        fn target(&self) -> super::Target;
+        fn target(&self) -> std::io::Result<super::Target>;
     }
 }
 
 /// What a [`ToSocketAddrs`] comes to.
 #[derive(Debug)]
 pub enum Target {
-    /// One address, as it stands.
-    Addr(SocketAddr),
-    /// A list of addresses.
-    Addrs(Vec<SocketAddr>),
+    /// Addresses.
+    Addrs(Addrs),
     /// A host name and a port.
     Name(String, u16),
-    /// Neither.
-    Invalid(String),
+}
+
+/// The addresses to try, at least one.
+#[derive(Debug)]
+pub enum Addrs {
+    /// The caller knows which it is.
+    One(SocketAddr),
+    /// A list, or what a name was resolved to.
+    Several(Vec<SocketAddr>),
 }
 
 macro_rules! addresses {
     ($($kind:ty),*) => {$(
         impl ToSocketAddrs for $kind {}
         impl sealed::Sealed for $kind {
-            fn target(&self) -> Target {
-                Target::Addr(SocketAddr::from(*self))
+            fn target(&self) -> io::Result<Target> {
+                Ok(Target::Addrs(Addrs::One(SocketAddr::from(*self))))
             }
         }
     )*};
@@ -47,47 +54,54 @@ addresses!((IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
 
 impl ToSocketAddrs for (&str, u16) {}
 impl sealed::Sealed for (&str, u16) {
-    fn target(&self) -> Target {
-        match self.0.parse::<IpAddr>() {
-            Ok(ip) => Target::Addr(SocketAddr::new(ip, self.1)),
-            Err(_) => Target::Name(self.0.to_owned(), self.1),
+    fn target(&self) -> io::Result<Target> {
+        let (host, port) = *self;
+        match host.parse::<IpAddr>() {
+            Ok(ip) => (ip, port).target(),
+            Err(_) => Ok(Target::Name(host.to_owned(), port)),
         }
     }
 }
 
 impl ToSocketAddrs for str {}
 impl sealed::Sealed for str {
-    fn target(&self) -> Target {
-        if let Ok(addr) = self.parse() {
-            return Target::Addr(addr);
+    fn target(&self) -> io::Result<Target> {
+        if let Ok(addr) = self.parse::<SocketAddr>() {
+            return addr.target();
         }
-        match self
-            .rsplit_once(':')
-            .map(|(host, port)| (host, port.parse()))
-        {
-            Some((host, Ok(port))) if !host.is_empty() => Target::Name(host.to_owned(), port),
-            _ => Target::Invalid(self.to_owned()),
+        let parts = self.rsplit_once(':');
+        match parts.map(|(host, port)| (host, port.parse())) {
+            Some((host, Ok(port))) if !host.is_empty() => Ok(Target::Name(host.to_owned(), port)),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "{self:?} is no address: write HOST:PORT, as in 127.0.0.1:7000 or [::1]:7000"
+                ),
+            )),
         }
     }
 }
 
 impl ToSocketAddrs for String {}
 impl sealed::Sealed for String {
-    fn target(&self) -> Target {
+    fn target(&self) -> io::Result<Target> {
         self.as_str().target()
     }
 }
 
 impl ToSocketAddrs for &[SocketAddr] {}
 impl sealed::Sealed for &[SocketAddr] {
-    fn target(&self) -> Target {
-        Target::Addrs(self.to_vec())
+    fn target(&self) -> io::Result<Target> {
+        match self.is_empty() {
+            true => Err(no_address()),
+            false => Ok(Target::Addrs(Addrs::Several(self.to_vec()))),
+        }
     }
 }
 
 impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {}
 impl<T: ToSocketAddrs + ?Sized> sealed::Sealed for &T {
-    fn target(&self) -> Target {
+    fn target(&self) -> io::Result<Target> {
         (**self).target()
     }
 }
@@ -116,39 +130,19 @@ pub async fn lookup_host(host: impl ToSocketAddrs) -> io::Result<impl Iterator<I
     })
 }
 
-/// The addresses to try, at least one.
-pub(super) enum Addrs {
-    /// The caller knows which it is.
-    One(SocketAddr),
-    /// A list, or what a name was resolved to.
-    Several(Vec<SocketAddr>),
-}
-
 impl Addrs {
     pub(super) async fn look_up(host: impl ToSocketAddrs) -> io::Result<Self> {
-        match host.target() {
+        match host.target()? {
+            Target::Addrs(addrs) => Ok(addrs),
             Target::Name(name, port) => spawn_own(move || Self::resolve(&name, port)).await?,
-            other => Self::given(other),
         }
     }
 
     /// As [`look_up`](Self::look_up), on the calling thread.
     pub(super) fn look_up_blocking(host: impl ToSocketAddrs) -> io::Result<Self> {
-        Self::given(host.target())
-    }
-
-    fn given(target: Target) -> io::Result<Self> {
-        match target {
-            Target::Addr(addr) => Ok(Addrs::One(addr)),
-            Target::Addrs(addrs) if addrs.is_empty() => Err(no_address()),
-            Target::Addrs(addrs) => Ok(Addrs::Several(addrs)),
+        match host.target()? {
+            Target::Addrs(addrs) => Ok(addrs),
             Target::Name(name, port) => Self::resolve(&name, port),
-            Target::Invalid(text) => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!(
-                    "{text:?} is no address: write HOST:PORT, as in 127.0.0.1:7000 or [::1]:7000"
-                ),
-            )),
         }
     }
 
@@ -179,19 +173,7 @@ impl Addrs {
     }
 
     /// The first success of `f`, or its last error.
-    pub(super) fn first<T>(&self, mut f: impl FnMut(SocketAddr) -> io::Result<T>) -> io::Result<T> {
-        let mut last = no_address();
-        for &addr in self.as_slice() {
-            match f(addr) {
-                Ok(value) => return Ok(value),
-                Err(error) => last = self.explain(addr, error),
-            }
-        }
-        Err(last)
-    }
-
-    /// As [`first`](Self::first), one after the other.
-    pub(super) async fn first_async<T>(
+    pub(super) async fn first<T>(
         &self,
         mut f: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
     ) -> io::Result<T> {
@@ -203,6 +185,15 @@ impl Addrs {
             }
         }
         Err(last)
+    }
+
+    /// As [`first`](Self::first), of what does not wait.
+    pub(super) fn first_now<T>(
+        &self,
+        mut f: impl FnMut(SocketAddr) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let done = self.first(async |addr| f(addr)).now_or_never();
+        done.unwrap_or_else(|| Err(no_address()))
     }
 
     /// Names the address that failed, unless the caller knows it.
@@ -267,12 +258,12 @@ mod tests {
     #[test]
     fn literals_need_no_lookup() {
         for text in ["127.0.0.1:80", "[::1]:80"] {
-            assert!(matches!(text.target(), Target::Addr(_)), "{text}");
+            assert!(matches!(text.target(), Ok(Target::Addrs(_))), "{text}");
         }
-        assert!(matches!(("127.0.0.1", 80).target(), Target::Addr(_)));
-        assert!(matches!("localhost:80".target(), Target::Name(..)));
+        assert!(matches!(("127.0.0.1", 80).target(), Ok(Target::Addrs(_))));
+        assert!(matches!("localhost:80".target(), Ok(Target::Name(..))));
         for text in ["localhost", ":80", "localhost:http", ""] {
-            let error = Addrs::look_up_blocking(text).err().unwrap();
+            let error = Addrs::look_up_blocking(text).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! What all sockets can do: the operations of [`op`](crate::op), with their answers mapped.
+//! A socket of any kind: what the public types share, over the operations of [`op`](crate::op).
 
 use std::cell::OnceCell;
 use std::future::Future;
@@ -12,13 +12,11 @@ use std::task::{Context, Poll, ready};
 use pin_project::pin_project;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
-use super::incoming::{Connections, is_transient};
-use super::recv_stream::{RecvFromStream, RecvStream};
+use super::incoming::is_transient;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::takes_no_more;
 use crate::op::{
-    Accept, Connect, Message, Op, Recv, RecvDatagram, RecvMsg, Send, SendMsg, SendMsgZc, SendTo,
-    SendZc, SharedFd, Usage, ZcBuf,
+    Accept, Message, Op, RecvMsg, Send, SendMsg, SendMsgZc, SendTo, SendZc, SharedFd, Usage, ZcBuf,
 };
 
 /// A socket of any kind.
@@ -76,27 +74,8 @@ impl Socket {
         SockRef::from(&self.0)
     }
 
-    pub(super) fn connect(&self, addr: SockAddr) -> Op<Connect> {
-        Connect::new(&self.0, addr)
-    }
-
-    pub(super) fn recv<B: IoBufMut>(&self, buf: B) -> Op<Recv<B>> {
-        Recv::new(&self.0, buf)
-    }
-
-    pub(super) fn recv_datagram<B: IoBufMut>(&self, buf: B) -> Op<RecvDatagram<B>> {
-        RecvDatagram::new(&self.0, buf)
-    }
-
-    pub(super) fn send<B: IoBuf>(&self, buf: B) -> Op<Send<B>> {
-        Send::new(&self.0, buf)
-    }
-
-    pub(super) fn recv_stream(&self) -> RecvStream {
-        RecvStream::new(&self.0)
-    }
-
-    pub(super) fn shared(&self) -> &SharedFd {
+    /// For operations.
+    pub(super) fn fd(&self) -> &SharedFd {
         &self.0
     }
 
@@ -132,10 +111,6 @@ impl Socket {
         bufs: V,
     ) -> impl Future<Output = BufResult<usize, ZcBuf<V>>> + use<V> {
         SendMsgZc::future(&self.0, self.zero_copy(), bufs)
-    }
-
-    pub(super) fn recv_from_stream(&self) -> RecvFromStream {
-        RecvFromStream::new(&self.0)
     }
 
     pub(super) fn send_all<B: IoBuf>(&self, buf: B) -> SendAll<B> {
@@ -205,10 +180,6 @@ impl Socket {
                 }
             }
         }
-    }
-
-    pub(super) fn incoming(&self) -> Connections {
-        Connections::new(&self.0)
     }
 
     /// Always a direct call: the ring would hand it to a worker thread, for nothing. Of a peer that is gone already

@@ -1,4 +1,4 @@
-//! What all sockets have in common: written once, as methods of each.
+//! Methods of every type of socket. They are a macro, so that each type's page in the documentation has them.
 
 /// What every type whose socket is `self.socket` has: an address, a descriptor, and std's type of the same name.
 macro_rules! socket_methods {

@@ -1,4 +1,4 @@
-//! What TCP and Unix streams have in common: written once, as methods of each.
+//! Methods of TCP and Unix streams. They are a macro, so that each type's page in the documentation has them.
 
 /// The methods of a connected stream whose socket is `self.socket`.
 macro_rules! stream_methods {
@@ -18,7 +18,7 @@ macro_rules! stream_methods {
             /// freed when the kernel has let go of it; [`Op::submit`] and `cancel` give it back, and so does
             /// [`Op::timeout`].
             pub fn read<B: IoBufMut>(&self, buf: B) -> Op<op::Recv<B>> {
-                self.socket.recv(buf)
+                op::Recv::new(self.socket.fd(), buf)
             }
 
             /// What the stream receives, as chunks in buffers that the kernel takes only when data arrives: an idle
@@ -40,7 +40,7 @@ macro_rules! stream_methods {
             ///
             /// One multishot receive since 6.0; before that one receive after the other, into memory of its own.
             pub fn recv_stream(&self) -> RecvStream {
-                self.socket.recv_stream()
+                RecvStream::new(self.socket.fd())
             }
 
             /// As [`read`](Self::read), until `buf` is full: to its length, or an empty one to its capacity.
@@ -94,7 +94,7 @@ macro_rules! stream_methods {
             ///
             /// A dropped write may have been sent, or sent in part; writes after it wait until that is settled.
             pub fn write<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
-                self.socket.send(buf)
+                op::Send::new(self.socket.fd(), buf)
             }
 
             /// Sends all of `buf`.
@@ -271,7 +271,7 @@ macro_rules! stream_methods {
 
         impl SpliceEnd for &$stream {
             fn fd(&self) -> &SharedFd {
-                self.socket.shared()
+                self.socket.fd()
             }
 
             fn position(&mut self) -> io::Result<u64> {
@@ -304,7 +304,7 @@ macro_rules! read_and_write {
     ($stream:ty) => {
         impl AsyncRead for $stream {
             async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-                self.socket.recv(buf).await
+                op::Recv::new(self.socket.fd(), buf).await
             }
 
             async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
@@ -314,7 +314,7 @@ macro_rules! read_and_write {
 
         impl AsyncWrite for $stream {
             async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
-                self.socket.send(buf).await
+                op::Send::new(self.socket.fd(), buf).await
             }
 
             async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {

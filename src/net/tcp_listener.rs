@@ -58,7 +58,7 @@ impl TcpListener {
     /// Those of the look-up, and of socket(2), bind(2) and listen(2) for the last address tried; see
     /// [`AddrError`](super::AddrError).
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        Addrs::look_up_blocking(addr)?.first(|addr| {
+        Addrs::look_up_blocking(addr)?.first_now(|addr| {
             let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
             socket.options().set_reuse_address(true)?;
             socket.options().bind(&addr.into())?;
@@ -107,7 +107,7 @@ impl TcpListener {
     ///
     /// One multishot accept since 5.19; before that one accept after the other.
     pub fn incoming(&self) -> Incoming {
-        Incoming(self.socket.incoming())
+        Incoming(Connections::new(self.socket.fd()))
     }
 
     /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections

@@ -61,7 +61,7 @@ impl TcpStream {
     pub async fn connect(addr: impl ToSocketAddrs) -> io::Result<Self> {
         let addrs = Addrs::look_up(addr).await?;
         let connect = async |addr| Self::connect_to(addr, None).await;
-        addrs.first_async(connect).await
+        addrs.first(connect).await
     }
 
     /// Connects to `addr` within `timeout`.
@@ -85,7 +85,7 @@ impl TcpStream {
 
     async fn connect_to(addr: SocketAddr, timeout: Option<Duration>) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        let mut connect = socket.connect(addr.into());
+        let mut connect = op::Connect::new(socket.fd(), addr.into());
         if let Some(timeout) = timeout {
             connect = connect.timeout(timeout);
         }

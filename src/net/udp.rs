@@ -50,7 +50,7 @@ impl UdpSocket {
     /// Those of the look-up, and of socket(2) and bind(2) for the last address tried; see
     /// [`AddrError`](super::AddrError).
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        Addrs::look_up_blocking(addr)?.first(|addr| {
+        Addrs::look_up_blocking(addr)?.first_now(|addr| {
             let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
             socket.options().bind(&addr.into())?;
             Ok(UdpSocket { socket })
@@ -64,8 +64,9 @@ impl UdpSocket {
     /// Those of the look-up and of connect(2).
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
         let addrs = Addrs::look_up(addr).await?;
-        let connect = async |addr: SocketAddr| self.socket.connect(addr.into()).await;
-        addrs.first_async(connect).await
+        let connect =
+            async |addr: SocketAddr| op::Connect::new(self.socket.fd(), addr.into()).await;
+        addrs.first(connect).await
     }
 
     /// Sends one datagram to the connected peer; returns the number of bytes.
@@ -78,7 +79,7 @@ impl UdpSocket {
     ///
     /// A dropped send may have been sent.
     pub fn send<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
-        self.socket.send(buf)
+        op::Send::new(self.socket.fd(), buf)
     }
 
     /// Sends one datagram to the connected peer out of the buffer itself, without a copy; see
@@ -120,7 +121,7 @@ impl UdpSocket {
     ///
     /// Dropping it loses no datagram: one that arrives nevertheless is kept for the next receive.
     pub fn recv<B: IoBufMut>(&self, buf: B) -> Op<op::RecvDatagram<B>> {
-        self.socket.recv_datagram(buf)
+        op::RecvDatagram::new(self.socket.fd(), buf)
     }
 
     /// The datagrams from the connected peer, one a chunk, in buffers that the kernel takes only when data arrives; see
@@ -137,7 +138,7 @@ impl UdpSocket {
     ///
     /// One multishot receive since 6.0; before that one receive after the other.
     pub fn recv_stream(&self) -> RecvStream {
-        self.socket.recv_stream()
+        RecvStream::new(self.socket.fd())
     }
 
     /// Sends one datagram to `addr`; returns the number of bytes. Of several addresses the first is taken.
@@ -255,7 +256,7 @@ impl UdpSocket {
     /// # }
     /// ```
     pub fn recv_from_stream(&self) -> RecvFromStream {
-        self.socket.recv_from_stream()
+        RecvFromStream::new(self.socket.fd())
     }
 
     /// As [`recv_from`](UdpSocket::recv_from), but leaves the datagram in the socket.

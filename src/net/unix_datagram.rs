@@ -77,7 +77,7 @@ impl UnixDatagram {
     ///
     /// Those of connect(2).
     pub async fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.socket.connect(unix_path(path)?).await
+        op::Connect::new(self.socket.fd(), unix_path(path)?).await
     }
 
     /// Sends one datagram to the connected peer; returns the number of bytes.
@@ -86,7 +86,7 @@ impl UnixDatagram {
     ///
     /// Those of send(2).
     pub fn send<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
-        self.socket.send(buf)
+        op::Send::new(self.socket.fd(), buf)
     }
 
     /// Receives one datagram; returns the number of bytes. What does not fit into the buffer is lost.
@@ -99,7 +99,7 @@ impl UnixDatagram {
     ///
     /// Dropping it loses no datagram: one that arrives nevertheless is kept for the next receive.
     pub fn recv<B: IoBufMut>(&self, buf: B) -> Op<op::RecvDatagram<B>> {
-        self.socket.recv_datagram(buf)
+        op::RecvDatagram::new(self.socket.fd(), buf)
     }
 
     /// Sends one datagram to the socket at `path`; returns the number of bytes.

@@ -56,7 +56,7 @@ impl UnixListener {
 
     /// The connections as a stream, as [`TcpListener::incoming`](super::TcpListener::incoming).
     pub fn incoming(&self) -> UnixIncoming {
-        UnixIncoming(self.socket.incoming())
+        UnixIncoming(Connections::new(self.socket.fd()))
     }
 
     /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections

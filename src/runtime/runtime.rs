@@ -1,4 +1,4 @@
-//! A runtime, as its owner has it.
+//! `Runtime`: what a program has of a runtime.
 
 use std::fmt;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! Threads that run closures.
+//! A pool of threads that run closures. They are made when needed, and end when idle.
 
 use std::collections::VecDeque;
 use std::io;

@@ -21,9 +21,9 @@ pub(crate) const KNOWN: &[&[&str]] = &[
         "src/driver/slots.rs",
     ],
     &[
-        "src/sys/notifier.rs",
         "src/sys/kernel.rs",
         "src/sys/mod.rs",
+        "src/sys/notifier.rs",
         "src/sys/setup.rs",
     ],
     &[
