@@ -2,7 +2,7 @@
 //!
 //! It has the tasks, sockets, files and timers that you know from tokio and std. The difference is in how a read works:
 //! an operation takes its buffer by value, the kernel fills it, and the buffer comes back beside the result. So memory
-//! safety comes from ownership, not from borrows. Each thread has an executor and a ring of its own, and a task stays on
+//! safety comes from ownership, not from borrows. Each thread has an executor and an io_uring of its own. A task stays on
 //! its thread: its future need not be `Send`.
 //!
 //! # A TCP server
