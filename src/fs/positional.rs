@@ -1,6 +1,7 @@
-//! Reads and writes by position.
+//! Reads and writes by position, and ranges of a file.
 
 use std::io;
+use std::ops::{Bound, RangeBounds};
 
 use super::File;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
@@ -11,6 +12,21 @@ use crate::op::{CURRENT, Op, Position, Read, Readv, Write, Writev};
 /// its neighbour, which is refused as every offset is that does not fit a signed number.
 pub(super) fn position(offset: u64) -> Position {
     Position::At(offset.min(CURRENT - 1))
+}
+
+/// Where a range of a file starts, and the offset behind it: `u64::MAX` if it has no end.
+pub(super) fn bounds(range: impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(&start) => start,
+        Bound::Excluded(&before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(&last) => last.saturating_add(1),
+        Bound::Excluded(&end) => end,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
 }
 
 impl File {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -12,7 +12,7 @@ use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
 use super::File;
-use super::positional::position;
+use super::positional::{bounds, position};
 use crate::op::{FixedBuf, FixedBufPool, Read, SharedFd, Submitted};
 use crate::runtime::fixed_buffers;
 
@@ -66,16 +66,7 @@ impl File {
     /// # }
     /// ```
     pub fn read_stream(&self, range: impl RangeBounds<u64>, depth: usize) -> ReadStream {
-        let start = match range.start_bound() {
-            Bound::Included(&start) => start,
-            Bound::Excluded(&before) => before.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&last) => last.saturating_add(1),
-            Bound::Excluded(&end) => end,
-            Bound::Unbounded => u64::MAX,
-        };
+        let (start, end) = bounds(range);
         ReadStream {
             fd: self.fd.clone(),
             pool: None,
