@@ -55,6 +55,7 @@
 //! such buffers.
 #![forbid(unsafe_code)]
 
+mod advise;
 mod at;
 mod convert;
 mod copy;
@@ -75,6 +76,7 @@ mod tests;
 mod whole;
 
 pub use crate::op::{FixedBuf, FixedBufPool};
+pub use advise::Advice;
 pub use at::FileAt;
 pub use copy::copy;
 pub use file::File;

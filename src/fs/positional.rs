@@ -1,4 +1,4 @@
-//! Reads and writes by position.
+//! Reads and writes by position, and ranges of a file.
 
 use std::ops::{Bound, RangeBounds};
 
@@ -13,7 +13,7 @@ pub(super) fn position(offset: u64) -> Position {
     Position::At(offset.min(CURRENT - 1))
 }
 
-/// The first byte of a range of a file, and the one behind its last.
+/// Where a range of a file starts, and the offset behind it: `u64::MAX` if it has no end.
 pub(super) fn bounds(range: impl RangeBounds<u64>) -> (u64, u64) {
     let start = match range.start_bound() {
         Bound::Included(&start) => start,

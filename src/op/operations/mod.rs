@@ -1,4 +1,6 @@
-//! The kernel's operations, one file each. A new one is a file here, a line in the list below, and a method of a user type.
+//! The kernel's operations, one file each.
+//!
+//! A new one is a file here, its lines in the lists below, and a method of a user type. CONTRIBUTING.md has the contract.
 
 mod accept;
 mod accept_direct;
@@ -6,6 +8,7 @@ mod accept_multi;
 mod barrier;
 mod close;
 mod connect;
+mod fadvise;
 mod fallocate;
 mod fsync;
 mod ftruncate;
@@ -44,6 +47,7 @@ pub use accept_multi::AcceptMulti;
 pub(crate) use barrier::Barrier;
 pub use close::Close;
 pub use connect::Connect;
+pub use fadvise::Fadvise;
 pub use fallocate::Fallocate;
 pub use fsync::Fsync;
 pub use ftruncate::Ftruncate;
