@@ -54,7 +54,7 @@ impl Again {
         if self.is_nonblocking() {
             return Ok(fd);
         }
-        // Added for the open alone; see `operation`.
+        // Added for the open alone; see `OpenOptions::open`.
         SockRef::from(&fd).set_nonblocking(false)?;
         let file = File::from(fd);
         // One that is open for writing had a reader, or is its own.

@@ -45,8 +45,6 @@ pub struct TcpListener {
     socket: Socket,
 }
 
-socket_methods!(TcpListener = std::net::TcpListener, inet -> SocketAddr);
-
 impl TcpListener {
     /// Binds to `addr` and listens, with `SO_REUSEADDR` as std and tokio set it. Port 0 lets the system choose
     /// ([`local_addr`](TcpListener::local_addr) tells). Of several addresses the first that can be bound is taken.
@@ -120,6 +118,8 @@ impl TcpListener {
         self.socket.close().await
     }
 }
+
+socket_methods!(TcpListener = std::net::TcpListener, inet -> SocketAddr);
 
 /// The connections of [`TcpListener::incoming`].
 #[derive(Debug)]

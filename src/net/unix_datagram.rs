@@ -37,8 +37,6 @@ pub struct UnixDatagram {
     socket: Socket,
 }
 
-socket_methods!(UnixDatagram = std::os::unix::net::UnixDatagram, unix -> SocketAddr);
-
 impl UnixDatagram {
     /// A socket without an address.
     ///
@@ -197,3 +195,5 @@ impl UnixDatagram {
         self.socket.close().await
     }
 }
+
+socket_methods!(UnixDatagram = std::os::unix::net::UnixDatagram, unix -> SocketAddr);

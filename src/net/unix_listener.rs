@@ -22,8 +22,6 @@ pub struct UnixListener {
     socket: Socket,
 }
 
-socket_methods!(UnixListener = std::os::unix::net::UnixListener, unix -> SocketAddr);
-
 impl UnixListener {
     /// Binds to `path`, which must not exist, and listens. The file stays when the listener is gone.
     ///
@@ -69,6 +67,8 @@ impl UnixListener {
         self.socket.close().await
     }
 }
+
+socket_methods!(UnixListener = std::os::unix::net::UnixListener, unix -> SocketAddr);
 
 /// The connections of [`UnixListener::incoming`].
 #[derive(Debug)]
