@@ -36,13 +36,13 @@ macro_rules! socket_methods {
 
         impl AsFd for $kind {
             fn as_fd(&self) -> BorrowedFd<'_> {
-                self.socket.as_fd()
+                self.socket.fd().as_fd()
             }
         }
 
         impl AsRawFd for $kind {
             fn as_raw_fd(&self) -> RawFd {
-                self.socket.as_raw_fd()
+                self.socket.fd().as_raw_fd()
             }
         }
 
