@@ -146,6 +146,25 @@
 //!
 //! Linux 5.15 and later, or 5.10.162 and later. What a kernel lacks is done another way where there is one;
 //! [`features`] tells what was found.
+//!
+//! # For readers of the source
+//!
+//! One read, `file.read_at(buf, 0).await`, from the call to the kernel and back:
+//!
+//! 1. `File::read_at` (`fs/positional.rs`) makes a `Read` (`op/operations/read.rs`), which owns the buffer and a count of the
+//!    descriptor, and puts it into an `Op` (`op/mechanism/op.rs`). Nothing else has happened yet.
+//! 2. The first poll comes to `Flight::start` (`op/mechanism/flight.rs`). `Stored::submit` (`op/mechanism/stored.rs`) moves
+//!    the operation into a cell of the driver's table (`driver/slots.rs`), whose address never changes.
+//! 3. There `Read::prepare` makes the entry, with pointers to where everything lies now. `Driver::submit` (`driver/mod.rs`)
+//!    puts it into the submission queue. From here on only the kernel's last word frees the operation.
+//! 4. When no task is ready, `Core::tick` (`runtime/event_loop.rs`) enters the kernel: `KernelRing::enter`
+//!    (`sys/kernel.rs`) submits what is queued, and waits.
+//! 5. `Driver::next_event` takes the completion and files its result in the cell. `handle` (`op/resource/fd/turns.rs`) wakes
+//!    the task.
+//! 6. The second poll comes to `Flight::finish`, which takes the operation out of its cell. `Read::complete` sets the
+//!    buffer's length, and gives the buffer back with the result.
+//!
+//! `DESIGN.md` has the tree, a table of words, the rules and the reasons; `CONTRIBUTING.md` says how to add an operation.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(target_os = "linux"))]

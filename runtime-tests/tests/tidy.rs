@@ -396,6 +396,28 @@ fn every_dependency_has_its_reason() {
 }
 
 #[test]
+fn documents_name_what_is_there() {
+    let dirs = ["src", "macros", "runtime-tests", "benches", "examples"];
+    let sources: Vec<_> = dirs.into_iter().flat_map(sources).collect();
+    let files = sources.iter().map(|source| &*source.path).collect();
+    let words = sources.iter().flat_map(|source| &source.tokens);
+    let words = words.map(|token| &*token.text);
+    let modules = sources
+        .iter()
+        .flat_map(|source| source.path.split(['/', '.']));
+    let words = words.chain(modules).collect();
+    let mut found = Vec::new();
+    for name in ["DESIGN.md", "CONTRIBUTING.md", "README.md", "src/lib.rs"] {
+        let text = document(name);
+        found.extend(documents::missing_files(name, &text, &files));
+        found.extend(documents::missing_items(name, &text, &words));
+    }
+    let script = document(".ci/sanitize");
+    found.extend(documents::stale_suppressions(&script, &words));
+    assert_none(found);
+}
+
+#[test]
 fn every_example_is_in_the_readme() {
     let examples = sources("examples");
     let names = examples.iter().map(|source| {

@@ -1,5 +1,7 @@
 //! What the documents beside the sources must say.
 
+use std::collections::BTreeSet;
+
 /// Whether `word` stands in `text` by itself, not as a part of a longer one.
 fn names(text: &str, word: &str) -> bool {
     let belongs = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
@@ -53,6 +55,67 @@ pub(crate) fn unnamed_examples<'a>(
     missing
         .map(|name| format!("examples/{name}.rs: README.md does not name it"))
         .collect()
+}
+
+/// What stands between backquotes in a text, with the number of its line.
+fn quoted(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = (1..).zip(text.lines());
+    lines.flat_map(|(number, line)| {
+        let spans = line.split('`').skip(1).step_by(2);
+        spans.map(move |span| (number, span))
+    })
+}
+
+/// Files of the sources that a document names and that are not there: `op/operations/read.rs` is one of `src`.
+pub(crate) fn missing_files(document: &str, text: &str, files: &BTreeSet<&str>) -> Vec<String> {
+    let is_there = |name: &str| {
+        let at_end = |file: &&str| {
+            file.strip_suffix(name)
+                .is_some_and(|dir| dir.is_empty() || dir.ends_with('/'))
+        };
+        files.iter().any(at_end)
+    };
+    let named =
+        quoted(text).filter(|(_, span)| span.ends_with(".rs") && !span.contains(['<', '*', ' ']));
+    named
+        .filter(|(_, span)| !is_there(span))
+        .map(|(number, span)| format!("{document}:{number}: there is no file `{span}`"))
+        .collect()
+}
+
+/// Items that a document names by their path, as `Flight::start`, and of which the sources have no such word.
+pub(crate) fn missing_items(document: &str, text: &str, words: &BTreeSet<&str>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (number, span) in quoted(text) {
+        let path = span.split(['(', '<', ' ', '{']).next().unwrap_or(span);
+        let is_path =
+            path.contains("::") && path.split("::").all(|word| word.chars().all(is_of_word));
+        if is_path && !path.split("::").all(|word| words.contains(word)) {
+            found.push(format!("{document}:{number}: the sources have no `{path}`"));
+        }
+    }
+    found
+}
+
+/// Suppressions of sanitizers that name something of ours which is not there any more, so that they suppress nothing.
+pub(crate) fn stale_suppressions(script: &str, words: &BTreeSet<&str>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(script.lines()) {
+        let leak = line.strip_prefix("leak:");
+        let race = line.strip_prefix("race:");
+        let ours = leak.or(race.filter(|path| path.starts_with("saferring")));
+        let mut path = ours.into_iter().flat_map(|path| path.split("::"));
+        if path.any(|word| !word.is_empty() && !words.contains(word)) {
+            found.push(format!(
+                ".ci/sanitize:{number}: nothing is called so: {line}"
+            ));
+        }
+    }
+    found
+}
+
+fn is_of_word(c: char) -> bool {
+    c == '_' || c.is_alphanumeric()
 }
 
 /// Departures from Keep a Changelog.
@@ -153,6 +216,40 @@ mod tests {
     fn unnamed_examples_are_found() {
         assert!(unnamed_examples(["echo"], "run `cargo run --example echo`").is_empty());
         assert_eq!(unnamed_examples(["echo"], "run `echo_server`").len(), 1);
+    }
+
+    #[test]
+    fn files_that_are_not_there_are_found() {
+        let files = BTreeSet::from(["src/op/read.rs", "runtime-tests/tests/tidy.rs"]);
+        let missing = |text| missing_files("D.md", text, &files);
+        let there = "`op/read.rs`, `src/op/read.rs` and `tidy.rs`, `cargo doc`, op/write.rs, `src/op/<name>.rs`";
+        assert_eq!(missing(there), [""; 0]);
+        assert_eq!(
+            missing("one\nsee `op/recv.rs`"),
+            ["D.md:2: there is no file `op/recv.rs`"]
+        );
+        assert_eq!(missing("`p/read.rs`, `read.rs`").len(), 1);
+    }
+
+    #[test]
+    fn items_that_are_not_there_are_found() {
+        let words = BTreeSet::from(["Flight", "start", "std", "Vec"]);
+        let missing = |text| missing_items("D.md", text, &words);
+        let there =
+            "`Flight::start(cx)`, `std::Vec<u8>` and `Flight`, `begin`, Flight::begin, `a b::c`";
+        assert_eq!(missing(there), [""; 0]);
+        assert_eq!(missing("`Flight::begin`, `Fly::start`").len(), 2);
+    }
+
+    #[test]
+    fn suppressions_of_what_is_gone_are_found() {
+        let words = BTreeSet::from(["saferring", "buf", "hazard_02", "model"]);
+        let stale = |script| stale_suppressions(script, &words).len();
+        assert_eq!(
+            stale("leak:hazard_02\nleak:model::\nrace:saferring::buf::\nrace:std::sync\n# leak: x"),
+            0
+        );
+        assert_eq!(stale("leak:hazard_03\nrace:saferring::buf::shelf::"), 2);
     }
 
     #[test]

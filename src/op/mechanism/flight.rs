@@ -1,5 +1,8 @@
-//! A single-shot operation from its submission to its answer: what [`Op`](super::Op) and [`Submitted`](super::Submitted)
+//! A single-shot operation from its first poll to its answer: what [`Op`](super::Op) and [`Submitted`](super::Submitted)
 //! share.
+//!
+//! It is submitted, or waits for its turn; it leaves a waker, and watches its deadline; and it takes the answer. If it is
+//! dropped before, the operation is left to the driver.
 
 use std::fmt;
 use std::mem::ManuallyDrop;

@@ -7,7 +7,7 @@ use crate::sys::{Completion, Entry, RingId};
 
 /// What the kernel is asked, what it borrows meanwhile, and how its answer reads.
 ///
-/// The trait is public because it bounds [`Op`]; entries can only be made inside this crate.
+/// The trait is public because it bounds [`Op`](super::Op); entries can only be made inside this crate.
 ///
 /// # Safety
 ///

@@ -1,4 +1,6 @@
-//! Where an operation of a known type lies: in a cell of the driver, which knows only bytes, or behind a pointer there.
+//! Where an operation is stored while it is in flight: in a cell of the driver, or behind a pointer there if it is too large.
+//!
+//! The driver knows cells as bytes. These functions know what type lies there.
 
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;

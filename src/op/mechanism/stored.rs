@@ -1,4 +1,7 @@
 //! An operation in the driver's table: how it gets there, and out again.
+//!
+//! [`Stored`] is the handle that a future holds meanwhile. It knows the operation's type, and whether the kernel is done with
+//! it, so that taking the operation out is safe code.
 
 use std::marker::PhantomData;
 use std::rc::Rc;

@@ -1,4 +1,7 @@
-//! What the driver has done to an operation whose type it does not know.
+//! The vtables of operations: what the driver calls, which knows no operation's type.
+//!
+//! Each function is made once for each type of operation. It gets the cell in which one lies, and does there what the trait
+//! [`Operation`] says.
 
 use std::ptr::NonNull;
 

@@ -1,4 +1,6 @@
-//! The kernel's operations, one file each. A new one is a file here, a line in the list below, and a method of a user type.
+//! The kernel's operations, one file each.
+//!
+//! A new one is a file here, its lines in the lists below, and a method of a user type. CONTRIBUTING.md has the contract.
 
 mod accept;
 mod accept_direct;

@@ -8,7 +8,7 @@ use crate::op::mechanism::{Op, Operation};
 use crate::op::resource::{RegisteredFd, Slot, c_path};
 use crate::sys::{Completion, Entry, RingId, opcode, types};
 
-/// Opens a file as a direct descriptor; made by [`Registry::open`](super::Registry::open).
+/// Opens a file as a direct descriptor; made by [`Registry::open`](crate::op::Registry::open).
 #[derive(Debug)]
 pub struct OpenDirect {
     path: CString,

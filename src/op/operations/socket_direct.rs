@@ -8,7 +8,7 @@ use crate::op::mechanism::{Op, Operation};
 use crate::op::resource::{RegisteredFd, Slot};
 use crate::sys::{Completion, Entry, RingId, opcode};
 
-/// Makes a socket as a direct descriptor; made by [`Registry::socket`](super::Registry::socket).
+/// Makes a socket as a direct descriptor; made by [`Registry::socket`](crate::op::Registry::socket).
 #[derive(Debug)]
 pub struct SocketDirect {
     domain: Domain,

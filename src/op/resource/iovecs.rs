@@ -1,4 +1,4 @@
-//! The array that a vectored operation shows the kernel.
+//! The array of addresses and lengths (`struct iovec`) that a vectored operation gives the kernel.
 
 use std::cell::RefCell;
 use std::fmt;

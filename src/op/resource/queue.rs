@@ -1,4 +1,4 @@
-//! A queue whose members can leave from the middle.
+//! A first-in, first-out queue whose members can leave from the middle.
 
 use slab::Slab;
 

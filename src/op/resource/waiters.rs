@@ -1,4 +1,5 @@
-//! Those who wait for something that there is not enough of, first come first served.
+//! A queue of tasks that wait for something of which there is not enough: a free buffer, a descriptor. First come, first
+//! served.
 
 use std::cell::{Cell, RefCell};
 use std::task::Waker;

@@ -1,4 +1,8 @@
-//! A descriptor, and all that belongs to it: turns, what arrived for nobody, its cursor, its slot in the ring's table.
+//! A descriptor ([`SharedFd`]), and what belongs to it.
+//!
+//! `shared` has the record that all its users count. Beside it stand the parts of that record, which know nothing of it
+//! (`queues`, `stash`, `slot`, `position`, `backoff`, `linger`), and what is done with each (`turns`, `arrivals`,
+//! `registering`, `cursor`, `accepts`, `closing`).
 
 mod accepts;
 mod arrivals;

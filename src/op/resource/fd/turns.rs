@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::queues::{Side, Waiting};
 use super::shared::{Inner, SharedFd};
-use crate::driver::{Answered, Event, FileRef, InFlightOp, Key};
+use crate::driver::{Event, FileRef, InFlightOp, Key};
 use crate::op::context::{self, Driver};
 use crate::task::WakeRef;
 
@@ -68,21 +68,6 @@ impl SharedFd {
     pub(in crate::op) fn left_kernel(&self, turn: u8, result: i32) {
         self.0.left_kernel(turn, result);
     }
-
-    /// A count of the descriptor that the driver knows by `file`.
-    ///
-    /// # Safety
-    ///
-    /// Somebody holds a `SharedFd` of it.
-    unsafe fn from_ref(file: FileRef) -> Self {
-        let inner = file.cast::<Inner>().as_ptr().cast_const();
-        // SAFETY: `file_ref` took the address from an `Rc`, which by the caller's promise still has a count; the new count
-        // is for the new `Rc`.
-        unsafe {
-            Rc::increment_strong_count(inner);
-            SharedFd(Rc::from_raw(inner))
-        }
-    }
 }
 
 impl Inner {
@@ -134,32 +119,24 @@ impl Inner {
     }
 }
 
-/// Acts on what a driver has given out. Runs no foreign code within a scope.
+/// Acts on what a driver has given out: on an answer the turn goes on, a close looks again, and who waits is woken. Called next
+/// by whoever turns a driver. Runs no foreign code within a scope.
 #[inline(always)]
 pub(crate) fn handle(driver: &Driver, event: Event<WakeRef>) {
     match event {
-        // SAFETY: the driver has just given it out; whoever turns a driver calls this next.
-        Event::Answered(answer) => unsafe { answered(answer) },
+        Event::Answered(answer) => {
+            if let Some(file) = answer.file {
+                // SAFETY: the operation in its cell holds a count. Its future takes that out in a poll or a drop only, of
+                // which there was none since the driver has given this out.
+                unsafe { file.cast::<Inner>().as_ref() }.left_kernel(answer.turn, answer.result);
+            }
+            if let Some(waiter) = answer.waiter {
+                waiter.wake();
+            }
+        }
         Event::Abandoned(orphan) => orphan.run(driver),
         Event::Partial(part) => part.resume(driver),
         Event::Handled => {}
-    }
-}
-
-/// Acts on an answer: the turn goes on, a close looks again, and who waits is woken.
-///
-/// # Safety
-///
-/// Somebody holds a count of its file: a driver of this thread has just given it out, and nothing was done since.
-#[inline(always)]
-unsafe fn answered(answer: Answered<WakeRef>) {
-    if let Some(file) = answer.file {
-        // SAFETY: the caller's promise. In particular the operation in its cell holds a count, and its future takes that
-        // out in a poll or a drop only, of which there was none since.
-        unsafe { file.cast::<Inner>().as_ref() }.left_kernel(answer.turn, answer.result);
-    }
-    if let Some(waiter) = answer.waiter {
-        waiter.wake();
     }
 }
 
@@ -168,7 +145,7 @@ pub(crate) fn lose(driver: &Driver) {
     context::dismiss_guests(driver);
     for (file, turn) in driver.lose_files() {
         // SAFETY: the operation in the driver's cell holds a count, and is never taken out again.
-        unsafe { SharedFd::from_ref(file) }.0.left_kernel(turn, 0);
+        unsafe { file.cast::<Inner>().as_ref() }.left_kernel(turn, 0);
     }
 }
 
