@@ -147,8 +147,8 @@ async fn wait_for_writer(fifo: File) -> io::Result<OwnedFd> {
     }
 }
 
-/// Whether somebody has the other end of a FIFO open for writing. `pipe` is the writing end of a pipe, in which a byte may be
-/// left.
+/// Whether somebody has the other end of a FIFO open for writing. `pipe` is the writing end of a pipe, in which a byte
+/// may be left.
 fn has_writer(fifo: &File, pipe: &OwnedFd) -> bool {
     // Nothing is taken out of the FIFO.
     match tee(fifo, pipe, 1, SpliceFlags::NONBLOCK) {

@@ -107,16 +107,6 @@ impl TcpListener {
     pub fn incoming(&self) -> Incoming {
         Incoming(Connections::new(self.socket.fd()))
     }
-
-    /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections
-    /// then yield an error, and end.
-    ///
-    /// # Errors
-    ///
-    /// Those of close(2).
-    pub async fn close(self) -> io::Result<()> {
-        self.socket.close().await
-    }
 }
 
 socket_methods!(TcpListener = std::net::TcpListener, inet -> SocketAddr);

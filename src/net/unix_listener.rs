@@ -56,16 +56,6 @@ impl UnixListener {
     pub fn incoming(&self) -> UnixIncoming {
         UnixIncoming(Connections::new(self.socket.fd()))
     }
-
-    /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections
-    /// then yield an error, and end.
-    ///
-    /// # Errors
-    ///
-    /// Those of close(2).
-    pub async fn close(self) -> io::Result<()> {
-        self.socket.close().await
-    }
 }
 
 socket_methods!(UnixListener = std::os::unix::net::UnixListener, unix -> SocketAddr);
