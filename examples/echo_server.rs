@@ -84,7 +84,10 @@ async fn serve(addr: &str) -> io::Result<()> {
     let listener = TcpListener::bind(addr)?;
     let addr = listener.local_addr()?;
     println!("listening on {addr}");
-    println!("try it: echo hello | nc -q1 {} {}", addr.ip(), addr.port());
+    let (ip, port) = (addr.ip(), addr.port());
+    println!(
+        "try it: bash -c 'exec 3<>/dev/tcp/{ip}/{port}; echo hello >&3; head -n 1 <&3'; Ctrl-C ends it"
+    );
     io::stdout().flush()?;
 
     let started = Instant::now();

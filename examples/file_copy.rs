@@ -103,7 +103,7 @@ fn parse_options() -> Result<Options, Failure> {
     if options.buffer_size.next_multiple_of(ALIGN) * options.depth as usize > 1 << 30 {
         return wrong("--buffer-size times --depth must be at most 1073741824");
     }
-    if options.direct && !options.buffer_size.is_multiple_of(ALIGN) {
+    if options.direct && options.buffer_size % ALIGN != 0 {
         return wrong("--direct wants a --buffer-size that is a multiple of 4096");
     }
     Ok(options)

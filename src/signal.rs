@@ -1,4 +1,26 @@
 //! Signals to the process.
+//!
+//! A server that ends when the terminal says so:
+//!
+//! ```no_run
+//! use std::pin::pin;
+//!
+//! use futures_util::future::select;
+//! use saferring::net::TcpListener;
+//!
+//! #[saferring::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let listener = TcpListener::bind("127.0.0.1:7000")?;
+//!     let serve = async {
+//!         while let Ok((stream, _)) = listener.accept().await {
+//!             saferring::spawn(async move { stream.write_all("good bye\n").await.0 });
+//!         }
+//!     };
+//!     select(pin!(serve), pin!(saferring::signal::ctrl_c())).await;
+//!     println!("stopping");
+//!     Ok(())
+//! }
+//! ```
 #![forbid(unsafe_code)]
 
 use std::future::Future;

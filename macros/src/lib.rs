@@ -1,4 +1,15 @@
-//! The attributes `#[saferring::main]` and `#[saferring::test]`. Use them through the crate `saferring`.
+//! The attributes `#[saferring::main]` and `#[saferring::test]` of the crate `saferring`.
+//!
+//! Use them through that crate. They are in its feature `macros`, which is on by default:
+//!
+//! ```ignore
+//! #[saferring::main]
+//! async fn main() {
+//!     println!("in a runtime");
+//! }
+//! ```
+//!
+//! Unlike those of tokio they know no flavours and no number of workers: a runtime of saferring has one thread.
 #![forbid(unsafe_code)]
 
 mod expand;

@@ -89,6 +89,6 @@ groups! {
         adversary_blocking: tasks::BLOCKING;
     }
     thread_ends::run_all {
-        adversary_thread_ends: thread_ends::ALL;
+        adversary_thread_ends: &thread_ends::all();
     }
 }

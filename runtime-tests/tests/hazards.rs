@@ -1,19 +1,18 @@
-//! The known hazards of completion-based I/O, one test each, named after its number in the project's list. Hazards that
-//! have a file of their own, or do not apply yet:
+//! The known hazards of completion-based I/O, one test each, named after its number in the project's list. These hazards have
+//! their tests in other files:
 //!
-//! | hazard | where, or why not |
+//! | hazard | where |
 //! |---|---|
 //! | 3 submit failure after the push | `soundness_01` |
 //! | 6 a safe trait that can lie; 7 raw iovecs; 8 raw entries; 30 the 'static bound | traits are unsafe, and compile-fail tests show the rest; what can be run: `soundness_09` |
+//! | 9, 11 slots of direct descriptors | `registered.rs`, `identity.rs` |
 //! | 14, 15 shutdown; 35 exit of the thread | `shutdown.rs` |
 //! | 16, 17 wakers | `wakers.rs`, and the executor's models |
-//! | 18 running out of buffers; 19, 20 buffer ids, buffer rings | `recv_stream.rs` |
-//! | 24 zero-copy sends | there are none yet |
-//! | 28 registered buffers | there are none yet |
+//! | 18 running out of buffers; 19, 20 buffer ids, buffer rings | `recv_stream.rs`, `provided.rs` |
+//! | 24 zero-copy sends | `zero_copy.rs` |
+//! | 28 registered buffers | `registered.rs` |
 //! | 29 scoped tasks | there are none: `spawn` asks for 'static |
-//! | 32 setup | `setup.rs` |
-//!
-//! The parts that wait for direct descriptors (9, 11) will come with them.
+//! | 32 setup | `setup.rs`, and for locked memory `registered.rs` |
 
 use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;

@@ -1,6 +1,8 @@
 //! Public functions, each called once at least for what it gives: beside std's answer where std has the function, and
 //! beside what tokio documents where it has the name from there.
 
+#[path = "public_api/advice.rs"]
+mod advice;
 #[path = "public_api/buffers.rs"]
 mod buffers;
 #[path = "public_api/builder.rs"]

@@ -4,8 +4,6 @@ use std::fmt;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use io_uring::opcode;
-
 use super::Inner;
 use super::slots::{FileRef, State};
 use crate::sys;
@@ -58,15 +56,15 @@ impl<W> Inner<W> {
         keys.into_iter()
             .filter_map(|key| {
                 let head = self.slots.head(key);
-                let code = head.vtable?.code;
+                let vtable = head.vtable?;
                 let fd = match head.file {
                     Some(file) => number(file),
                     None if head.is_multishot() => -1,
                     None => head.b as RawFd,
                 };
                 Some(InFlightOp {
-                    code,
-                    name: code_name(code),
+                    code: vtable.code,
+                    name: vtable.name,
                     fd: (fd >= 0).then_some(fd),
                     age: Duration::from_millis(now.wrapping_sub(head.a).into()),
                     task: head.waiter.as_ref().and_then(&id),
@@ -77,78 +75,9 @@ impl<W> Inner<W> {
     }
 }
 
-/// The name of an operation by its number.
-pub(crate) fn code_name(code: u8) -> &'static str {
-    match code {
-        opcode::Nop::CODE => "nop",
-        opcode::Readv::CODE => "readv",
-        opcode::Writev::CODE => "writev",
-        opcode::Fsync::CODE => "fsync",
-        opcode::PollAdd::CODE => "poll",
-        opcode::SendMsg::CODE => "sendmsg",
-        opcode::RecvMsg::CODE => "recvmsg",
-        opcode::Accept::CODE => "accept",
-        opcode::AsyncCancel::CODE => "cancel",
-        opcode::Connect::CODE => "connect",
-        opcode::Fallocate::CODE => "fallocate",
-        opcode::OpenAt::CODE => "openat",
-        opcode::Close::CODE => "close",
-        opcode::Statx::CODE => "statx",
-        opcode::Read::CODE => "read",
-        opcode::Write::CODE => "write",
-        opcode::Send::CODE => "send",
-        opcode::Recv::CODE => "recv",
-        opcode::RenameAt::CODE => "renameat",
-        opcode::UnlinkAt::CODE => "unlinkat",
-        opcode::MkDirAt::CODE => "mkdirat",
-        opcode::Socket::CODE => "socket",
-        opcode::Ftruncate::CODE => "ftruncate",
-        opcode::SendZc::CODE => "send_zc",
-        opcode::SendMsgZc::CODE => "sendmsg_zc",
-        opcode::Splice::CODE => "splice",
-        _ => "operation",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// As `include/uapi/linux/io_uring.h` numbers them, and the man pages of liburing name them.
-    #[test]
-    fn operations_have_the_names_of_their_opcodes() {
-        for (code, name) in [
-            (0, "nop"),
-            (1, "readv"),
-            (2, "writev"),
-            (3, "fsync"),
-            (6, "poll"),
-            (9, "sendmsg"),
-            (10, "recvmsg"),
-            (13, "accept"),
-            (14, "cancel"),
-            (16, "connect"),
-            (17, "fallocate"),
-            (18, "openat"),
-            (19, "close"),
-            (21, "statx"),
-            (22, "read"),
-            (23, "write"),
-            (26, "send"),
-            (27, "recv"),
-            (30, "splice"),
-            (35, "renameat"),
-            (36, "unlinkat"),
-            (37, "mkdirat"),
-            (45, "socket"),
-            (47, "send_zc"),
-            (48, "sendmsg_zc"),
-            (55, "ftruncate"),
-            (255, "operation"),
-        ] {
-            assert_eq!(code_name(code), name, "{code}");
-        }
-    }
 
     #[test]
     fn the_list_tells_what_is_known() {

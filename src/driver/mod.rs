@@ -41,7 +41,6 @@ pub(crate) use event::{
     Abandoned, Answered, Event, Orphaned, Owner, Partial, Progress, Submission,
 };
 pub use inflight::InFlightOp;
-pub(crate) use inflight::code_name;
 pub(crate) use inner::Counters;
 use inner::Inner;
 pub(crate) use pool::{Pool, PoolConfig};

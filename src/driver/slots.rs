@@ -22,6 +22,8 @@ pub(crate) type Payload = MaybeUninit<[u64; PAYLOAD_WORDS]>;
 pub(crate) struct OpVTable<W: 'static> {
     /// `IORING_OP_*`
     pub(crate) code: u8,
+    /// Its name in the list of operations in flight.
+    pub(crate) name: &'static str,
     /// Whether it takes what arrives at its file.
     pub(crate) reads: bool,
     /// Gives a completion to the operation when its future is gone; with the final one, takes the operation out, frees
@@ -276,11 +278,19 @@ impl<W> Slots<W> {
     }
 
     /// Takes the cell of `key` back. Late completions for it find another generation from now on.
+    ///
+    /// # Panics
+    ///
+    /// If the kernel has the operation: its memory is not to be touched.
     #[inline]
     pub(super) fn release(&mut self, key: Key<W>) {
         let free = self.free;
         let head = self.head(key);
         debug_assert!(head.waiter.is_none() && head.file.is_none());
+        assert!(
+            !matches!(head.state, State::InFlight | State::Orphan),
+            "the kernel has the operation"
+        );
         head.state = State::Free;
         head.generation = (head.generation + 1) & GENERATION_MAX;
         head.a = free;
@@ -399,6 +409,7 @@ mod tests {
     unsafe fn resume(_: &Driver<u64>, _: Key<u64>, _: usize) {}
     static VTABLE: OpVTable<u64> = OpVTable {
         code: 0,
+        name: "nop",
         reads: false,
         abandon,
         admit,

@@ -1,11 +1,11 @@
-//! A place in a file.
+//! A position in a file.
 
 use std::io::{self, SeekFrom};
 
 use super::File;
-use crate::op::{CURRENT, Place, SharedFd, SpliceEnd};
+use crate::op::{CURRENT, Position, SharedFd, SpliceEnd};
 
-/// A place in a file, to [`splice`](crate::io::splice) from or to; see [`File::at`].
+/// A position in a file, to [`splice`](crate::io::splice) from or to; see [`File::at`].
 #[derive(Debug)]
 pub struct FileAt<'a> {
     file: &'a File,
@@ -40,7 +40,7 @@ impl SpliceEnd for FileAt<'_> {
         &self.file.fd
     }
 
-    fn place(&mut self) -> io::Result<u64> {
+    fn position(&mut self) -> io::Result<u64> {
         Ok(self.offset.min(CURRENT - 1))
     }
 
@@ -56,18 +56,18 @@ impl SpliceEnd for &mut File {
     }
 
     fn is_cursor(&mut self) -> io::Result<bool> {
-        Ok(File::place(self)? == Place::Cursor)
+        Ok(File::position(self)? == Position::Cursor)
     }
 
-    fn place(&mut self) -> io::Result<u64> {
-        match File::place(self)? {
-            Place::Cursor => self.fd.seek(SeekFrom::Current(0)),
+    fn position(&mut self) -> io::Result<u64> {
+        match File::position(self)? {
+            Position::Cursor => self.fd.seek(SeekFrom::Current(0)),
             _ => Ok(CURRENT),
         }
     }
 
     fn advance(&mut self, moved: u64) {
-        if let (Ok(Place::Cursor), Ok(moved)) = (File::place(self), i64::try_from(moved)) {
+        if let (Ok(Position::Cursor), Ok(moved)) = (File::position(self), i64::try_from(moved)) {
             // It has a position, and this is one of them.
             let _ = self.fd.seek(SeekFrom::Current(moved));
         }

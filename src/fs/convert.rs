@@ -1,4 +1,4 @@
-//! Files of std and descriptors as files of ours, and back.
+//! Conversions from and to files of std and descriptors.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -16,9 +16,9 @@ impl File {
     ///
     /// # Errors
     ///
-    /// `ResourceBusy` if operations are in flight on the file, or bytes of a pipe that arrived for a dropped read were not
-    /// read yet; the file is then closed when the operations end. To keep it, use
-    /// `std::fs::File::try_from(file)`, which gives it back.
+    /// `ResourceBusy` if operations are in flight on the file, or bytes of a pipe that arrived for a dropped read were
+    /// not read yet; the file is then closed when the operations end. To keep it, use `std::fs::File::try_from(file)`,
+    /// which gives it back.
     ///
     /// # Examples
     ///

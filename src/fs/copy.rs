@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 
 use super::fallback::blocking;
+use super::path_error::at;
 use super::{File, Metadata, OpenOptions};
 
 /// What a thread copies before it asks whether anybody still waits: some milliseconds' worth.
@@ -26,8 +27,9 @@ const PERMISSIONS: u32 = 0o7777;
 /// # Errors
 ///
 /// `IsADirectory` if `from` is a directory, `InvalidInput` if it is another thing that is no regular file, or if `to`
-/// leads to the same file, which then is left as it is; `StorageFull`; otherwise what opening, reading and writing
-/// say. After an error `to` may hold a part.
+/// leads to the same file, which then is left as it is; otherwise what opening says. All these have a
+/// [`PathError`](super::PathError) inside, which tells which of the two paths it was. `StorageFull`, and what else
+/// reading and writing say. After an error `to` may hold a part.
 ///
 /// # Panics
 ///
@@ -42,8 +44,8 @@ const PERMISSIONS: u32 = 0o7777;
 ///
 /// copy_file_range(2), or else sendfile(2), on a [blocking thread](crate::spawn_blocking), so that no copy holds up the
 /// core. That takes 0.7 of the CPU time of the best loop of reads and writes through a ring, with registered buffers or
-/// without, because buffered writes through a ring cost a hop to a kernel thread each, and each byte is copied twice. Only
-/// what goes to a target that is no regular file passes through the ring, in registered buffers.
+/// without, because buffered writes through a ring cost a hop to a kernel thread each, and each byte is copied twice.
+/// Only what goes to a target that is no regular file passes through the ring, in registered buffers.
 ///
 /// # Examples
 ///
@@ -61,10 +63,9 @@ const PERMISSIONS: u32 = 0o7777;
 /// # }
 /// ```
 pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
-    let source = File::open(from).await?;
-    let about = source.metadata().await?;
-    check_source(&about)?;
-    let (target, regular) = open_target(to.as_ref(), &about).await?;
+    let (from, to) = (from.as_ref(), to.as_ref());
+    let (source, about) = open_source(from).await.map_err(at(from))?;
+    let (target, regular) = open_target(to, &about).await.map_err(at(to))?;
     if regular {
         copy_in_kernel(&source, &target).await
     } else {
@@ -72,12 +73,12 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
     }
 }
 
-/// # Errors
-///
-/// If it is no regular file.
-fn check_source(about: &Metadata) -> io::Result<()> {
+/// Opens the source, which has to be a regular file.
+async fn open_source(from: &Path) -> io::Result<(File, Metadata)> {
+    let source = File::open(from).await?;
+    let about = source.metadata().await?;
     if about.is_file() {
-        return Ok(());
+        return Ok((source, about));
     }
     Err(if about.is_dir() {
         io::Error::new(

@@ -1,17 +1,14 @@
 //! Reads and writes by cursor, one after the other.
 
-use std::io::{self, SeekFrom};
+use std::io::SeekFrom;
 
 use super::File;
-use super::positional::{unexpected_eof, write_zero};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
-use crate::op::{Place, Read, Readv, Write, Writev};
+use crate::io::{AsyncReadExt, AsyncWriteExt};
+use crate::op::{Position, Read, Readv, Write, Writev};
 
 /// How much a vectored read of a stream takes at most.
 const STREAM_CHUNK: usize = 64 * 1024;
-
-/// What [`File::read_to_end`] makes room for when the file does not tell its length.
-const FIRST_CHUNK: usize = 8 * 1024;
 
 impl File {
     /// Reads from the cursor on into `buf`, up to its capacity, moves the cursor, and returns how many bytes it read,
@@ -56,7 +53,7 @@ impl File {
     /// # }
     /// ```
     pub async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-        let at = match self.place() {
+        let at = match self.position() {
             Ok(at) => at,
             Err(error) => return (Err(error), buf),
         };
@@ -100,7 +97,7 @@ impl File {
     /// # }
     /// ```
     pub async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
-        let at = match self.place() {
+        let at = match self.position() {
             Ok(at) => at,
             Err(error) => return (Err(error), buf),
         };
@@ -131,8 +128,8 @@ impl File {
     /// # }
     /// ```
     pub async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut bufs: V) -> BufResult<usize, V> {
-        match self.place() {
-            Ok(Place::Stream) => {
+        match self.position() {
+            Ok(Position::Stream) => {
                 // What a dropped read received must be kept, and `Readv` cannot do that.
                 let room = bufs.total_capacity().min(STREAM_CHUNK);
                 let (read, bytes) = self.read(Vec::with_capacity(room).slice(..room)).await;
@@ -167,7 +164,7 @@ impl File {
     /// # }
     /// ```
     pub async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
-        let at = match self.place() {
+        let at = match self.position() {
             Ok(at) => at,
             Err(error) => return (Err(error), bufs),
         };
@@ -203,20 +200,8 @@ impl File {
     /// # })
     /// # }
     /// ```
-    pub async fn read_exact<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<(), B> {
-        let len = buf.fill_len();
-        let mut filled = 0;
-        while filled < len {
-            let (read, rest) = self.read(buf.slice(filled..len)).await;
-            buf = rest.into_inner();
-            match read {
-                Ok(0) => return (Err(unexpected_eof()), buf),
-                Ok(n) => filled += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (Err(error), buf),
-            }
-        }
-        (Ok(()), buf)
+    pub async fn read_exact<B: IoBufMut>(&mut self, buf: B) -> BufResult<(), B> {
+        AsyncReadExt::read_exact(self, buf).await
     }
 
     /// Writes all bytes of `buf`.
@@ -252,20 +237,8 @@ impl File {
     /// # })
     /// # }
     /// ```
-    pub async fn write_all<B: IoBuf>(&mut self, mut buf: B) -> BufResult<(), B> {
-        let len = buf.buf_len();
-        let mut done = 0;
-        while done < len {
-            let (written, rest) = self.write(buf.slice(done..)).await;
-            buf = rest.into_inner();
-            match written {
-                Ok(0) => return (Err(write_zero()), buf),
-                Ok(n) => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (Err(error), buf),
-            }
-        }
-        (Ok(()), buf)
+    pub async fn write_all<B: IoBuf>(&mut self, buf: B) -> BufResult<(), B> {
+        AsyncWriteExt::write_all(self, buf).await
     }
 
     /// Reads to the end of the file, appends that to `buf`, and returns how many bytes it was, with the buffer.
@@ -296,27 +269,13 @@ impl File {
     /// # }
     /// ```
     pub async fn read_to_end(&mut self, mut buf: Vec<u8>) -> BufResult<usize, Vec<u8>> {
-        let begin = buf.len();
-        // One byte more than the file has, so that its end is seen without growing.
-        let hint = self.rest_hint().await;
-        let mut room = buf.try_reserve(hint.map_or(FIRST_CHUNK, |n| n.saturating_add(1)));
-        loop {
-            if let Err(error) = room {
-                return (Err(io::Error::new(io::ErrorKind::OutOfMemory, error)), buf);
-            }
-            let len = buf.len();
-            let (read, rest) = self.read(buf.slice(len..)).await;
-            buf = rest.into_inner();
-            match read {
-                Ok(0) => return (Ok(len - begin), buf),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (Err(error), buf),
-            }
-            if buf.len() == buf.capacity() {
-                room = buf.try_reserve(FIRST_CHUNK);
+        if let Some(rest) = self.rest_hint().await {
+            // One byte more than the file has, so that its end is seen without growing.
+            if let Err(error) = buf.try_reserve(rest.saturating_add(1)) {
+                return (Err(error.into()), buf);
             }
         }
+        AsyncReadExt::read_to_end(self, buf).await
     }
 
     /// How much there is to read from the cursor on, if the file tells its length.

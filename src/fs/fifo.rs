@@ -1,7 +1,7 @@
 //! FIFOs, whose open waits for the other end; and leases, which it waits for, too.
 //!
-//! No thread waits for another end: it might wait without end. An end for reading is open at once, and is looked at until it
-//! has, or had, a writer. One for writing is opened, without waiting, again and again until there is a reader.
+//! No thread waits for another end: it might wait without end. An end for reading is open at once, and is looked at
+//! until it has, or had, a writer. One for writing is opened, without waiting, again and again until there is a reader.
 
 use std::fs::{File, OpenOptions};
 use std::future::Future;
@@ -13,9 +13,11 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
 use socket2::SockRef;
 
-use crate::op::{Looks, PollAdd, Readiness, has_writer};
+use crate::op::{Backoff, PollAdd, Readiness};
 use crate::runtime::spawn_apart;
 
 /// How often, at the least, it is looked whether there is another end.
@@ -66,12 +68,12 @@ impl Again {
     pub(super) async fn open(self) -> io::Result<OwnedFd> {
         // The same, whatever becomes of its name.
         let follows = self.flags & libc::O_NOFOLLOW;
-        let place = OpenOptions::new()
+        let found = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_PATH | follows)
             .open(&self.path)?;
-        if self.writes() && place.metadata()?.file_type().is_fifo() {
-            self.wait_for_reader(&place).await
+        if self.writes() && found.metadata()?.file_type().is_fifo() {
+            self.wait_for_reader(&found).await
         } else {
             self.wait_for_lease().await
         }
@@ -89,18 +91,18 @@ impl Again {
         options
     }
 
-    async fn wait_for_reader(self, place: &File) -> io::Result<OwnedFd> {
-        // What is followed leads to `place` itself.
+    async fn wait_for_reader(self, found: &File) -> io::Result<OwnedFd> {
+        // What is followed leads to `found` itself.
         let options = self.options(libc::O_NONBLOCK, libc::O_NOFOLLOW);
-        let mut path = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
+        let mut path = PathBuf::from(format!("/proc/self/fd/{}", found.as_raw_fd()));
         if !path.exists() {
             path = self.path; // There is no such file system.
         }
-        let mut looks = Looks::new(LONGEST_LOOK);
+        let mut backoff = Backoff::new(LONGEST_LOOK);
         loop {
             match options.open(&path) {
                 Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
-                    looks.pause(LONGEST_LOOK).await
+                    backoff.pause(LONGEST_LOOK).await
                 }
                 opened => {
                     let file = opened?;
@@ -122,21 +124,35 @@ impl Again {
 /// Waits until a FIFO that is open for reading has a writer, or had one.
 async fn wait_for_writer(fifo: File) -> io::Result<OwnedFd> {
     // Where there is no descriptor left for the looks, only one who writes, or goes, is noticed.
-    let looking = fifo.try_clone().ok().zip(io::pipe().ok());
+    let looking = fifo
+        .try_clone()
+        .ok()
+        .zip(pipe_with(PipeFlags::CLOEXEC).ok());
     let mut found = PollAdd::new(fifo, Readiness::READABLE).submit();
-    let mut looks = Looks::new(LONGEST_LOOK);
+    let mut backoff = Backoff::new(LONGEST_LOOK);
     loop {
-        if let Some((fifo, (_, spare))) = &looking
-            && has_writer(fifo, spare)
+        if looking
+            .as_ref()
+            .is_some_and(|(fifo, (_, pipe))| has_writer(fifo, pipe))
         {
             let (_, fifo) = found.cancel().await;
             return Ok(fifo.into());
         }
         if let Either::Left(((ready, fifo), _)) =
-            select(Pin::new(&mut found), pin!(looks.pause(LONGEST_LOOK))).await
+            select(Pin::new(&mut found), pin!(backoff.pause(LONGEST_LOOK))).await
         {
             ready?;
             return Ok(fifo.into());
         }
+    }
+}
+
+/// Whether somebody has the other end of a FIFO open for writing. `pipe` is the writing end of a pipe, in which a byte may be
+/// left.
+fn has_writer(fifo: &File, pipe: &OwnedFd) -> bool {
+    // Nothing is taken out of the FIFO.
+    match tee(fifo, pipe, 1, SpliceFlags::NONBLOCK) {
+        Ok(copied) => copied > 0,
+        Err(error) => error == Errno::AGAIN,
     }
 }

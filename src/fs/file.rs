@@ -5,21 +5,19 @@ use std::fs::Permissions;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::Path;
 
+use super::Metadata;
 use super::fallback::blocking;
-use super::{Metadata, OpenOptions};
 use crate::op::{Fallocate, Fsync, Ftruncate, Op, SharedFd, Statx};
 
 /// An open file.
 ///
 /// It is read and written by position, through `&self` and any number of operations at once, or by a cursor, through
-/// `&mut self`; see the [module's documentation](super). The cursor is kept in user space, starts where the
-/// descriptor's position is at its first use, and moves only when an operation's answer is taken, so that a read whose
-/// future was dropped loses nothing.
+/// `&mut self`; see the [module's documentation](super). The cursor is the position of the open file itself, as in std:
+/// all that share the open file move it. A read whose future was dropped puts it back, so that it loses nothing.
 ///
-/// Dropping the file closes it through the ring, once what is in flight on it has ended, and ignores errors;
-/// [`close`](File::close) reports them.
+/// Dropping the file closes it, when what is in flight on it has ended, and ignores errors; [`close`](File::close)
+/// reports them.
 ///
 /// # Examples
 ///
@@ -52,68 +50,6 @@ impl File {
             fd,
             positions: None,
         }
-    }
-
-    /// Opens a file to read it.
-    ///
-    /// # Errors
-    ///
-    /// As for [`OpenOptions::open`], and so are panics, cancel safety and kernel.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # saferring::runtime::Runtime::new().unwrap().block_on(async {
-    /// use saferring::fs::File;
-    ///
-    /// let error = File::open("/no/such/file").await.unwrap_err();
-    /// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
-    /// # });
-    /// ```
-    pub async fn open(path: impl AsRef<Path>) -> io::Result<File> {
-        OpenOptions::new().read(true).open(path).await
-    }
-
-    /// Opens a file to write it: makes it, or cuts off what is there.
-    ///
-    /// # Errors
-    ///
-    /// As for [`OpenOptions::open`], and so are panics, cancel safety and kernel.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # fn main() -> std::io::Result<()> {
-    /// # saferring::runtime::Runtime::new()?.block_on(async {
-    /// # let path = std::env::temp_dir().join(format!("saferring-file-create-{}", std::process::id()));
-    /// use saferring::fs::File;
-    ///
-    /// let file = File::create(&path).await?;
-    /// assert_eq!(file.metadata().await?.len(), 0);
-    /// # saferring::fs::remove_file(&path).await
-    /// # })
-    /// # }
-    /// ```
-    pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        options.open(path).await
-    }
-
-    /// Makes a file that was not there, to read and write it.
-    ///
-    /// # Errors
-    ///
-    /// `AlreadyExists`; otherwise as for [`OpenOptions::open`], and so are panics, cancel safety and kernel.
-    pub async fn create_new(path: impl AsRef<Path>) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        options.open(path).await
-    }
-
-    /// Options to open a file with.
-    pub fn options() -> OpenOptions {
-        OpenOptions::new()
     }
 
     /// Whether buffered writes are done at once, by the calling thread (`true`), or by a thread of the kernel (`false`,

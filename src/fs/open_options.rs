@@ -222,6 +222,70 @@ impl OpenOptions {
     }
 }
 
+impl File {
+    /// Opens a file to read it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`OpenOptions::open`], and so are panics, cancel safety and kernel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # saferring::runtime::Runtime::new().unwrap().block_on(async {
+    /// use saferring::fs::File;
+    ///
+    /// let error = File::open("/no/such/file").await.unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    /// # });
+    /// ```
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().read(true).open(path).await
+    }
+
+    /// Opens a file to write it: makes it, or cuts off what is there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`OpenOptions::open`], and so are panics, cancel safety and kernel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("saferring-file-create-{}", std::process::id()));
+    /// use saferring::fs::File;
+    ///
+    /// let file = File::create(&path).await?;
+    /// assert_eq!(file.metadata().await?.len(), 0);
+    /// # saferring::fs::remove_file(&path).await
+    /// # })
+    /// # }
+    /// ```
+    pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        options.open(path).await
+    }
+
+    /// Makes a file that was not there, to read and write it.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists`; otherwise as for [`OpenOptions::open`], and so are panics, cancel safety and kernel.
+    pub async fn create_new(path: impl AsRef<Path>) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        options.open(path).await
+    }
+
+    /// Options to open a file with.
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+}
+
 fn invalid(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, why)
 }

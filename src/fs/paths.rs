@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Metadata;
 use super::fallback::native_or;
+use super::path_error::at;
 use crate::op::{MkdirAt, RenameAt, Statx, UnlinkAt};
 
 /// The mode of a new directory, before the umask takes its part.
@@ -154,7 +155,8 @@ async fn make_dir(path: PathBuf) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// `NotADirectory` or `AlreadyExists` if something on the way is no directory; otherwise what mkdir(2) says.
+/// `NotADirectory` or `AlreadyExists` if something on the way is no directory; otherwise what mkdir(2) says. If it is
+/// about another directory than the one given, a [`PathError`](super::PathError) inside tells which.
 /// Directories that were made by then stay.
 ///
 /// # Panics
@@ -190,6 +192,10 @@ pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     if path.as_os_str().is_empty() {
         return Ok(());
     }
+    // The caller knows the path that was given.
+    let explain = |dir: &Path, error| {
+        if dir == path { error } else { at(dir)(error) }
+    };
     // Upwards until one can be made or is there, then down again. A name like `a/..` may be missing on the way up and
     // be there on the way down.
     let mut missing = Vec::new();
@@ -197,13 +203,14 @@ pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     while let Some(dir) = next.filter(|dir| !dir.as_os_str().is_empty()) {
         match make_or_find_dir(dir).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(dir),
-            Err(error) => return Err(error),
+            Err(error) => return Err(explain(dir, error)),
             Ok(()) => break,
         }
         next = dir.parent();
     }
     for dir in missing.into_iter().rev() {
-        make_or_find_dir(dir).await?;
+        let made = make_or_find_dir(dir).await;
+        made.map_err(|error| explain(dir, error))?;
     }
     Ok(())
 }

@@ -1,15 +1,31 @@
-//! Reads and writes by position.
+//! Reads and writes by position, and ranges of a file.
 
-use std::io;
+use std::ops::{Bound, RangeBounds};
 
 use super::File;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
-use crate::op::{CURRENT, Op, Place, Read, Readv, Write, Writev};
+use crate::io::{ended_early, progress, takes_no_more};
+use crate::op::{CURRENT, Op, Position, Read, Readv, Write, Writev};
 
 /// What the kernel is told for `offset`: the one value that it would take for the descriptor's own position becomes
 /// its neighbour, which is refused as every offset is that does not fit a signed number.
-pub(super) fn place(offset: u64) -> Place {
-    Place::At(offset.min(CURRENT - 1))
+pub(super) fn position(offset: u64) -> Position {
+    Position::At(offset.min(CURRENT - 1))
+}
+
+/// Where a range of a file starts, and the offset behind it: `u64::MAX` if it has no end.
+pub(super) fn bounds(range: impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(&start) => start,
+        Bound::Excluded(&before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(&last) => last.saturating_add(1),
+        Bound::Excluded(&end) => end,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
 }
 
 impl File {
@@ -35,8 +51,8 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// One `READ`, or with a buffer of a [`FixedBufPool`](super::FixedBufPool) `READ_FIXED`: done in the call that submits it
-    /// if the page cache holds the data.
+    /// One `READ`, or with a buffer of a [`FixedBufPool`](super::FixedBufPool) `READ_FIXED`: done in the call that
+    /// submits it if the page cache holds the data.
     ///
     /// # Examples
     ///
@@ -51,7 +67,7 @@ impl File {
     /// # }
     /// ```
     pub fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> Op<Read<B>> {
-        Read::new(&self.fd, buf, place(offset))
+        Read::new(&self.fd, buf, position(offset))
     }
 
     /// Writes the bytes of `buf` at `offset`, and returns how many it wrote, which may be fewer, with the buffer.
@@ -76,10 +92,10 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// One `WRITE`, or with a registered buffer `WRITE_FIXED`. A buffered one always goes to a thread of the kernel, which
-    /// takes four to six times the CPU time of a write at once (4 KiB), but one that must wait for memory or for the disk
-    /// then does not hold up the core; see [`set_inline_writes`](File::set_inline_writes). With `O_DIRECT` there is no
-    /// thread.
+    /// One `WRITE`, or with a registered buffer `WRITE_FIXED`. A buffered one always goes to a thread of the kernel,
+    /// which takes four to six times the CPU time of a write at once (4 KiB), but one that must wait for memory or for
+    /// the disk then does not hold up the core; see [`set_inline_writes`](File::set_inline_writes). With `O_DIRECT`
+    /// there is no thread.
     ///
     /// # Examples
     ///
@@ -96,7 +112,7 @@ impl File {
     /// # }
     /// ```
     pub fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> Op<Write<B>> {
-        Write::new(&self.fd, buf, place(offset))
+        Write::new(&self.fd, buf, position(offset))
     }
 
     /// As [`read_at`](File::read_at), into several buffers, filled one after the other.
@@ -122,7 +138,7 @@ impl File {
     /// # }
     /// ```
     pub fn read_vectored_at<V: IoVectoredBufMut>(&self, bufs: V, offset: u64) -> Op<Readv<V>> {
-        Readv::new(&self.fd, bufs, place(offset))
+        Readv::new(&self.fd, bufs, position(offset))
     }
 
     /// As [`write_at`](File::write_at), from several buffers.
@@ -149,7 +165,7 @@ impl File {
     /// # }
     /// ```
     pub fn write_vectored_at<V: IoVectoredBuf>(&self, bufs: V, offset: u64) -> Op<Writev<V>> {
-        Writev::new(&self.fd, bufs, place(offset))
+        Writev::new(&self.fd, bufs, position(offset))
     }
 
     /// Fills `buf` with what is at `offset`: to its length, or an empty one to its capacity
@@ -189,10 +205,8 @@ impl File {
             let at = offset.saturating_add(filled as u64);
             let (read, rest) = self.read_at(buf.slice(filled..len), at).await;
             buf = rest.into_inner();
-            match read {
-                Ok(0) => return (Err(unexpected_eof()), buf),
+            match progress(read, ended_early) {
                 Ok(n) => filled += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), buf),
             }
         }
@@ -234,10 +248,8 @@ impl File {
             let at = offset.saturating_add(done as u64);
             let (written, rest) = self.write_at(buf.slice(done..), at).await;
             buf = rest.into_inner();
-            match written {
-                Ok(0) => return (Err(write_zero()), buf),
+            match progress(written, takes_no_more) {
                 Ok(n) => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), buf),
             }
         }
@@ -278,27 +290,14 @@ impl File {
         while rest.total_len() > 0 {
             let (written, unwritten) = self.write_vectored_at(rest, at).await;
             rest = unwritten;
-            match written {
-                Ok(0) => return (Err(write_zero()), rest.into_inner()),
+            match progress(written, takes_no_more) {
                 Ok(n) => {
                     rest.advance(n);
                     at = at.saturating_add(n as u64);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), rest.into_inner()),
             }
         }
         (Ok(()), rest.into_inner())
     }
-}
-
-pub(super) fn unexpected_eof() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::UnexpectedEof,
-        "failed to fill whole buffer: the file ended before",
-    )
-}
-
-pub(super) fn write_zero() -> io::Error {
-    io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
 }

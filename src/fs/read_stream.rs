@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -12,7 +12,7 @@ use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
 use super::File;
-use super::positional::place;
+use super::positional::{bounds, position};
 use crate::op::{FixedBuf, FixedBufPool, Read, SharedFd, Submitted};
 use crate::runtime::fixed_buffers;
 
@@ -25,8 +25,8 @@ impl File {
     ///
     /// The chunks are [registered buffers](FixedBufPool) of the runtime ([`Builder::fixed_buffers`] sets their size, by
     /// default 64 KiB), or where those are out, others of the same size: holding on to chunks stops nothing, but costs
-    /// memory. A chunk can be written or sent as it is. The stream ends at the end of the range or of the file, or after
-    /// an error.
+    /// memory. A chunk can be written or sent as it is. The stream ends at the end of the range or of the file, or
+    /// after an error.
     ///
     /// [`Builder::fixed_buffers`]: crate::runtime::Builder::fixed_buffers
     ///
@@ -66,16 +66,7 @@ impl File {
     /// # }
     /// ```
     pub fn read_stream(&self, range: impl RangeBounds<u64>, depth: usize) -> ReadStream {
-        let start = match range.start_bound() {
-            Bound::Included(&start) => start,
-            Bound::Excluded(&before) => before.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&last) => last.saturating_add(1),
-            Bound::Excluded(&end) => end,
-            Bound::Unbounded => u64::MAX,
-        };
+        let (start, end) = bounds(range);
         ReadStream {
             fd: self.fd.clone(),
             pool: None,
@@ -111,28 +102,30 @@ struct Block {
 }
 
 impl ReadStream {
-    fn block(&self, pool: &FixedBufPool, start: u64, len: usize) -> io::Result<Block> {
-        let read = Read::new(&self.fd, pool.take_or_make()?, place(start)).submit();
+    /// The runtime's pool of registered buffers, asked for in the first poll.
+    fn pool(&mut self) -> io::Result<FixedBufPool> {
+        if let Some(pool) = &self.pool {
+            return Ok(pool.clone());
+        }
+        self.fd.register();
+        Ok(self.pool.insert(fixed_buffers()?).clone())
+    }
+
+    fn block(&mut self, start: u64, len: usize) -> io::Result<Block> {
+        let buf = self.pool()?.take_or_make()?;
+        let read = Read::new(&self.fd, buf, position(start)).submit();
         Ok(Block { read, start, len })
     }
 
     /// Submits reads until so many are on their way.
     fn read_ahead(&mut self) -> io::Result<()> {
-        if self.pool.is_none() {
-            self.fd.register();
-        }
-        let pool = match self.pool.take() {
-            Some(pool) => pool,
-            None => fixed_buffers()?,
-        };
+        let size = self.pool()?.buffer_size() as u64;
         while self.running.len() < self.depth && self.next < self.end {
-            let left = self.end - self.next;
-            let len = left.min(pool.buffer_size() as u64);
-            let block = self.block(&pool, self.next, len as usize)?;
+            let len = size.min(self.end - self.next);
+            let block = self.block(self.next, len as usize)?;
             self.running.push_back(block);
             self.next += len;
         }
-        self.pool = Some(pool);
         Ok(())
     }
 
@@ -145,25 +138,19 @@ impl ReadStream {
             let (read, mut chunk) = ready!(Pin::new(&mut first.read).poll(cx));
             let (start, wanted) = (first.start, first.len);
             self.running.pop_front();
-            match read {
+            let n = match read {
                 Ok(0) => return Poll::Ready(Ok(None)),
-                Ok(n) => {
-                    if n < wanted
-                        && let Some(pool) = &self.pool
-                    {
-                        let rest = self.block(pool, start + n as u64, wanted - n)?;
-                        self.running.push_front(rest);
-                    }
-                    chunk.truncate(wanted);
-                    return Poll::Ready(Ok(Some(chunk)));
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    if let Some(pool) = &self.pool {
-                        let again = self.block(pool, start, wanted)?;
-                        self.running.push_front(again);
-                    }
-                }
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
                 Err(error) => return Poll::Ready(Err(error)),
+            };
+            if n < wanted {
+                let rest = self.block(start + n as u64, wanted - n)?;
+                self.running.push_front(rest);
+            }
+            if n > 0 {
+                chunk.truncate(wanted);
+                return Poll::Ready(Ok(Some(chunk)));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{self, SeekFrom};
 
 use super::File;
-use crate::op::{Place, Settle};
+use crate::op::{Barrier, Position};
 
 impl File {
     /// Moves the cursor, and returns where it is then, in bytes from the start. It may be beyond the end.
@@ -19,7 +19,8 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// lseek(2), once what was dropped in flight has ended. Seeking from the end asks for the length before, by `STATX`.
+    /// lseek(2), once what was dropped in flight has ended. Seeking from the end asks for the length before, by
+    /// `STATX`.
     ///
     /// # Examples
     ///
@@ -38,22 +39,23 @@ impl File {
     /// ```
     pub async fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         // What was dropped may still move it.
-        if let Some(settled) = Settle::new(&self.fd) {
-            settled.await?;
+        if let Some(barrier) = Barrier::new(&self.fd) {
+            barrier.await?;
         }
-        if let SeekFrom::End(offset) = to
-            && let Some(len) = self.len().await?
-        {
-            let target = len.checked_add_signed(offset);
-            let target = target.filter(|&target| i64::try_from(target).is_ok());
-            let target = target.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-            return self.fd.seek(SeekFrom::Start(target));
-        }
-        self.fd.seek(to)
+        let SeekFrom::End(offset) = to else {
+            return self.fd.seek(to);
+        };
+        let Some(len) = self.len().await? else {
+            return self.fd.seek(to);
+        };
+        let target = len.checked_add_signed(offset);
+        let target = target.filter(|&target| i64::try_from(target).is_ok());
+        let target = target.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+        self.fd.seek(SeekFrom::Start(target))
     }
 
-    /// The length, which may have to be fetched from far away, if that is where the end is: of devices, and of files of the
-    /// kernel's own, lseek(2) knows more.
+    /// The length, which may have to be fetched from far away, if that is where the end is: of devices, and of files of
+    /// the kernel's own, lseek(2) knows more.
     async fn len(&self) -> io::Result<Option<u64>> {
         self.fd.seek(SeekFrom::Current(0))?;
         let metadata = self.metadata().await?;
@@ -87,10 +89,10 @@ impl File {
         self.seek(SeekFrom::Start(0)).await.map(drop)
     }
 
-    /// Where the next operation by cursor goes. The first call asks the kernel whether there are positions. A seek alone is
-    /// no answer, because an eventfd, for one, allows it and takes no notice; nor is the kind of the file alone, because some
-    /// of the kernel's own files are streams.
-    pub(super) fn place(&mut self) -> io::Result<Place> {
+    /// Where the next operation by cursor goes. The first call asks the kernel whether there are positions. A seek
+    /// alone is no answer, because an eventfd, for one, allows it and takes no notice; nor is the kind of the file
+    /// alone, because some of the kernel's own files are streams.
+    pub(super) fn position(&mut self) -> io::Result<Position> {
         let positions = match self.positions {
             Some(positions) => positions,
             None => {
@@ -100,8 +102,8 @@ impl File {
             }
         };
         Ok(match positions {
-            true => Place::Cursor,
-            false => Place::Stream,
+            true => Position::Cursor,
+            false => Position::Stream,
         })
     }
 }

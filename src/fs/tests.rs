@@ -404,6 +404,54 @@ fn lengths_and_permissions_can_be_set() {
 }
 
 #[test]
+fn advice_changes_no_file_and_a_pipe_takes_none() {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    const ALL: [Advice; 6] = [
+        Advice::Normal,
+        Advice::Sequential,
+        Advice::Random,
+        Advice::WillNeed,
+        Advice::DontNeed,
+        Advice::NoReuse,
+    ];
+    let dir = Dir::new().with("f", pattern(20_000));
+    run(async {
+        let mut file = File::open(dir.join("f")).await.unwrap();
+        file.read_exact([0; 5]).await.0.unwrap();
+        let writer = File::options().write(true).open(dir.join("f")).await;
+        let (writer, directory) = (writer.unwrap(), File::open(&*dir).await.unwrap());
+        let (reader, end) = pipe();
+        let unreadable = std::fs::File::options()
+            .read(true)
+            .custom_flags(libc::O_PATH)
+            .open(dir.join("f"));
+        let unreadable = File::from_std(unreadable.unwrap());
+        for advice in ALL {
+            file.advise(.., advice).await.unwrap();
+            file.advise(4096..=8191, advice).await.unwrap();
+            file.advise(7..1 << 40, advice).await.unwrap();
+            file.advise(1 << 40.., advice).await.unwrap();
+            writer.advise(..10_000, advice).await.unwrap();
+            directory.advise(.., advice).await.unwrap();
+            for pipe in [&reader, &end] {
+                let error = pipe.advise(.., advice).await.unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(libc::ESPIPE));
+                assert_eq!(error.kind(), ErrorKind::NotSeekable);
+                // There is no byte that it could be about.
+                pipe.advise(7..7, advice).await.unwrap();
+            }
+            let error = unreadable.advise(.., advice).await.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+        }
+        assert_eq!(file.stream_position().await.unwrap(), 5);
+        let (read, rest) = file.read_to_end(Vec::new()).await;
+        assert_eq!(read.unwrap(), 19_995);
+        assert!(rest == pattern(20_000)[5..]);
+    });
+}
+
+#[test]
 fn the_cursor_is_shared_as_in_std() {
     use std::io::{Read, Seek, Write};
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::File;
+use super::path_error::at;
 use crate::buf::{BufResult, IoBuf};
 
 /// Reads a whole file.
@@ -46,7 +47,8 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// `InvalidData` if it is not UTF-8; otherwise as for [`read`], and so are panics, cancel safety and kernel.
+/// `InvalidData` if it is not UTF-8, with a [`PathError`](super::PathError) inside; otherwise as for [`read`], and so
+/// are panics, cancel safety and kernel.
 ///
 /// # Examples
 ///
@@ -60,8 +62,11 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// # }
 /// ```
 pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
-    String::from_utf8(read(path).await?)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+    let path = path.as_ref();
+    String::from_utf8(read(path).await?).map_err(|error| {
+        let error = io::Error::new(io::ErrorKind::InvalidData, error.utf8_error());
+        at(path)(error)
+    })
 }
 
 /// Makes a file of `contents`, or puts them in the place of what is there, and gives the buffer back.

@@ -1,7 +1,8 @@
 //! What every buffered reader can do.
 
-use std::io::{BufRead, ErrorKind};
+use std::io::ErrorKind;
 
+use super::lines::up_to;
 use super::{AsyncBufRead, Lines, Split, text};
 use crate::buf::BufResult;
 
@@ -40,9 +41,26 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     fn read_until(
         &mut self,
         byte: u8,
-        buf: Vec<u8>,
+        mut buf: Vec<u8>,
     ) -> impl Future<Output = BufResult<usize, Vec<u8>>> {
-        read_until(self, byte, buf)
+        async move {
+            let start = buf.len();
+            loop {
+                let (n, found) = match self.fill_buf().await {
+                    Ok(available) => {
+                        let (n, found) = up_to(available, byte);
+                        buf.extend_from_slice(&available[..n]);
+                        (n, found)
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    Err(error) => return (Err(error), buf),
+                };
+                self.consume(n);
+                if found || n == 0 {
+                    return (Ok(buf.len() - start), buf);
+                }
+            }
+        }
     }
 
     /// Reads a line and appends it to `buf`, its end (`\n` or `\r\n`) included.
@@ -83,7 +101,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// # }
     /// ```
     fn read_line(&mut self, buf: String) -> impl Future<Output = BufResult<usize, String>> {
-        read_line(self, buf)
+        async move {
+            let (text, bytes) = text::split(buf);
+            let (result, bytes) = self.read_until(b'\n', bytes).await;
+            text::join(result, text, bytes)
+        }
     }
 
     /// The lines of the stream, without their ends.
@@ -138,64 +160,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
 
 impl<R: AsyncBufRead + ?Sized> AsyncBufReadExt for R {}
 
-/// How many of `bytes` there are up to `byte`, itself included, and whether it is there.
-pub(super) fn up_to(bytes: &[u8], byte: u8) -> (usize, bool) {
-    // This way leads to std's own search, which looks at many bytes at a time. Reading a slice cannot fail.
-    let mut rest = bytes;
-    let _ = BufRead::skip_until(&mut rest, byte);
-    let skipped = &bytes[..bytes.len() - rest.len()];
-    (skipped.len(), skipped.last() == Some(&byte))
-}
-
-async fn read_until<R>(reader: &mut R, byte: u8, mut buf: Vec<u8>) -> BufResult<usize, Vec<u8>>
-where
-    R: AsyncBufRead + ?Sized,
-{
-    let start = buf.len();
-    loop {
-        let (n, found) = match reader.fill_buf().await {
-            Ok(available) => {
-                let (n, found) = up_to(available, byte);
-                buf.extend_from_slice(&available[..n]);
-                (n, found)
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return (Err(error), buf),
-        };
-        reader.consume(n);
-        if found || n == 0 {
-            return (Ok(buf.len() - start), buf);
-        }
-    }
-}
-
-async fn read_line<R>(reader: &mut R, buf: String) -> BufResult<usize, String>
-where
-    R: AsyncBufRead + ?Sized,
-{
-    let (text, bytes) = text::split(buf);
-    let (result, bytes) = read_until(reader, b'\n', bytes).await;
-    text::join(result, text, bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::BufReader;
     use super::super::test_util::{Script, Step, ready};
     use super::*;
-
-    #[test]
-    fn up_to_includes_what_it_looks_for() {
-        assert_eq!(up_to(b"", b'x'), (0, false));
-        assert_eq!(up_to(b"abc", b'x'), (3, false));
-        assert_eq!(up_to(b"x", b'x'), (1, true));
-        assert_eq!(up_to(b"axbx", b'x'), (2, true));
-        for at in 0..100 {
-            let mut bytes = [0; 100];
-            bytes[at] = 1;
-            assert_eq!(up_to(&bytes, 1), (at + 1, true));
-        }
-    }
 
     #[test]
     fn read_until_crosses_fills() {

@@ -4,8 +4,12 @@ use std::fmt;
 use std::io;
 use std::mem;
 
-use super::{AsyncBufRead, AsyncRead, AsyncWrite, DEFAULT_CAPACITY, no_room};
+use super::errors::no_room;
+use super::{AsyncBufRead, AsyncRead, AsyncWrite};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+
+/// How much a buffered reader or writer holds unless told otherwise.
+pub(super) const DEFAULT_CAPACITY: usize = 8 * 1024;
 
 /// Reads ahead, so that many small reads become few large ones.
 ///
@@ -53,8 +57,8 @@ impl<R> BufReader<R> {
         Self::with_capacity(DEFAULT_CAPACITY, inner)
     }
 
-    /// Puts a buffer of `capacity` bytes before `inner`. A capacity of 0 counts as 1. If there is no memory for it, reads
-    /// say so ([`OutOfMemory`](io::ErrorKind::OutOfMemory)).
+    /// Puts a buffer of `capacity` bytes before `inner`. A capacity of 0 counts as 1. If there is no memory for it,
+    /// reads say so ([`OutOfMemory`](io::ErrorKind::OutOfMemory)).
     ///
     /// ```
     /// use saferring::io::BufReader;
@@ -142,31 +146,47 @@ impl<R: AsyncRead> BufReader<R> {
 }
 
 impl<R: AsyncRead> AsyncRead for BufReader<R> {
-    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
-        let room = buf.buf_capacity();
-        if room == 0 {
-            return (Err(no_room()), buf);
-        }
-        if self.bypasses(room) {
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        if self.bypasses(buf.buf_capacity()) {
             return self.inner.read(buf).await;
         }
-        let result = self.fill_buf().await.map(|bytes| buf.fill_from(bytes));
-        self.consume(*result.as_ref().unwrap_or(&0));
-        (result, buf)
+        read_buffered(self, buf).await
     }
 
-    async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut bufs: V) -> BufResult<usize, V> {
-        let room = bufs.total_capacity();
-        if room == 0 {
-            return (Err(no_room()), bufs);
-        }
-        if self.bypasses(room) {
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
+        if self.bypasses(bufs.total_capacity()) {
             return self.inner.read_vectored(bufs).await;
         }
-        let result = self.fill_buf().await.map(|bytes| bufs.fill_from(bytes));
-        self.consume(*result.as_ref().unwrap_or(&0));
-        (result, bufs)
+        read_vectored_buffered(self, bufs).await
     }
+}
+
+/// A read of what `fill_buf` shows.
+pub(super) async fn read_buffered<R, B>(reader: &mut R, mut buf: B) -> BufResult<usize, B>
+where
+    R: AsyncBufRead + ?Sized,
+    B: IoBufMut,
+{
+    if buf.buf_capacity() == 0 {
+        return (Err(no_room()), buf);
+    }
+    let result = reader.fill_buf().await.map(|bytes| buf.fill_from(bytes));
+    reader.consume(*result.as_ref().unwrap_or(&0));
+    (result, buf)
+}
+
+/// As [`read_buffered`], into several buffers.
+pub(super) async fn read_vectored_buffered<R, V>(reader: &mut R, mut bufs: V) -> BufResult<usize, V>
+where
+    R: AsyncBufRead + ?Sized,
+    V: IoVectoredBufMut,
+{
+    if bufs.total_capacity() == 0 {
+        return (Err(no_room()), bufs);
+    }
+    let result = reader.fill_buf().await.map(|bytes| bufs.fill_from(bytes));
+    reader.consume(*result.as_ref().unwrap_or(&0));
+    (result, bufs)
 }
 
 impl<R: AsyncRead> AsyncBufRead for BufReader<R> {

@@ -1,10 +1,12 @@
 //! A buffer before a writer.
 
 use std::fmt;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::mem;
 
-use super::{AsyncRead, AsyncWrite, DEFAULT_CAPACITY, takes_no_more};
+use super::buf_reader::DEFAULT_CAPACITY;
+use super::errors::{progress, takes_no_more};
+use super::{AsyncRead, AsyncWrite};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
 /// Collects what is written, so that many small writes become few large ones.
@@ -66,7 +68,7 @@ impl<W> BufWriter<W> {
     }
 
     /// Puts a buffer of `capacity` bytes before `inner`. If there is no memory for it, writes say so
-    /// ([`OutOfMemory`](ErrorKind::OutOfMemory)).
+    /// ([`OutOfMemory`](io::ErrorKind::OutOfMemory)).
     ///
     /// ```
     /// use saferring::io::{BufWriter, sink};
@@ -168,10 +170,8 @@ impl<W: AsyncWrite> BufWriter<W> {
             self.in_flight = buf.len() - written;
             let (result, rest) = self.inner.write(buf.slice(written..)).await;
             buf = rest.into_inner();
-            match result {
-                Ok(0) => break Err(takes_no_more()),
+            match progress(result, takes_no_more) {
                 Ok(n) => written += n,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => break Err(error),
             }
         };
@@ -261,6 +261,8 @@ impl<W: fmt::Debug> fmt::Debug for BufWriter<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::super::AsyncWriteExt;
     use super::super::test_util::{Limit, Trickle, drop_in_flight, ready};
     use super::*;

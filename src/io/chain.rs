@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::{AsyncBufRead, AsyncRead, no_room};
+use super::errors::no_room;
+use super::{AsyncBufRead, AsyncRead};
 use crate::buf::{BufResult, IoBufMut, IoVectoredBufMut};
 
 /// Two readers, one after the other; made by [`AsyncReadExt::chain`](super::AsyncReadExt::chain).

@@ -1,4 +1,4 @@
-//! From a reader to a writer.
+//! Copying from a reader to a writer.
 
 use std::io::{self, ErrorKind};
 use std::pin::pin;
@@ -15,7 +15,7 @@ const COPY_SIZE: usize = 16 * 1024;
 ///
 /// 16 KiB are moved at a time. Returns how many bytes were copied. The writer is not shut down.
 ///
-/// Files are copied faster by [`fs::copy`](crate::fs::copy), which keeps several reads and writes in flight.
+/// Files are copied faster by [`fs::copy`](crate::fs::copy), which lets the kernel copy.
 ///
 /// # Errors
 ///

@@ -1,11 +1,11 @@
-//! A stream in parts.
+//! A stream in parts: its lines, or what a byte separates.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::mem;
 
-use super::buf_read_ext::up_to;
-use super::{AsyncBufRead, text};
+use super::AsyncBufRead;
+use super::errors::not_utf8;
 
 /// The lines of a stream; made by [`AsyncBufReadExt::lines`](super::AsyncBufReadExt::lines).
 ///
@@ -31,15 +31,11 @@ use super::{AsyncBufRead, text};
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Lines<R> {
-    parts: Parts<R>,
-}
+pub struct Lines<R>(Split<R>);
 
 impl<R> Lines<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self {
-            parts: Parts::new(reader),
-        }
+        Lines(Split::new(reader, b'\n'))
     }
 
     /// Bounds the length of a line to `max_len` bytes; its `\n` does not count, but a `\r` does.
@@ -53,9 +49,8 @@ impl<R> Lines<R> {
     /// assert_eq!(lines.next_line().await.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
     /// # })
     /// ```
-    pub fn with_max_len(mut self, max_len: usize) -> Self {
-        self.parts.max_len = max_len;
-        self
+    pub fn with_max_len(self, max_len: usize) -> Self {
+        Lines(self.0.with_max_len(max_len))
     }
 
     /// The reader inside.
@@ -66,7 +61,7 @@ impl<R> Lines<R> {
     /// assert_eq!(*(&b"text"[..]).lines().get_mut(), b"text");
     /// ```
     pub fn get_mut(&mut self) -> &mut R {
-        &mut self.parts.reader
+        self.0.get_mut()
     }
 
     /// Gives the reader inside back. The start of a line whose end has not been seen yet is lost.
@@ -77,7 +72,7 @@ impl<R> Lines<R> {
     /// assert_eq!((&b"text"[..]).lines().into_inner(), b"text");
     /// ```
     pub fn into_inner(self) -> R {
-        self.parts.reader
+        self.0.into_inner()
     }
 }
 
@@ -114,13 +109,16 @@ impl<R: AsyncBufRead> Lines<R> {
     /// # }
     /// ```
     pub async fn next_line(&mut self) -> io::Result<Option<String>> {
-        let Some(mut line) = self.parts.next(b'\n').await? else {
+        let Some(mut line) = self.0.next().await? else {
             return Ok(None);
         };
-        if line.pop_if(|byte| *byte == b'\n').is_some() {
-            line.pop_if(|byte| *byte == b'\r');
+        if line.ends_with(b"\n") {
+            line.pop();
+            if line.ends_with(b"\r") {
+                line.pop();
+            }
         }
-        let line = String::from_utf8(line).map_err(|_| text::not_utf8())?;
+        let line = String::from_utf8(line).map_err(|_| not_utf8())?;
         Ok(Some(line))
     }
 }
@@ -145,17 +143,23 @@ impl<R: AsyncBufRead> Lines<R> {
 /// # })
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Split<R> {
-    parts: Parts<R>,
+    reader: R,
     byte: u8,
+    /// The start of a part whose end has not come yet.
+    start: Vec<u8>,
+    max_len: usize,
+    too_long: bool,
 }
 
 impl<R> Split<R> {
     pub(super) fn new(reader: R, byte: u8) -> Self {
         Self {
-            parts: Parts::new(reader),
+            reader,
             byte,
+            start: Vec::new(),
+            max_len: usize::MAX,
+            too_long: false,
         }
     }
 
@@ -171,7 +175,7 @@ impl<R> Split<R> {
     /// # })
     /// ```
     pub fn with_max_len(mut self, max_len: usize) -> Self {
-        self.parts.max_len = max_len;
+        self.max_len = max_len;
         self
     }
 
@@ -183,7 +187,7 @@ impl<R> Split<R> {
     /// assert_eq!(*AsyncBufReadExt::split(&b"a,b"[..], b',').get_mut(), b"a,b");
     /// ```
     pub fn get_mut(&mut self) -> &mut R {
-        &mut self.parts.reader
+        &mut self.reader
     }
 
     /// Gives the reader inside back. The start of a part whose end has not been seen yet is lost.
@@ -194,7 +198,7 @@ impl<R> Split<R> {
     /// assert_eq!(AsyncBufReadExt::split(&b"a,b"[..], b',').into_inner(), b"a,b");
     /// ```
     pub fn into_inner(self) -> R {
-        self.parts.reader
+        self.reader
     }
 }
 
@@ -228,36 +232,17 @@ impl<R: AsyncBufRead> Split<R> {
     /// # }
     /// ```
     pub async fn next_segment(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let Some(mut part) = self.parts.next(self.byte).await? else {
+        let Some(mut part) = self.next().await? else {
             return Ok(None);
         };
-        part.pop_if(|byte| *byte == self.byte);
+        if part.ends_with(&[self.byte]) {
+            part.pop();
+        }
         Ok(Some(part))
     }
-}
 
-/// Cuts a stream into parts, and keeps the start of one while its end has not come.
-struct Parts<R> {
-    reader: R,
-    start: Vec<u8>,
-    max_len: usize,
-    too_long: bool,
-}
-
-impl<R> Parts<R> {
-    fn new(reader: R) -> Self {
-        Self {
-            reader,
-            start: Vec::new(),
-            max_len: usize::MAX,
-            too_long: false,
-        }
-    }
-}
-
-impl<R: AsyncBufRead> Parts<R> {
-    /// The next part, with the `byte` that ends it unless the stream does.
-    async fn next(&mut self, byte: u8) -> io::Result<Option<Vec<u8>>> {
+    /// The next part, with the byte that ends it unless the stream does.
+    async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         while !self.too_long {
             // The bound may have been set when more was held already.
             let Some(room) = self.max_len.checked_sub(self.start.len()) else {
@@ -274,7 +259,7 @@ impl<R: AsyncBufRead> Parts<R> {
                 return Ok((!last.is_empty()).then_some(last));
             }
             // From here on nothing waits: bytes are either still in the reader or already in `start`.
-            let (n, found) = up_to(available, byte);
+            let (n, found) = up_to(available, self.byte);
             if n - usize::from(found) > room {
                 self.too_long = true;
                 break;
@@ -295,10 +280,20 @@ impl<R: AsyncBufRead> Parts<R> {
     }
 }
 
-impl<R: fmt::Debug> fmt::Debug for Parts<R> {
+/// How many of `bytes` there are up to `byte`, itself included, and whether it is there.
+pub(super) fn up_to(bytes: &[u8], byte: u8) -> (usize, bool) {
+    // This way leads to std's own search, which looks at many bytes at a time. Reading a slice cannot fail.
+    let mut rest = bytes;
+    let _ = io::BufRead::skip_until(&mut rest, byte);
+    let skipped = &bytes[..bytes.len() - rest.len()];
+    (skipped.len(), skipped.last() == Some(&byte))
+}
+
+impl<R: fmt::Debug> fmt::Debug for Split<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts")
+        f.debug_struct("Split")
             .field("reader", &self.reader)
+            .field("byte", &self.byte)
             .field("started", &self.start.len())
             .field("max_len", &self.max_len)
             .finish()
@@ -310,6 +305,19 @@ mod tests {
     use super::super::test_util::{Script, Step, drop_in_flight, ready};
     use super::super::{AsyncBufReadExt, BufReader};
     use super::*;
+
+    #[test]
+    fn up_to_includes_what_it_looks_for() {
+        assert_eq!(up_to(b"", b'x'), (0, false));
+        assert_eq!(up_to(b"abc", b'x'), (3, false));
+        assert_eq!(up_to(b"x", b'x'), (1, true));
+        assert_eq!(up_to(b"axbx", b'x'), (2, true));
+        for at in 0..100 {
+            let mut bytes = [0; 100];
+            bytes[at] = 1;
+            assert_eq!(up_to(&bytes, 1), (at + 1, true));
+        }
+    }
 
     #[test]
     fn lines_have_no_ends_whatever_the_reads() {

@@ -1,28 +1,19 @@
-//! Memory as a stream.
+//! Slices, cursors and vectors as readers and writers.
 
 use std::io::{self, Cursor};
 
-use super::{AsyncBufRead, AsyncRead, AsyncWrite, no_room};
+use super::buf_reader::{read_buffered, read_vectored_buffered};
+use super::{AsyncBufRead, AsyncRead, AsyncWrite};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
 /// Reads from the front of the slice, which becomes shorter. Never waits.
 impl AsyncRead for &[u8] {
-    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
-        if buf.buf_capacity() == 0 {
-            return (Err(no_room()), buf);
-        }
-        let n = buf.fill_from(self);
-        self.consume(n);
-        (Ok(n), buf)
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        read_buffered(self, buf).await
     }
 
-    async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut bufs: V) -> BufResult<usize, V> {
-        if bufs.total_capacity() == 0 {
-            return (Err(no_room()), bufs);
-        }
-        let n = bufs.fill_from(self);
-        self.consume(n);
-        (Ok(n), bufs)
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
+        read_vectored_buffered(self, bufs).await
     }
 }
 
@@ -38,22 +29,12 @@ impl AsyncBufRead for &[u8] {
 
 /// Reads from the cursor's position, which moves on. Never waits.
 impl<T: AsRef<[u8]>> AsyncRead for Cursor<T> {
-    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
-        if buf.buf_capacity() == 0 {
-            return (Err(no_room()), buf);
-        }
-        let n = buf.fill_from(rest(self));
-        self.consume(n);
-        (Ok(n), buf)
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        read_buffered(self, buf).await
     }
 
-    async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut bufs: V) -> BufResult<usize, V> {
-        if bufs.total_capacity() == 0 {
-            return (Err(no_room()), bufs);
-        }
-        let n = bufs.fill_from(rest(self));
-        self.consume(n);
-        (Ok(n), bufs)
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
+        read_vectored_buffered(self, bufs).await
     }
 }
 

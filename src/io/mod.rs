@@ -1,29 +1,39 @@
-#![forbid(unsafe_code)]
-//! Reading and writing by traits, with buffers that are handed over and handed back.
+//! Reading and writing by traits: buffered readers and writers, lines, and copies.
 //!
-//! [`AsyncRead`] and [`AsyncWrite`] are what streams and files have in common; what can be built upon that is in
-//! [`AsyncReadExt`] and [`AsyncWriteExt`]. [`BufReader`] and [`AsyncBufReadExt`] cut a stream into lines,
-//! [`BufWriter`] makes one write out of many, [`copy()`] moves everything from one to the other, and [`splice()`] does so
-//! inside the kernel.
-//!
-//! Names and results are those of [`std::io`]; only the buffer parameter differs: it is passed by value and comes back
-//! beside the result, as told in [`buf`](crate::buf). Errors are [`std::io::Error`].
+//! A program that prints the longest line of a file:
 //!
 //! ```
-//! # fn main() -> std::io::Result<()> {
-//! # saferring::runtime::Runtime::new()?.block_on(async {
-//! use saferring::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+//! use saferring::fs::File;
+//! use saferring::io::{AsyncBufReadExt, BufReader};
 //!
-//! let mut reader = BufReader::new(&b"LINE\nlast words"[..]);
-//! let (result, line) = reader.read_line(String::new()).await;
-//! assert_eq!((result?, line.as_str()), (5, "LINE\n"));
-//! let (result, word) = reader.read_exact([0; 4]).await;
-//! result?;
-//! assert_eq!(&word, b"last");
-//! # Ok(())
-//! # })
-//! # }
+//! #[saferring::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let file = File::open("Cargo.toml").await?;
+//!     let mut lines = BufReader::new(file).lines();
+//!     let mut longest = String::new();
+//!     while let Some(line) = lines.next_line().await? {
+//!         if line.len() > longest.len() {
+//!             longest = line;
+//!         }
+//!     }
+//!     println!("{longest}");
+//!     # assert!(!longest.is_empty());
+//!     Ok(())
+//! }
 //! ```
+//!
+//! - [`AsyncRead`] and [`AsyncWrite`] are what streams and files have in common.
+//! - [`AsyncReadExt`] and [`AsyncWriteExt`] have what can be built upon that: `read_exact`, `read_to_end`, `write_all`.
+//! - [`BufReader`] makes one read out of many, and with [`AsyncBufReadExt`] cuts a stream into lines.
+//! - [`BufWriter`] makes one write out of many.
+//! - [`copy()`] moves everything from a reader to a writer, and [`copy_bidirectional()`] does so both ways.
+//! - [`splice()`] moves bytes between descriptors inside the kernel.
+//!
+//! # What differs from tokio and std
+//!
+//! Names and results are those of [`std::io`], and errors are [`std::io::Error`]. Only the buffer parameter differs: it
+//! is passed by value and comes back beside the result, as told in [`buf`](crate::buf). So the traits are not those of
+//! tokio and futures, which lend a buffer for a poll: the kernel writes between polls.
 //!
 //! # Cancel safety
 //!
@@ -39,14 +49,17 @@
 //!
 //! Every one leaves the stream sound and usable, and the buffer that went along is freed when the kernel is done with
 //! it. The first two rows hold for the types of this crate; wrappers are as cancel safe as what they wrap.
+#![forbid(unsafe_code)]
 
 mod buf_read_ext;
 mod buf_reader;
 mod buf_writer;
 mod chain;
 mod copy;
+mod errors;
 mod lines;
 mod memory;
+mod pipe;
 mod read_ext;
 mod splice;
 mod take;
@@ -57,14 +70,13 @@ mod traits;
 mod trivial;
 mod write_ext;
 
-use std::io::{Error, ErrorKind};
-
 pub use crate::op::SpliceEnd;
 pub use buf_read_ext::AsyncBufReadExt;
 pub use buf_reader::BufReader;
 pub use buf_writer::BufWriter;
 pub use chain::Chain;
 pub use copy::{copy, copy_bidirectional, copy_with};
+pub(crate) use errors::{ended_early, progress, takes_no_more};
 pub use lines::{Lines, Split};
 pub use read_ext::AsyncReadExt;
 pub use splice::splice;
@@ -72,28 +84,3 @@ pub use take::Take;
 pub use traits::{AsyncBufRead, AsyncRead, AsyncWrite};
 pub use trivial::{Empty, Repeat, Sink, empty, repeat, sink};
 pub use write_ext::AsyncWriteExt;
-
-/// How much a buffered reader or writer holds unless told otherwise.
-const DEFAULT_CAPACITY: usize = 8 * 1024;
-
-/// The answer to a read into nothing: `Ok(0)` would look like the end of the stream.
-fn no_room() -> Error {
-    Error::new(
-        ErrorKind::InvalidInput,
-        "the buffer has no room to read into: give it a capacity, as in Vec::with_capacity(4096)",
-    )
-}
-
-fn ended_early() -> Error {
-    Error::new(
-        ErrorKind::UnexpectedEof,
-        "the stream ended before the buffer was full",
-    )
-}
-
-fn takes_no_more() -> Error {
-    Error::new(
-        ErrorKind::WriteZero,
-        "the stream takes no more, and the buffer is not written to its end",
-    )
-}

@@ -2,7 +2,8 @@
 
 use std::io::ErrorKind;
 
-use super::{AsyncRead, Chain, Take, ended_early, text};
+use super::errors::{ended_early, progress};
+use super::{AsyncRead, Chain, Take, text};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBufMut, Unfilled};
 
 /// How much room `read_to_end` makes at least when there is none.
@@ -46,8 +47,19 @@ pub trait AsyncReadExt: AsyncRead {
     /// # })
     /// # }
     /// ```
-    fn read_exact<B: IoBufMut>(&mut self, buf: B) -> impl Future<Output = BufResult<(), B>> {
-        read_exact(self, buf)
+    fn read_exact<B: IoBufMut>(&mut self, mut buf: B) -> impl Future<Output = BufResult<(), B>> {
+        async move {
+            let (mut filled, len) = (0, buf.fill_len());
+            while filled < len {
+                let (result, rest) = self.read(buf.slice(filled..len)).await;
+                buf = rest.into_inner();
+                match progress(result, ended_early) {
+                    Ok(n) => filled += n,
+                    Err(error) => return (Err(error), buf),
+                }
+            }
+            (Ok(()), buf)
+        }
     }
 
     /// Fills all of `bufs`, one after the other: each to its length, or to its capacity if it is empty (see
@@ -82,7 +94,25 @@ pub trait AsyncReadExt: AsyncRead {
         &mut self,
         bufs: V,
     ) -> impl Future<Output = BufResult<(), V>> {
-        read_exact_vectored(self, bufs)
+        async move {
+            let mut bufs = Unfilled::new(bufs);
+            while bufs.total_capacity() > 0 {
+                let result;
+                (result, bufs) = self.read_vectored(bufs).await;
+                match result {
+                    Ok(_) => {
+                        let before = bufs.filled();
+                        bufs.advance();
+                        if bufs.filled() == before {
+                            return (Err(ended_early()), bufs.into_inner());
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return (Err(error), bufs.into_inner()),
+                }
+            }
+            (Ok(()), bufs.into_inner())
+        }
     }
 
     /// Reads to the end of the stream and appends what comes to `buf`.
@@ -112,8 +142,37 @@ pub trait AsyncReadExt: AsyncRead {
     /// # })
     /// # }
     /// ```
-    fn read_to_end(&mut self, buf: Vec<u8>) -> impl Future<Output = BufResult<usize, Vec<u8>>> {
-        read_to_end(self, buf)
+    fn read_to_end(&mut self, mut buf: Vec<u8>) -> impl Future<Output = BufResult<usize, Vec<u8>>> {
+        async move {
+            let start = buf.len();
+            let given = buf.capacity();
+            loop {
+                let at = buf.len();
+                let result = if at < buf.capacity() {
+                    let (result, rest) = self.read(buf.slice(at..)).await;
+                    buf = rest.into_inner();
+                    result
+                } else if at == given && at > start {
+                    // A vector of just the right size is full now: look whether this is the end before making it grow.
+                    let (result, probe) = self.read([0; 32]).await;
+                    if let Ok(n) = result {
+                        buf.extend_from_slice(&probe[..n]);
+                    }
+                    result
+                } else if let Err(error) = buf.try_reserve(MIN_READ) {
+                    return (Err(error.into()), buf);
+                } else {
+                    continue;
+                };
+                match result {
+                    Ok(0) => return (Ok(at - start), buf),
+                    Err(error) if error.kind() != ErrorKind::Interrupted => {
+                        return (Err(error), buf);
+                    }
+                    _ => {}
+                }
+            }
+        }
     }
 
     /// As [`read_to_end`](AsyncReadExt::read_to_end), for text.
@@ -141,7 +200,11 @@ pub trait AsyncReadExt: AsyncRead {
     /// # }
     /// ```
     fn read_to_string(&mut self, buf: String) -> impl Future<Output = BufResult<usize, String>> {
-        read_to_string(self, buf)
+        async move {
+            let (text, bytes) = text::split(buf);
+            let (result, bytes) = self.read_to_end(bytes).await;
+            text::join(result, text, bytes)
+        }
     }
 
     /// A reader that ends after `limit` bytes of this one.
@@ -192,90 +255,6 @@ pub trait AsyncReadExt: AsyncRead {
 }
 
 impl<R: AsyncRead + ?Sized> AsyncReadExt for R {}
-
-async fn read_exact<R, B>(reader: &mut R, mut buf: B) -> BufResult<(), B>
-where
-    R: AsyncRead + ?Sized,
-    B: IoBufMut,
-{
-    let (mut filled, len) = (0, buf.fill_len());
-    while filled < len {
-        let (result, rest) = reader.read(buf.slice(filled..len)).await;
-        buf = rest.into_inner();
-        match result {
-            Ok(0) => return (Err(ended_early()), buf),
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return (Err(error), buf),
-        }
-    }
-    (Ok(()), buf)
-}
-
-async fn read_exact_vectored<R, V>(reader: &mut R, bufs: V) -> BufResult<(), V>
-where
-    R: AsyncRead + ?Sized,
-    V: IoVectoredBufMut,
-{
-    let mut bufs = Unfilled::new(bufs);
-    while bufs.total_capacity() > 0 {
-        let result;
-        (result, bufs) = reader.read_vectored(bufs).await;
-        match result {
-            Ok(_) => {
-                let before = bufs.filled();
-                bufs.advance();
-                if bufs.filled() == before {
-                    return (Err(ended_early()), bufs.into_inner());
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return (Err(error), bufs.into_inner()),
-        }
-    }
-    (Ok(()), bufs.into_inner())
-}
-
-async fn read_to_end<R>(reader: &mut R, mut buf: Vec<u8>) -> BufResult<usize, Vec<u8>>
-where
-    R: AsyncRead + ?Sized,
-{
-    let start = buf.len();
-    let given = buf.capacity();
-    loop {
-        let at = buf.len();
-        let result = if at < buf.capacity() {
-            let (result, rest) = reader.read(buf.slice(at..)).await;
-            buf = rest.into_inner();
-            result
-        } else if at == given && at > start {
-            // A vector of just the right size is full now: look whether this is the end before making it grow.
-            let (result, probe) = reader.read([0; 32]).await;
-            if let Ok(n) = result {
-                buf.extend_from_slice(&probe[..n]);
-            }
-            result
-        } else if let Err(error) = buf.try_reserve(MIN_READ) {
-            return (Err(error.into()), buf);
-        } else {
-            continue;
-        };
-        match result {
-            Ok(0) => return (Ok(at - start), buf),
-            Err(error) if error.kind() != ErrorKind::Interrupted => return (Err(error), buf),
-            _ => {}
-        }
-    }
-}
-
-async fn read_to_string<R>(reader: &mut R, buf: String) -> BufResult<usize, String>
-where
-    R: AsyncRead + ?Sized,
-{
-    let (text, bytes) = text::split(buf);
-    let (result, bytes) = read_to_end(reader, bytes).await;
-    text::join(result, text, bytes)
-}
 
 #[cfg(test)]
 mod tests {

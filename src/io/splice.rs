@@ -1,22 +1,23 @@
-//! From one descriptor to another, inside the kernel.
+//! Moving bytes from one descriptor to another, inside the kernel.
 
 use std::io;
 
-use super::takes_no_more;
-use crate::op::{Pipe, SpliceEnd};
+use super::errors::takes_no_more;
+use super::pipe::Pipe;
+use crate::op::SpliceEnd;
 
 /// Moves up to `len` bytes from one descriptor to another without bringing them to user space, and returns how many:
 /// fewer than `len` if `from` ends before.
 ///
-/// As sendfile(2), and from sockets, too: `from` and `to` are `&TcpStream`, `&UnixStream`, `&mut File` (by the cursor, or
-/// without positions, as a pipe), or [`File::at`](crate::fs::File::at), in any combination. `u64::MAX` moves all there is.
-/// Reads and writes of a stream by others wait for each step, not for the whole.
+/// As sendfile(2), and from sockets, too: `from` and `to` are `&TcpStream`, `&UnixStream`, `&mut File` (by the cursor,
+/// or without positions, as a pipe), or [`File::at`](crate::fs::File::at), in any combination. `u64::MAX` moves all
+/// there is. Reads and writes of a stream by others wait for each step, not for the whole.
 ///
-/// For large files to a socket. While a socket that is written to is full, a thread of the kernel waits with it: for many
-/// slow peers at once, read and write instead. The bytes pass through a pipe of its own, of 1 MiB where that is allowed, made and closed
-/// for each call, and each step is carried out by a thread of the kernel, so that it takes some length to pay. What a file
-/// is written with meanwhile may be sent or not, even after this has ended: a socket holds the pages
-/// of the file until the peer has them.
+/// For large files to a socket. While a socket that is written to is full, a thread of the kernel waits with it: for
+/// many slow peers at once, read and write instead. The bytes pass through a pipe of its own, of 1 MiB where that is
+/// allowed, made and closed for each call, and each step is carried out by a thread of the kernel, so that it takes
+/// some length to pay. What a file is written with meanwhile may be sent or not, even after this has ended: a socket
+/// holds the pages of the file until the peer has them.
 ///
 /// # Errors
 ///

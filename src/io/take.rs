@@ -2,7 +2,9 @@
 
 use std::io;
 
-use super::{AsyncBufRead, AsyncRead, DEFAULT_CAPACITY, no_room};
+use super::buf_reader::DEFAULT_CAPACITY;
+use super::errors::no_room;
+use super::{AsyncBufRead, AsyncRead};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBufMut};
 
 /// A reader that ends after a number of bytes; made by [`AsyncReadExt::take`](super::AsyncReadExt::take).

@@ -1,12 +1,9 @@
-//! Strings as buffers for bytes that are yet to prove to be text.
+//! Reading into a `String`: bytes are read first, and checked to be UTF-8 afterwards.
 
 use std::io;
 
+use super::errors::not_utf8;
 use crate::buf::BufResult;
-
-pub(super) fn not_utf8() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the stream is not valid UTF-8")
-}
 
 /// The text to append to, and a buffer for the bytes to append.
 ///

@@ -1,8 +1,10 @@
-//! Streams that hold nothing.
+//! Readers and writers with nothing behind them: `empty`, `repeat` and `sink`.
 
 use std::io;
 
-use super::{AsyncBufRead, AsyncRead, AsyncWrite, no_room};
+use super::buf_reader::{read_buffered, read_vectored_buffered};
+use super::errors::no_room;
+use super::{AsyncBufRead, AsyncRead, AsyncWrite};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
 /// A reader that has ended; made by [`empty`].
@@ -28,11 +30,11 @@ pub fn empty() -> Empty {
 
 impl AsyncRead for Empty {
     async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-        (&b""[..]).read(buf).await
+        read_buffered(self, buf).await
     }
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
-        (&b""[..]).read_vectored(bufs).await
+        read_vectored_buffered(self, bufs).await
     }
 }
 

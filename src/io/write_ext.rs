@@ -1,13 +1,12 @@
 //! What every writer can do.
 
-use std::io::ErrorKind;
-
-use super::{AsyncWrite, takes_no_more};
+use super::AsyncWrite;
+use super::errors::{progress, takes_no_more};
 use crate::buf::{BufResult, IoBuf, IoVectoredBuf, Unwritten};
 
 /// What every [`AsyncWrite`] can do.
 ///
-/// Writes that are [interrupted](ErrorKind::Interrupted) by a signal are repeated.
+/// Writes that are [interrupted](std::io::ErrorKind::Interrupted) by a signal are repeated.
 pub trait AsyncWriteExt: AsyncWrite {
     /// Writes all of `buf`.
     ///
@@ -15,7 +14,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     ///
     /// # Errors
     ///
-    /// [`WriteZero`](ErrorKind::WriteZero) if the stream takes no more, and what writing has to report. A part may have
+    /// [`WriteZero`](std::io::ErrorKind::WriteZero) if the stream takes no more, and what writing has to report. A part may have
     /// been written by then; how much is not known.
     ///
     /// # Cancel safety
@@ -37,8 +36,19 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # })
     /// # }
     /// ```
-    fn write_all<B: IoBuf>(&mut self, buf: B) -> impl Future<Output = BufResult<(), B>> {
-        write_all(self, buf)
+    fn write_all<B: IoBuf>(&mut self, mut buf: B) -> impl Future<Output = BufResult<(), B>> {
+        async move {
+            let mut written = 0;
+            while written < buf.buf_len() {
+                let (result, rest) = self.write(buf.slice(written..)).await;
+                buf = rest.into_inner();
+                match progress(result, takes_no_more) {
+                    Ok(n) => written += n,
+                    Err(error) => return (Err(error), buf),
+                }
+            }
+            (Ok(()), buf)
+        }
     }
 
     /// Writes all of `bufs`, one after the other.
@@ -71,52 +81,27 @@ pub trait AsyncWriteExt: AsyncWrite {
         &mut self,
         bufs: V,
     ) -> impl Future<Output = BufResult<(), V>> {
-        write_all_vectored(self, bufs)
+        async move {
+            let mut bufs = Unwritten::new(bufs);
+            while bufs.total_len() > 0 {
+                let result;
+                (result, bufs) = self.write_vectored(bufs).await;
+                match progress(result, takes_no_more) {
+                    Ok(n) => bufs.advance(n),
+                    Err(error) => return (Err(error), bufs.into_inner()),
+                }
+            }
+            (Ok(()), bufs.into_inner())
+        }
     }
 }
 
 impl<W: AsyncWrite + ?Sized> AsyncWriteExt for W {}
 
-async fn write_all<W, B>(writer: &mut W, mut buf: B) -> BufResult<(), B>
-where
-    W: AsyncWrite + ?Sized,
-    B: IoBuf,
-{
-    let mut written = 0;
-    while written < buf.buf_len() {
-        let (result, rest) = writer.write(buf.slice(written..)).await;
-        buf = rest.into_inner();
-        match result {
-            Ok(0) => return (Err(takes_no_more()), buf),
-            Ok(n) => written += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return (Err(error), buf),
-        }
-    }
-    (Ok(()), buf)
-}
-
-async fn write_all_vectored<W, V>(writer: &mut W, bufs: V) -> BufResult<(), V>
-where
-    W: AsyncWrite + ?Sized,
-    V: IoVectoredBuf,
-{
-    let mut bufs = Unwritten::new(bufs);
-    while bufs.total_len() > 0 {
-        let result;
-        (result, bufs) = writer.write_vectored(bufs).await;
-        match result {
-            Ok(0) => return (Err(takes_no_more()), bufs.into_inner()),
-            Ok(n) => bufs.advance(n),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return (Err(error), bufs.into_inner()),
-        }
-    }
-    (Ok(()), bufs.into_inner())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::super::test_util::{Limit, Trickle, ready};
     use super::*;
 

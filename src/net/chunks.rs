@@ -1,4 +1,7 @@
-//! What multishot receives have in common: arming, running out of buffers, and kernels without them.
+//! Receiving chunk by chunk: one request to the kernel for many chunks, made again whenever the kernel ends it.
+//!
+//! When all provided buffers are out, and on kernels that do not know such requests, each chunk is received by a request
+//! of its own, into memory of its own.
 
 use std::fmt;
 use std::future::Future;
@@ -8,7 +11,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, Stream};
 use socket2::SockAddr;
 
 use crate::op::{
@@ -25,59 +28,54 @@ pub(super) trait Receive: Multishot<Item = Arrival<Self::Chunk>> + Sized {
     /// What it yields.
     type Chunk;
 
+    /// Whether a receive of nothing is the end.
+    const ENDS: bool;
+
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self;
 
-    /// What has arrived late.
-    fn late(bytes: Vec<u8>, message: Message) -> Self::Chunk;
-
-    /// One receive of at most `size` bytes, into memory of its own: before kernel 6.0, and where all buffers are out.
-    fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<Self::Chunk>>>>;
+    /// What came into memory of its own.
+    fn chunk(bytes: Vec<u8>, message: Message) -> Self::Chunk;
 }
 
 impl Receive for RecvMulti {
     type Chunk = ProvidedBuf;
+    const ENDS: bool = true;
 
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
         RecvMulti::new(fd, pool, group)
     }
 
-    fn late(bytes: Vec<u8>, message: Message) -> ProvidedBuf {
+    fn chunk(bytes: Vec<u8>, message: Message) -> ProvidedBuf {
         datagram(bytes, &message)
-    }
-
-    fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<ProvidedBuf>>>> {
-        let datagrams = fd.is_datagram();
-        let receive = RecvMsg::new(fd, [Vec::with_capacity(size)]).submit();
-        // No async block: that could not go on after a poll outside of a runtime, which may panic.
-        Box::pin(receive.map(move |(received, [bytes])| {
-            let message = received?;
-            Ok(match message.len {
-                0 if !datagrams => Received::End,
-                _ => Received::Chunk(datagram(fitting(bytes), &message)),
-            })
-        }))
     }
 }
 
 impl Receive for RecvFromMulti {
     type Chunk = (ProvidedBuf, Option<SockAddr>);
+    const ENDS: bool = false;
 
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
         RecvFromMulti::new(fd, pool, group)
     }
 
-    fn late(bytes: Vec<u8>, message: Message) -> Self::Chunk {
+    fn chunk(bytes: Vec<u8>, message: Message) -> Self::Chunk {
         (datagram(bytes, &message), message.from)
     }
+}
 
-    fn one(fd: &SharedFd, size: usize) -> Pin<Box<dyn Future<Output = Arrival<Self::Chunk>>>> {
-        let receive = RecvMsg::new(fd, [Vec::with_capacity(size)]).submit();
-        Box::pin(receive.map(|(received, [bytes])| {
-            let message = received?;
-            let chunk = datagram(fitting(bytes), &message);
-            Ok(Received::Chunk((chunk, message.from)))
-        }))
-    }
+type One<C> = Pin<Box<dyn Future<Output = Arrival<C>>>>;
+
+/// One receive of at most `size` bytes, into memory of its own: before kernel 6.0, and where all buffers are out.
+fn one<R: Receive>(fd: &SharedFd, size: usize) -> One<R::Chunk> {
+    let receive = RecvMsg::new(fd, [Vec::with_capacity(size)]).submit();
+    // No async block: that could not go on after a poll outside of a runtime, which may panic.
+    Box::pin(receive.map(|(received, [bytes])| {
+        let message = received?;
+        Ok(match message.len {
+            0 if R::ENDS => Received::End,
+            _ => Received::Chunk(R::chunk(fitting(bytes), message)),
+        })
+    }))
 }
 
 /// What was received, with a note of what is missing of a datagram.
@@ -112,7 +110,7 @@ enum State<R: Receive> {
     /// There is something, to be received.
     Able,
     /// One request for one chunk.
-    One(Pin<Box<dyn Future<Output = Arrival<R::Chunk>>>>),
+    One(One<R::Chunk>),
     /// To be told, after what came before it.
     Failed(io::Error),
     /// The end was seen, or an error.
@@ -131,19 +129,27 @@ impl<R: Receive> Chunks<R> {
         matches!(self.state, State::Ended)
     }
 
-    /// What arrived for a read before, which was dropped: it comes before all that is armed.
+    /// What arrived for an earlier read, which was dropped. It comes before all that is armed.
+    #[inline]
+    fn stashed(&self) -> Option<io::Result<R::Chunk>> {
+        let told_first = matches!(self.state, State::One(_) | State::Failed(_) | State::Ended);
+        if !self.fd.has_stashed() || told_first {
+            return None;
+        }
+        self.take_stashed()
+    }
+
     #[cold]
-    fn late(&self) -> Option<io::Result<R::Chunk>> {
-        let late = self.fd.late_chunk()?;
-        Some(match late {
-            Ok((bytes, message)) => Ok(R::late(bytes, message)),
+    fn take_stashed(&self) -> Option<io::Result<R::Chunk>> {
+        Some(match self.fd.stashed_chunk()? {
+            Ok((bytes, message)) => Ok(R::chunk(bytes, message)),
             Err(error) => Err(io::Error::from_raw_os_error(error)),
         })
     }
 
     /// The next chunk, if it has arrived already. Leaves no waker.
     pub(super) fn next_queued(&mut self) -> Option<R::Chunk> {
-        if self.fd.has_late() {
+        if self.fd.has_stashed() {
             return None;
         }
         while let State::Many(many) = &mut self.state {
@@ -152,7 +158,7 @@ impl<R: Receive> Chunks<R> {
                 Ok(Received::End) => self.state = State::Ended,
                 Err(error) => self.state = State::Failed(error),
                 // Armed anew when the stream is asked again.
-                Ok(Received::Dry | Received::Stopped) => {}
+                Ok(Received::OutOfBuffers | Received::Stopped) => {}
             }
         }
         None
@@ -163,7 +169,7 @@ impl<R: Receive> Chunks<R> {
         self.state = with_driver("a stream of chunks", |driver| {
             let pool = driver.pool();
             if !features().multishot_recv() {
-                return State::One(R::one(&self.fd, pool.buffer_size()));
+                return State::One(one::<R>(&self.fd, pool.buffer_size()));
             }
             let group = match pool.pick() {
                 None if driver.grow_pool() => pool.pick(),
@@ -179,41 +185,19 @@ impl<R: Receive> Chunks<R> {
         });
     }
 
-    /// The next completion of whatever is armed; `None` if that has ended without one.
-    fn poll_armed(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrival<R::Chunk>>> {
-        match &mut self.state {
-            State::Many(many) => futures_util::Stream::poll_next(Pin::new(many), cx),
-            State::One(one) => {
-                let received = ready!(one.as_mut().poll(cx));
-                self.state = State::Idle;
-                Poll::Ready(Some(received))
-            }
-            State::Idle | State::Waiting(_) | State::Able | State::Failed(_) | State::Ended => {
-                Poll::Ready(None)
-            }
-        }
-    }
-
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {
         loop {
-            if self.fd.has_late()
-                && matches!(
-                    self.state,
-                    State::Idle | State::Many(_) | State::Waiting(_) | State::Able
-                )
-                && let Some(late) = self.late()
-            {
-                if late.is_err() {
+            if let Some(stashed) = self.stashed() {
+                if stashed.is_err() {
                     self.state = State::Ended;
                 }
-                return Poll::Ready(Some(late));
+                return Poll::Ready(Some(stashed));
             }
-            match &mut self.state {
+            let received = match &mut self.state {
                 State::Ended => return Poll::Ready(None),
-                State::Failed(_) => {
-                    let State::Failed(error) = mem::replace(&mut self.state, State::Ended) else {
-                        continue;
-                    };
+                State::Failed(error) => {
+                    let error = mem::replace(error, io::ErrorKind::Other.into());
+                    self.state = State::Ended;
                     return Poll::Ready(Some(Err(error)));
                 }
                 State::Idle => {
@@ -230,12 +214,17 @@ impl<R: Receive> Chunks<R> {
                 State::Able => {
                     let size =
                         with_driver("a stream of chunks", |driver| driver.pool().buffer_size());
-                    self.state = State::One(R::one(&self.fd, size));
+                    self.state = State::One(one::<R>(&self.fd, size));
                     continue;
                 }
-                State::Many(_) | State::One(_) => {}
-            }
-            match ready!(self.poll_armed(cx)) {
+                State::Many(many) => ready!(Pin::new(many).poll_next(cx)),
+                State::One(one) => {
+                    let received = ready!(one.as_mut().poll(cx));
+                    self.state = State::Idle;
+                    Some(received)
+                }
+            };
+            match received {
                 Some(Ok(Received::Chunk(chunk))) => return Poll::Ready(Some(Ok(chunk))),
                 Some(Ok(Received::End)) => self.state = State::Ended,
                 Some(Err(error)) => {
@@ -243,7 +232,7 @@ impl<R: Receive> Chunks<R> {
                     return Poll::Ready(Some(Err(error)));
                 }
                 // The operation ends with its last completion; then it is armed anew.
-                Some(Ok(Received::Dry | Received::Stopped)) => {}
+                Some(Ok(Received::OutOfBuffers | Received::Stopped)) => {}
                 None => self.state = State::Idle,
             }
         }

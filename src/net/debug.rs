@@ -1,4 +1,4 @@
-//! What sockets say of themselves: what those of std say, the addresses that they have and the descriptor.
+//! `Debug` of the sockets. It shows what std shows: the addresses and the descriptor.
 
 use std::fmt;
 use std::io;

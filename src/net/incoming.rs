@@ -1,17 +1,18 @@
 //! The connections that come in, as a stream.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
+use socket2::SockAddr;
 
-use super::socket::{Socket, is_transient};
 use crate::op::{Accept, AcceptMulti, Multi, Operation, Pause, SharedFd, Submitted};
 use crate::sys::features;
 
-/// The connections of a listener: by one multishot accept, which is made again whenever the kernel ends it; if there is a
-/// bound, by as many accepts at a time, and before kernel 5.19 by one after the other.
+/// The connections of a listener: by one multishot accept, which is made again whenever the kernel ends it; if there is
+/// a bound, by as many accepts at a time, and before kernel 5.19 by one after the other.
 #[derive(Debug)]
 pub(super) struct Connections {
     listener: SharedFd,
@@ -37,6 +38,15 @@ impl Connections {
         self.state = Accepting::Idle;
         self
     }
+
+    /// A connection that was accepted for somebody who did not stay to take it.
+    #[inline]
+    fn stashed(&self) -> Option<(OwnedFd, Option<SockAddr>)> {
+        if !self.listener.has_stashed() {
+            return None;
+        }
+        self.listener.stashed_connection()
+    }
 }
 
 #[derive(Debug)]
@@ -51,16 +61,13 @@ enum Accepting {
 }
 
 impl Stream for Connections {
-    type Item = io::Result<Socket>;
+    type Item = io::Result<OwnedFd>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            // Accepted for someone who did not stay to take it.
-            if this.listener.has_late()
-                && let Some((late, _)) = this.listener.late_connection()
-            {
-                return Poll::Ready(Some(Ok(Socket::from_owned(late))));
+            if let Some((fd, _)) = this.stashed() {
+                return Poll::Ready(Some(Ok(fd)));
             }
             let accepted = match &mut this.state {
                 Accepting::Paused(pause) => {
@@ -94,7 +101,7 @@ impl Stream for Connections {
             match accepted {
                 Some(Ok(fd)) => {
                     this.listener.note_accept(0);
-                    return Poll::Ready(Some(Ok(Socket::from_owned(fd))));
+                    return Poll::Ready(Some(Ok(fd)));
                 }
                 // The runtime has cancelled it because too many connections were waiting; or see `is_transient`.
                 Some(Err(error)) if is_transient(&error) || is_cancelled(&error) => {}
@@ -126,6 +133,14 @@ fn poll_any(
         }
     }
     Poll::Pending
+}
+
+/// Whether an accept failed because of that one connection, or was merely ended.
+pub(super) fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO)
+    )
 }
 
 fn is_cancelled(error: &io::Error) -> bool {

@@ -37,14 +37,3 @@ impl<A> RecvMeta<A> {
         self.full_len > self.len
     }
 }
-
-/// Who has sent a datagram.
-pub(super) fn sender(from: Option<SockAddr>) -> io::Result<SocketAddr> {
-    match from {
-        Some(from) => super::inet(from),
-        None => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the datagram came without a sender",
-        )),
-    }
-}

@@ -1,4 +1,4 @@
-//! What all sockets can do: the operations of [`op`](crate::op), with their answers mapped.
+//! A socket of any kind: what the public types share, over the operations of [`op`](crate::op).
 
 use std::cell::OnceCell;
 use std::future::Future;
@@ -12,12 +12,11 @@ use std::task::{Context, Poll, ready};
 use pin_project::pin_project;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
-use super::incoming::Connections;
-use super::recv_stream::{RecvFromStream, RecvStream};
+use super::incoming::is_transient;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
+use crate::io::takes_no_more;
 use crate::op::{
-    Accept, Connect, Message, Op, Recv, RecvDatagram, RecvMsg, Send, SendMsg, SendMsgZc, SendTo,
-    SendZc, SharedFd, Usage, ZcBuf,
+    Accept, Message, Op, RecvMsg, Send, SendMsg, SendMsgZc, SendTo, SendZc, SharedFd, Usage, ZcBuf,
 };
 
 /// A socket of any kind.
@@ -75,27 +74,8 @@ impl Socket {
         SockRef::from(&self.0)
     }
 
-    pub(super) fn connect(&self, addr: SockAddr) -> Op<Connect> {
-        Connect::new(&self.0, addr)
-    }
-
-    pub(super) fn recv<B: IoBufMut>(&self, buf: B) -> Op<Recv<B>> {
-        Recv::new(&self.0, buf)
-    }
-
-    pub(super) fn recv_datagram<B: IoBufMut>(&self, buf: B) -> Op<RecvDatagram<B>> {
-        RecvDatagram::new(&self.0, buf)
-    }
-
-    pub(super) fn send<B: IoBuf>(&self, buf: B) -> Op<Send<B>> {
-        Send::new(&self.0, buf)
-    }
-
-    pub(super) fn recv_stream(&self) -> RecvStream {
-        RecvStream::new(&self.0)
-    }
-
-    pub(super) fn shared(&self) -> &SharedFd {
+    /// For operations.
+    pub(super) fn fd(&self) -> &SharedFd {
         &self.0
     }
 
@@ -116,7 +96,7 @@ impl Socket {
         match sent {
             _ if len == 0 => (Ok(()), buf),
             Ok(n) if n == len => (Ok(()), buf),
-            Ok(0) => (Err(write_zero()), buf),
+            Ok(0) => (Err(takes_no_more()), buf),
             // Ended by an error that the next send tells, or longer than one send can be.
             Ok(n) => {
                 let (sent, rest) = Send::all(&self.0, buf.await.slice(n..)).await;
@@ -131,10 +111,6 @@ impl Socket {
         bufs: V,
     ) -> impl Future<Output = BufResult<usize, ZcBuf<V>>> + use<V> {
         SendMsgZc::future(&self.0, self.zero_copy(), bufs)
-    }
-
-    pub(super) fn recv_from_stream(&self) -> RecvFromStream {
-        RecvFromStream::new(&self.0)
     }
 
     pub(super) fn send_all<B: IoBuf>(&self, buf: B) -> SendAll<B> {
@@ -161,7 +137,7 @@ impl Socket {
     }
 
     pub(super) async fn peek<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
-        let (received, [buf]) = RecvMsg::peek(&self.0, [buf]).await;
+        let (received, buf) = self.peek_from(buf).await;
         (received.map(|message| message.len), buf)
     }
 
@@ -206,12 +182,8 @@ impl Socket {
         }
     }
 
-    pub(super) fn incoming(&self) -> Connections {
-        Connections::new(&self.0)
-    }
-
-    /// Always a direct call: the ring would hand it to a worker thread, for nothing. Of a peer that is gone already there is
-    /// nothing to end, which whoever ends a stream need not know.
+    /// Always a direct call: the ring would hand it to a worker thread, for nothing. Of a peer that is gone already
+    /// there is nothing to end, which whoever ends a stream need not know.
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self.options().shutdown(how) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
@@ -224,29 +196,17 @@ impl Socket {
     }
 }
 
-fn write_zero() -> io::Error {
-    io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
-}
-
-/// What a send of the whole came to. One that ends short was cancelled, by a close or the end of the runtime. If there was
-/// nothing to send nothing has failed, as in std.
+/// What a send of the whole came to. One that ends short was cancelled, by a close or the end of the runtime. If there
+/// was nothing to send nothing has failed, as in std.
 fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
     if len == 0 {
         return Ok(());
     }
     match sent? {
         n if n == len => Ok(()),
-        0 => Err(write_zero()),
+        0 => Err(takes_no_more()),
         _ => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
     }
-}
-
-/// Whether an accept failed because of that one connection, or was merely ended.
-pub(super) fn is_transient(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO)
-    )
 }
 
 impl AsFd for Socket {

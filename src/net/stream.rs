@@ -1,4 +1,4 @@
-//! What TCP and Unix streams have in common: written once, as methods of each.
+//! Methods of TCP and Unix streams. They are a macro, so that each type's page in the documentation has them.
 
 /// The methods of a connected stream whose socket is `self.socket`.
 macro_rules! stream_methods {
@@ -18,7 +18,7 @@ macro_rules! stream_methods {
             /// freed when the kernel has let go of it; [`Op::submit`] and `cancel` give it back, and so does
             /// [`Op::timeout`].
             pub fn read<B: IoBufMut>(&self, buf: B) -> Op<op::Recv<B>> {
-                self.socket.recv(buf)
+                op::Recv::new(self.socket.fd(), buf)
             }
 
             /// What the stream receives, as chunks in buffers that the kernel takes only when data arrives: an idle
@@ -40,16 +40,16 @@ macro_rules! stream_methods {
             ///
             /// One multishot receive since 6.0; before that one receive after the other, into memory of its own.
             pub fn recv_stream(&self) -> RecvStream {
-                self.socket.recv_stream()
+                RecvStream::new(self.socket.fd())
             }
 
-            /// As [`read`](Self::read), until `buf` is full: to its length, or an empty one to its capacity. `buf.slice(..n)`
-            /// bounds it.
+            /// As [`read`](Self::read), until `buf` is full: to its length, or an empty one to its capacity.
+            /// `buf.slice(..n)` bounds it.
             ///
             /// # Errors
             ///
-            /// `UnexpectedEof` if the stream ends before, and those of [`read`](Self::read); how many bytes came by then is
-            /// not told.
+            /// `UnexpectedEof` if the stream ends before, and those of [`read`](Self::read); how many bytes came by
+            /// then is not told.
             ///
             /// # Cancel safety
             ///
@@ -94,15 +94,15 @@ macro_rules! stream_methods {
             ///
             /// A dropped write may have been sent, or sent in part; writes after it wait until that is settled.
             pub fn write<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
-                self.socket.send(buf)
+                op::Send::new(self.socket.fd(), buf)
             }
 
             /// Sends all of `buf`.
             ///
             /// # Errors
             ///
-            /// Those of [`write`](Self::write), and `WriteZero` if the socket takes no more; how much was sent by then is not
-            /// told.
+            /// Those of [`write`](Self::write), and `WriteZero` if the socket takes no more; how much was sent by then
+            /// is not told.
             ///
             /// # Cancel safety
             ///
@@ -139,13 +139,13 @@ macro_rules! stream_methods {
 
             /// Sends what the socket takes of `buf` out of the buffer itself, without a copy.
             ///
-            /// Returns the number of bytes, and a [`ZcBuf`] that gives the buffer back when the kernel has let go of it,
-            /// which is when the peer has acknowledged the bytes. The next write need not wait for that.
+            /// Returns the number of bytes, and a [`ZcBuf`] that gives the buffer back when the kernel has let go of
+            /// it, which is when the peer has acknowledged the bytes. The next write need not wait for that.
             ///
             /// The way for large writes to other machines. What is smaller than the
             /// [threshold](Self::set_zero_copy_threshold) is sent as [`write`](Self::write) does, and so is everything
-            /// where the kernel cannot do it (Unix sockets), may not lock as much memory, or has copied several times in a
-            /// row, as it does on loopback; that is then tried again now and then.
+            /// where the kernel cannot do it (Unix sockets), may not lock as much memory, or has copied several times
+            /// in a row, as it does on loopback; that is then tried again now and then.
             ///
             /// # Errors
             ///
@@ -153,8 +153,9 @@ macro_rules! stream_methods {
             ///
             /// # Cancel safety
             ///
-            /// As for [`write`](Self::write). The buffer is freed when the kernel has let go of it, whatever was dropped.
-            /// A [`close`](Self::close) does not wait for that, the end of the runtime does, for its grace period.
+            /// As for [`write`](Self::write). The buffer is freed when the kernel has let go of it, whatever was
+            /// dropped. A [`close`](Self::close) does not wait for that, the end of the runtime does, for its grace
+            /// period.
             ///
             /// # Kernel
             ///
@@ -201,7 +202,8 @@ macro_rules! stream_methods {
                 self.socket.send_all_zc(buf).await
             }
 
-            /// Sends what the socket takes of several buffers as [`send_zc`](Self::send_zc) does; the kernel's sendmsg_zc.
+            /// Sends what the socket takes of several buffers as [`send_zc`](Self::send_zc) does; the kernel's
+            /// sendmsg_zc.
             ///
             /// # Errors
             ///
@@ -222,13 +224,14 @@ macro_rules! stream_methods {
             }
 
             /// Sets how many bytes a send needs for [`send_zc`](Self::send_zc) to try to do without the copy: 10 KiB
-            /// unless told otherwise, `usize::MAX` for never. What was learned from sends that were copied is forgotten.
+            /// unless told otherwise, `usize::MAX` for never. What was learned from sends that were copied is
+            /// forgotten.
             pub fn set_zero_copy_threshold(&self, bytes: usize) {
                 self.socket.zero_copy().set_threshold(bytes);
             }
 
-            /// Ends one direction of the stream, or both; see shutdown(2). If it has ended already, because the peer is gone
-            /// or this was called before, there is nothing to do, and that is no error.
+            /// Ends one direction of the stream, or both; see shutdown(2). If it has ended already, because the peer is
+            /// gone or this was called before, there is nothing to do, and that is no error.
             ///
             /// # Errors
             ///
@@ -263,74 +266,28 @@ macro_rules! stream_methods {
             }
         }
 
-        impl AsyncRead for &$stream {
-            async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-                self.socket.recv(buf).await
-            }
-
-            async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
-                self.socket.recv_vectored(bufs).await
-            }
-        }
-
-        impl AsyncRead for $stream {
-            async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-                self.socket.recv(buf).await
-            }
-
-            async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
-                self.socket.recv_vectored(bufs).await
-            }
-        }
-
-        impl AsyncWrite for &$stream {
-            async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
-                self.socket.send(buf).await
-            }
-
-            async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
-                self.socket.send_vectored(bufs).await
-            }
-
-            /// There is nothing to flush: what was written is the kernel's.
-            async fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-
-            async fn shutdown(&mut self) -> io::Result<()> {
-                self.socket.shutdown(Shutdown::Write)
-            }
-        }
-
-        impl AsyncWrite for $stream {
-            async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
-                self.socket.send(buf).await
-            }
-
-            async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
-                self.socket.send_vectored(bufs).await
-            }
-
-            /// There is nothing to flush: what was written is the kernel's.
-            async fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-
-            async fn shutdown(&mut self) -> io::Result<()> {
-                self.socket.shutdown(Shutdown::Write)
-            }
-        }
+        read_and_write!($stream);
+        read_and_write!(&$stream);
 
         impl SpliceEnd for &$stream {
             fn fd(&self) -> &SharedFd {
-                self.socket.shared()
+                self.socket.fd()
             }
 
-            fn place(&mut self) -> io::Result<u64> {
+            fn position(&mut self) -> io::Result<u64> {
                 Ok(CURRENT)
             }
 
             fn advance(&mut self, _moved: u64) {}
+        }
+
+        impl $stream {
+            /// A connection that the kernel has just accepted.
+            pub(super) fn accepted(fd: OwnedFd) -> Self {
+                $stream {
+                    socket: Socket::from_owned(fd),
+                }
+            }
         }
 
         impl SplitStream for $stream {
@@ -339,49 +296,41 @@ macro_rules! stream_methods {
                 let _ = self.socket.shutdown(Shutdown::Write);
             }
         }
-
-        descriptor!($stream);
     };
 }
 
-/// The descriptor of a type whose socket is `self.socket`.
-macro_rules! descriptor {
-    ($kind:ident) => {
-        impl AsFd for $kind {
-            fn as_fd(&self) -> BorrowedFd<'_> {
-                self.socket.as_fd()
+/// A stream, or a reference to one, as a reader and writer.
+macro_rules! read_and_write {
+    ($stream:ty) => {
+        impl AsyncRead for $stream {
+            async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+                op::Recv::new(self.socket.fd(), buf).await
+            }
+
+            async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
+                self.socket.recv_vectored(bufs).await
             }
         }
 
-        impl AsRawFd for $kind {
-            fn as_raw_fd(&self) -> RawFd {
-                self.socket.as_raw_fd()
+        impl AsyncWrite for $stream {
+            async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+                op::Send::new(self.socket.fd(), buf).await
             }
-        }
 
-        impl From<OwnedFd> for $kind {
-            /// Takes a descriptor over, and puts it into blocking mode: waiting is the kernel's part. That it is of
-            /// this kind is up to the caller, as in std.
-            fn from(fd: OwnedFd) -> Self {
-                $kind {
-                    socket: Socket::adopt(fd),
-                }
+            async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
+                self.socket.send_vectored(bufs).await
             }
-        }
 
-        impl TryFrom<$kind> for OwnedFd {
-            type Error = io::Error;
+            /// There is nothing to flush: what was written is the kernel's.
+            async fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
 
-            /// Gives the descriptor up.
-            ///
-            /// # Errors
-            ///
-            /// `ResourceBusy` while operations are in flight on it; they and it end as if dropped.
-            fn try_from(from: $kind) -> io::Result<OwnedFd> {
-                from.socket.into_owned()
+            async fn shutdown(&mut self) -> io::Result<()> {
+                self.socket.shutdown(Shutdown::Write)
             }
         }
     };
 }
 
-pub(super) use {descriptor, stream_methods};
+pub(super) use {read_and_write, stream_methods};

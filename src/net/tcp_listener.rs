@@ -9,10 +9,11 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use socket2::{Domain, Protocol, Type};
 
-use super::addr::{ToSocketAddrs, lookup_host_blocking};
+use super::addr::{Addrs, ToSocketAddrs};
 use super::incoming::Connections;
+use super::sock_addr::inet;
 use super::socket::Socket;
-use super::stream::descriptor;
+use super::socket_methods::socket_methods;
 use super::tcp_stream::TcpStream;
 
 /// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
@@ -44,7 +45,7 @@ pub struct TcpListener {
     socket: Socket,
 }
 
-descriptor!(TcpListener);
+socket_methods!(TcpListener = std::net::TcpListener, inet -> SocketAddr);
 
 impl TcpListener {
     /// Binds to `addr` and listens, with `SO_REUSEADDR` as std and tokio set it. Port 0 lets the system choose
@@ -54,9 +55,10 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// Those of the look-up, and of socket(2), bind(2) and listen(2) for the last address tried.
+    /// Those of the look-up, and of socket(2), bind(2) and listen(2) for the last address tried; see
+    /// [`AddrError`](super::AddrError).
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        super::first(lookup_host_blocking(addr)?, |addr| {
+        Addrs::look_up_blocking(addr)?.first_now(|addr| {
             let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
             socket.options().set_reuse_address(true)?;
             socket.options().bind(&addr.into())?;
@@ -79,7 +81,7 @@ impl TcpListener {
             let (socket, addr) = self.socket.accept().await?;
             let stream = TcpStream { socket };
             let addr = match addr {
-                Some(addr) => super::inet(addr),
+                Some(addr) => inet(&addr),
                 None => stream.peer_addr(),
             };
             match addr {
@@ -94,8 +96,8 @@ impl TcpListener {
     /// The connections as a stream, by one request to the kernel for all of them. After an error it can be
     /// polled on; it ends when the listener is closed.
     ///
-    /// It accepts ahead of whoever polls it: about a thousand connections, each a descriptor, and more if they come at once,
-    /// before it stops for a while. [`accept_ahead`](Incoming::accept_ahead) sets a bound, for some of the speed;
+    /// It accepts ahead of whoever polls it: about a thousand connections, each a descriptor, and more if they come at
+    /// once, before it stops for a while. [`accept_ahead`](Incoming::accept_ahead) sets a bound, for some of the speed;
     /// [`accept`](TcpListener::accept) takes no connection that nobody has asked for.
     ///
     /// When it is dropped, connections that it had accepted and not yielded are kept for the next accept. An
@@ -105,30 +107,7 @@ impl TcpListener {
     ///
     /// One multishot accept since 5.19; before that one accept after the other.
     pub fn incoming(&self) -> Incoming {
-        Incoming(self.socket.incoming())
-    }
-
-    /// The address it is bound to.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockname(2).
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        super::inet(self.socket.options().local_addr()?)
-    }
-
-    /// Takes over a listener of std. It is put into blocking mode, which others that share it see, too.
-    pub fn from_std(listener: std::net::TcpListener) -> Self {
-        OwnedFd::from(listener).into()
-    }
-
-    /// Gives the listener to std, in blocking mode.
-    ///
-    /// # Errors
-    ///
-    /// `ResourceBusy` while operations are in flight on it.
-    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        OwnedFd::try_from(self).map(Into::into)
+        Incoming(Connections::new(self.socket.fd()))
     }
 
     /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections
@@ -139,12 +118,6 @@ impl TcpListener {
     /// Those of close(2).
     pub async fn close(self) -> io::Result<()> {
         self.socket.close().await
-    }
-}
-
-impl From<std::net::TcpListener> for TcpListener {
-    fn from(listener: std::net::TcpListener) -> Self {
-        Self::from_std(listener)
     }
 }
 
@@ -184,6 +157,6 @@ impl Stream for Incoming {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = Pin::new(&mut self.0).poll_next(cx);
-        next.map(|item| item.map(|accepted| accepted.map(|socket| TcpStream { socket })))
+        next.map(|item| item.map(|accepted| accepted.map(TcpStream::accepted)))
     }
 }

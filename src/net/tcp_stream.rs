@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Type};
 
-use super::addr::{ToSocketAddrs, lookup_host, try_each};
+use super::addr::{Addrs, ToSocketAddrs};
 use super::recv_stream::RecvStream;
+use super::sock_addr::inet;
 use super::socket::Socket;
+use super::socket_methods::socket_methods;
 use super::split::{OwnedReadHalf, OwnedWriteHalf, SplitStream, split};
-use super::stream::{descriptor, stream_methods};
+use super::stream::{read_and_write, stream_methods};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use crate::op::{self, CURRENT, Op, SharedFd, SpliceEnd, ZcBuf};
@@ -44,20 +46,22 @@ pub struct TcpStream {
 }
 
 stream_methods!(TcpStream);
+socket_methods!(TcpStream = std::net::TcpStream, inet -> SocketAddr);
 
 impl TcpStream {
     /// Connects to `addr`. Of several addresses the first that answers is taken.
     ///
     /// # Errors
     ///
-    /// Those of the look-up and of connect(2), for the last address tried.
+    /// Those of the look-up and of connect(2), for the last address tried; see [`AddrError`](super::AddrError).
     ///
     /// # Cancel safety
     ///
     /// Dropping it closes the connection, if it was made.
     pub async fn connect(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        let addrs = lookup_host(addr).await?;
-        try_each(addrs, async |addr| Self::connect_to(addr, None).await).await
+        let addrs = Addrs::look_up(addr).await?;
+        let connect = async |addr| Self::connect_to(addr, None).await;
+        addrs.first(connect).await
     }
 
     /// Connects to `addr` within `timeout`.
@@ -81,35 +85,12 @@ impl TcpStream {
 
     async fn connect_to(addr: SocketAddr, timeout: Option<Duration>) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        let mut connect = socket.connect(addr.into());
+        let mut connect = op::Connect::new(socket.fd(), addr.into());
         if let Some(timeout) = timeout {
             connect = connect.timeout(timeout);
         }
         connect.await?;
         Ok(TcpStream { socket })
-    }
-
-    /// Takes over a connection of std. It is put into blocking mode, which others that share it see, too.
-    pub fn from_std(stream: std::net::TcpStream) -> Self {
-        OwnedFd::from(stream).into()
-    }
-
-    /// Gives the connection to std, in blocking mode.
-    ///
-    /// # Errors
-    ///
-    /// `ResourceBusy` while operations are in flight on it.
-    pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        OwnedFd::try_from(self).map(Into::into)
-    }
-
-    /// The address of this end.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockname(2).
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        super::inet(self.socket.options().local_addr()?)
     }
 
     /// The address of the other end.
@@ -118,7 +99,7 @@ impl TcpStream {
     ///
     /// Those of getpeername(2).
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        super::inet(self.socket.options().peer_addr()?)
+        inet(&self.socket.options().peer_addr()?)
     }
 
     /// Whether small writes are sent at once instead of being gathered (`TCP_NODELAY`).
@@ -148,8 +129,9 @@ impl TcpStream {
         self.socket.options().linger()
     }
 
-    /// Sets `SO_LINGER`: how long [`close`](TcpStream::close) waits for the peer to acknowledge what it was sent. A drop does
-    /// not wait; the kernel goes on sending either way. With a time of zero the end is a reset, and what is unsent is lost.
+    /// Sets `SO_LINGER`: how long [`close`](TcpStream::close) waits for the peer to acknowledge what it was sent. A
+    /// drop does not wait; the kernel goes on sending either way. With a time of zero the end is a reset, and what is
+    /// unsent is lost.
     ///
     /// # Errors
     ///
@@ -174,11 +156,5 @@ impl TcpStream {
     /// Those of setsockopt(2).
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.socket.options().set_ttl_v4(ttl)
-    }
-}
-
-impl From<std::net::TcpStream> for TcpStream {
-    fn from(stream: std::net::TcpStream) -> Self {
-        Self::from_std(stream)
     }
 }

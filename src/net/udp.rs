@@ -7,11 +7,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, Type};
 
-use super::addr::{ToSocketAddrs, lookup_host, lookup_host_blocking, try_each};
-use super::recv_meta::{RecvMeta, sender};
+use super::addr::{Addrs, ToSocketAddrs};
+use super::recv_meta::RecvMeta;
 use super::recv_stream::{RecvFromStream, RecvStream};
+use super::sock_addr::{inet, sender};
 use super::socket::Socket;
-use super::stream::descriptor;
+use super::socket_methods::socket_methods;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::op::{self, Op, ZcBuf};
 
@@ -46,9 +47,10 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// Those of the look-up, and of socket(2) and bind(2) for the last address tried.
+    /// Those of the look-up, and of socket(2) and bind(2) for the last address tried; see
+    /// [`AddrError`](super::AddrError).
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        super::first(lookup_host_blocking(addr)?, |addr| {
+        Addrs::look_up_blocking(addr)?.first_now(|addr| {
             let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
             socket.options().bind(&addr.into())?;
             Ok(UdpSocket { socket })
@@ -61,8 +63,10 @@ impl UdpSocket {
     ///
     /// Those of the look-up and of connect(2).
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
-        let addrs = lookup_host(addr).await?;
-        try_each(addrs, async |addr| self.socket.connect(addr.into()).await).await
+        let addrs = Addrs::look_up(addr).await?;
+        let connect =
+            async |addr: SocketAddr| op::Connect::new(self.socket.fd(), addr.into()).await;
+        addrs.first(connect).await
     }
 
     /// Sends one datagram to the connected peer; returns the number of bytes.
@@ -75,11 +79,12 @@ impl UdpSocket {
     ///
     /// A dropped send may have been sent.
     pub fn send<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
-        self.socket.send(buf)
+        op::Send::new(self.socket.fd(), buf)
     }
 
     /// Sends one datagram to the connected peer out of the buffer itself, without a copy; see
-    /// [`TcpStream::send_zc`](super::TcpStream::send_zc). The kernel has let go of the buffer when the device has sent it.
+    /// [`TcpStream::send_zc`](super::TcpStream::send_zc). The kernel has let go of the buffer when the device has sent
+    /// it.
     ///
     /// # Errors
     ///
@@ -116,13 +121,14 @@ impl UdpSocket {
     ///
     /// Dropping it loses no datagram: one that arrives nevertheless is kept for the next receive.
     pub fn recv<B: IoBufMut>(&self, buf: B) -> Op<op::RecvDatagram<B>> {
-        self.socket.recv_datagram(buf)
+        op::RecvDatagram::new(self.socket.fd(), buf)
     }
 
     /// The datagrams from the connected peer, one a chunk, in buffers that the kernel takes only when data arrives; see
     /// [`TcpStream::recv_stream`](super::TcpStream::recv_stream). What does not fit into a buffer
-    /// ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)) is lost, and [`ProvidedBuf::missing`](super::ProvidedBuf::missing)
-    /// tells how much. It ends only with an error, and a new one goes on.
+    /// ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)) is lost, and
+    /// [`ProvidedBuf::missing`](super::ProvidedBuf::missing) tells how much. It ends only with an error, and a new one
+    /// goes on.
     ///
     /// # Cancel safety
     ///
@@ -132,7 +138,7 @@ impl UdpSocket {
     ///
     /// One multishot receive since 6.0; before that one receive after the other.
     pub fn recv_stream(&self) -> RecvStream {
-        self.socket.recv_stream()
+        RecvStream::new(self.socket.fd())
     }
 
     /// Sends one datagram to `addr`; returns the number of bytes. Of several addresses the first is taken.
@@ -145,19 +151,8 @@ impl UdpSocket {
     ///
     /// A dropped send may have been sent.
     pub async fn send_to<B: IoBuf>(&self, buf: B, addr: impl ToSocketAddrs) -> BufResult<usize, B> {
-        let found = match addr.literal() {
-            Some(addr) => Ok(Some(addr)),
-            None => lookup_host(addr).await.map(|mut addrs| addrs.next()),
-        };
-        match found {
-            Ok(Some(addr)) => self.socket.send_to(buf, addr.into()).await,
-            Ok(None) => (
-                Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "no address was given",
-                )),
-                buf,
-            ),
+        match Addrs::look_up(addr).await {
+            Ok(addrs) => self.socket.send_to(buf, addrs.head().into()).await,
             Err(error) => (Err(error), buf),
         }
     }
@@ -214,12 +209,14 @@ impl UdpSocket {
         )
     }
 
-    /// All datagrams and who sent them, in buffers that the kernel takes only when data arrives. What does not fit into a
-    /// buffer ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)), behind 44 bytes for the
-    /// address, is lost, and [`ProvidedBuf::missing`](super::ProvidedBuf::missing) tells how much. It ends only with an error, and a new one goes on.
+    /// All datagrams and who sent them, in buffers that the kernel takes only when data arrives. What does not fit into
+    /// a buffer ([`Builder::provided_buffers`](crate::runtime::Builder::provided_buffers)), behind 44 bytes for the
+    /// address, is lost, and [`ProvidedBuf::missing`](super::ProvidedBuf::missing) tells how much. It ends only with an
+    /// error, and a new one goes on.
     ///
     /// The way for servers: what has arrived is taken together. Answer from a task of its own, so that answers go
-    /// together, too: an echo then takes half of the time that it takes by `recv_from` and `send_to`, one after the other.
+    /// together, too: an echo then takes half of the time that it takes by `recv_from` and `send_to`, one after the
+    /// other.
     ///
     /// # Errors
     ///
@@ -259,7 +256,7 @@ impl UdpSocket {
     /// # }
     /// ```
     pub fn recv_from_stream(&self) -> RecvFromStream {
-        self.socket.recv_from_stream()
+        RecvFromStream::new(self.socket.fd())
     }
 
     /// As [`recv_from`](UdpSocket::recv_from), but leaves the datagram in the socket.
@@ -273,22 +270,13 @@ impl UdpSocket {
         (received.map(|meta| (meta.len, meta.addr)), buf)
     }
 
-    /// The address it is bound to.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockname(2).
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        super::inet(self.socket.options().local_addr()?)
-    }
-
     /// The address it is connected to.
     ///
     /// # Errors
     ///
     /// Those of getpeername(2).
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        super::inet(self.socket.options().peer_addr()?)
+        inet(&self.socket.options().peer_addr()?)
     }
 
     /// Whether it may send to broadcast addresses (`SO_BROADCAST`).
@@ -363,20 +351,6 @@ impl UdpSocket {
         self.socket.options().leave_multicast_v6(group, interface)
     }
 
-    /// Takes over a socket of std. It is put into blocking mode, which others that share it see, too.
-    pub fn from_std(socket: std::net::UdpSocket) -> Self {
-        OwnedFd::from(socket).into()
-    }
-
-    /// Gives the socket to std, in blocking mode.
-    ///
-    /// # Errors
-    ///
-    /// `ResourceBusy` while operations are in flight on it.
-    pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
-        OwnedFd::try_from(self).map(Into::into)
-    }
-
     /// Cancels what is in flight on the socket, waits until that has ended, and closes it.
     ///
     /// # Errors
@@ -387,10 +361,4 @@ impl UdpSocket {
     }
 }
 
-descriptor!(UdpSocket);
-
-impl From<std::net::UdpSocket> for UdpSocket {
-    fn from(socket: std::net::UdpSocket) -> Self {
-        Self::from_std(socket)
-    }
-}
+socket_methods!(UdpSocket = std::net::UdpSocket, inet -> SocketAddr);

@@ -9,8 +9,9 @@ use std::path::Path;
 use socket2::{Domain, SockAddr, Type};
 
 use super::recv_meta::RecvMeta;
+use super::sock_addr::{unix, unix_path};
 use super::socket::Socket;
-use super::stream::descriptor;
+use super::socket_methods::socket_methods;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::op::{self, Op};
 
@@ -36,7 +37,7 @@ pub struct UnixDatagram {
     socket: Socket,
 }
 
-descriptor!(UnixDatagram);
+socket_methods!(UnixDatagram = std::os::unix::net::UnixDatagram, unix -> SocketAddr);
 
 impl UnixDatagram {
     /// A socket without an address.
@@ -56,7 +57,7 @@ impl UnixDatagram {
     /// `AddrInUse` if the path exists, `InvalidInput` if it is too long for an address, and those of bind(2).
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         let bound = Self::unbound()?;
-        bound.socket.options().bind(&super::unix_path(path)?)?;
+        bound.socket.options().bind(&unix_path(path)?)?;
         Ok(bound)
     }
 
@@ -76,7 +77,7 @@ impl UnixDatagram {
     ///
     /// Those of connect(2).
     pub async fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.socket.connect(super::unix_path(path)?).await
+        op::Connect::new(self.socket.fd(), unix_path(path)?).await
     }
 
     /// Sends one datagram to the connected peer; returns the number of bytes.
@@ -85,7 +86,7 @@ impl UnixDatagram {
     ///
     /// Those of send(2).
     pub fn send<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
-        self.socket.send(buf)
+        op::Send::new(self.socket.fd(), buf)
     }
 
     /// Receives one datagram; returns the number of bytes. What does not fit into the buffer is lost.
@@ -98,7 +99,7 @@ impl UnixDatagram {
     ///
     /// Dropping it loses no datagram: one that arrives nevertheless is kept for the next receive.
     pub fn recv<B: IoBufMut>(&self, buf: B) -> Op<op::RecvDatagram<B>> {
-        self.socket.recv_datagram(buf)
+        op::RecvDatagram::new(self.socket.fd(), buf)
     }
 
     /// Sends one datagram to the socket at `path`; returns the number of bytes.
@@ -107,14 +108,14 @@ impl UnixDatagram {
     ///
     /// `InvalidInput` if the path is too long for an address, and those of sendmsg(2).
     pub async fn send_to<B: IoBuf>(&self, buf: B, path: impl AsRef<Path>) -> BufResult<usize, B> {
-        match super::unix_path(path) {
+        match unix_path(path) {
             Ok(addr) => self.socket.send_to(buf, addr).await,
             Err(error) => (Err(error), buf),
         }
     }
 
-    /// Receives one datagram; returns the number of bytes and the sender, if that has an address. What does not fit into
-    /// the buffer is lost; [`recv_meta`](UnixDatagram::recv_meta) tells whether something was.
+    /// Receives one datagram; returns the number of bytes and the sender, if that has an address. What does not fit
+    /// into the buffer is lost; [`recv_meta`](UnixDatagram::recv_meta) tells whether something was.
     ///
     /// # Errors
     ///
@@ -162,20 +163,11 @@ impl UnixDatagram {
         buf: B,
     ) -> BufResult<RecvMeta<Option<SocketAddr>>, B> {
         let (received, buf) = self.socket.recv_from(buf).await;
-        let unix = |from: Option<SockAddr>| Ok(from.and_then(|from| super::unix(&from).ok()));
+        let unix = |from: Option<SockAddr>| Ok(from.and_then(|from| unix(&from).ok()));
         (
             received.and_then(|message| RecvMeta::new(message, unix)),
             buf,
         )
-    }
-
-    /// The address it is bound to.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockname(2).
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        super::unix(&self.socket.options().local_addr()?)
     }
 
     /// The address it is connected to.
@@ -184,7 +176,7 @@ impl UnixDatagram {
     ///
     /// Those of getpeername(2); `NotConnected` before [`connect`](UnixDatagram::connect).
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        super::unix(&self.socket.options().peer_addr()?)
+        unix(&self.socket.options().peer_addr()?)
     }
 
     /// Ends one direction of the socket, or both; see shutdown(2).
@@ -196,20 +188,6 @@ impl UnixDatagram {
         self.socket.shutdown(how)
     }
 
-    /// Takes over a socket of std. It is put into blocking mode, which others that share it see, too.
-    pub fn from_std(socket: std::os::unix::net::UnixDatagram) -> Self {
-        OwnedFd::from(socket).into()
-    }
-
-    /// Gives the socket to std, in blocking mode.
-    ///
-    /// # Errors
-    ///
-    /// `ResourceBusy` while operations are in flight on it.
-    pub fn into_std(self) -> io::Result<std::os::unix::net::UnixDatagram> {
-        OwnedFd::try_from(self).map(Into::into)
-    }
-
     /// Cancels what is in flight on the socket, waits until that has ended, and closes it.
     ///
     /// # Errors
@@ -217,11 +195,5 @@ impl UnixDatagram {
     /// Those of close(2).
     pub async fn close(self) -> io::Result<()> {
         self.socket.close().await
-    }
-}
-
-impl From<std::os::unix::net::UnixDatagram> for UnixDatagram {
-    fn from(socket: std::os::unix::net::UnixDatagram) -> Self {
-        Self::from_std(socket)
     }
 }

@@ -11,8 +11,9 @@ use futures_util::Stream;
 use socket2::{Domain, Type};
 
 use super::incoming::Connections;
+use super::sock_addr::{unix, unix_path};
 use super::socket::Socket;
-use super::stream::descriptor;
+use super::socket_methods::socket_methods;
 use super::tcp_listener::BACKLOG;
 use super::unix_stream::UnixStream;
 
@@ -21,7 +22,7 @@ pub struct UnixListener {
     socket: Socket,
 }
 
-descriptor!(UnixListener);
+socket_methods!(UnixListener = std::os::unix::net::UnixListener, unix -> SocketAddr);
 
 impl UnixListener {
     /// Binds to `path`, which must not exist, and listens. The file stays when the listener is gone.
@@ -30,7 +31,7 @@ impl UnixListener {
     ///
     /// `AddrInUse` if the path exists, `InvalidInput` if it is too long for an address, and those of bind(2).
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
-        let addr = super::unix_path(path)?;
+        let addr = unix_path(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.options().bind(&addr)?;
         socket.options().listen(BACKLOG)?;
@@ -55,30 +56,7 @@ impl UnixListener {
 
     /// The connections as a stream, as [`TcpListener::incoming`](super::TcpListener::incoming).
     pub fn incoming(&self) -> UnixIncoming {
-        UnixIncoming(self.socket.incoming())
-    }
-
-    /// The address it is bound to.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockname(2).
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        super::unix(&self.socket.options().local_addr()?)
-    }
-
-    /// Takes over a listener of std.
-    pub fn from_std(listener: std::os::unix::net::UnixListener) -> Self {
-        OwnedFd::from(listener).into()
-    }
-
-    /// Gives the listener to std, in blocking mode.
-    ///
-    /// # Errors
-    ///
-    /// `ResourceBusy` while operations are in flight on it.
-    pub fn into_std(self) -> io::Result<std::os::unix::net::UnixListener> {
-        OwnedFd::try_from(self).map(Into::into)
+        UnixIncoming(Connections::new(self.socket.fd()))
     }
 
     /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections
@@ -89,12 +67,6 @@ impl UnixListener {
     /// Those of close(2).
     pub async fn close(self) -> io::Result<()> {
         self.socket.close().await
-    }
-}
-
-impl From<std::os::unix::net::UnixListener> for UnixListener {
-    fn from(listener: std::os::unix::net::UnixListener) -> Self {
-        Self::from_std(listener)
     }
 }
 
@@ -116,6 +88,6 @@ impl Stream for UnixIncoming {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = Pin::new(&mut self.0).poll_next(cx);
-        next.map(|item| item.map(|accepted| accepted.map(|socket| UnixStream { socket })))
+        next.map(|item| item.map(|accepted| accepted.map(UnixStream::accepted)))
     }
 }

@@ -11,9 +11,11 @@ use std::time::Duration;
 use socket2::{Domain, Type};
 
 use super::recv_stream::RecvStream;
+use super::sock_addr::{unix, unix_path};
 use super::socket::Socket;
+use super::socket_methods::socket_methods;
 use super::split::{OwnedReadHalf, OwnedWriteHalf, SplitStream, split};
-use super::stream::{descriptor, stream_methods};
+use super::stream::{read_and_write, stream_methods};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use crate::op::{self, CURRENT, Op, Pause, SharedFd, SpliceEnd, ZcBuf};
@@ -41,10 +43,11 @@ pub struct UnixStream {
 }
 
 stream_methods!(UnixStream);
+socket_methods!(UnixStream = std::os::unix::net::UnixStream, unix -> SocketAddr);
 
 impl UnixStream {
-    /// Connects to the socket at `path`. If that has as many connections waiting as it may, it tries again until there is
-    /// room.
+    /// Connects to the socket at `path`. If that has as many connections waiting as it may, it tries again until there
+    /// is room.
     ///
     /// # Errors
     ///
@@ -54,10 +57,10 @@ impl UnixStream {
     ///
     /// Dropping it closes the connection, if it was made.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
-        let addr = super::unix_path(path)?;
+        let addr = unix_path(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        // A direct call, which does not block then: through the ring it would wait in a thread of the kernel, and a thousand
-        // of them in a thousand.
+        // A direct call, which does not block then: through the ring it would wait in a thread of the kernel, and a
+        // thousand of them in a thousand.
         socket.options().set_nonblocking(true)?;
         let mut pause = Duration::from_millis(1);
         while let Err(error) = socket.options().connect(&addr) {
@@ -84,41 +87,12 @@ impl UnixStream {
         Ok((Self::from_std(a), Self::from_std(b)))
     }
 
-    /// Takes over a connection of std.
-    pub fn from_std(stream: std::os::unix::net::UnixStream) -> Self {
-        OwnedFd::from(stream).into()
-    }
-
-    /// Gives the connection to std, in blocking mode.
-    ///
-    /// # Errors
-    ///
-    /// `ResourceBusy` while operations are in flight on it.
-    pub fn into_std(self) -> io::Result<std::os::unix::net::UnixStream> {
-        OwnedFd::try_from(self).map(Into::into)
-    }
-
-    /// The address of this end.
-    ///
-    /// # Errors
-    ///
-    /// Those of getsockname(2).
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        super::unix(&self.socket.options().local_addr()?)
-    }
-
     /// The address of the other end.
     ///
     /// # Errors
     ///
     /// Those of getpeername(2).
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        super::unix(&self.socket.options().peer_addr()?)
-    }
-}
-
-impl From<std::os::unix::net::UnixStream> for UnixStream {
-    fn from(stream: std::os::unix::net::UnixStream) -> Self {
-        Self::from_std(stream)
+        unix(&self.socket.options().peer_addr()?)
     }
 }

@@ -76,14 +76,13 @@ pub(super) fn current_or_panic() -> Rc<Driver> {
     }
 }
 
-/// Makes a new driver known to the thread.
-pub(crate) fn register(driver: &Rc<Driver>) {
+/// Adds a new driver to those of the thread.
+pub(super) fn add(driver: &Rc<Driver>) {
     let _ = ALL.try_with(|all| {
         let mut all = all.borrow_mut();
         all.retain(|one| one.strong_count() > 0);
         all.push(Rc::downgrade(driver));
     });
-    super::fork::watch();
 }
 
 /// The drivers of this thread, which from now on has none.

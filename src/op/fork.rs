@@ -4,14 +4,16 @@
 //! the parent. So in the child the drivers of the thread lose their rings before anything else runs: as if their runtimes had
 //! ended, with all that was in flight left to the parent. Nothing has to be checked on the way of an operation.
 
+use std::rc::Rc;
 use std::sync::Once;
 
-use super::context;
+use super::context::{self, Driver};
 use crate::sys;
 
-/// Sees to it that children are told. Called for each driver.
-pub(super) fn watch() {
+/// Makes a new driver known to its thread, and to a child that the thread forks.
+pub(crate) fn register(driver: &Rc<Driver>) {
     static WATCHED: Once = Once::new();
+    context::add(driver);
     WATCHED.call_once(|| {
         // SAFETY: the handler is a plain function, and stays. A failure (there is no memory) leaves children as they were.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };

@@ -5,12 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::event_loop::Core;
 use super::park::Spin;
-use super::{BlockingPool, Core, Runtime, Unparker};
+use super::runtime::Runtime;
+use super::thread_pool::ThreadPool;
 use crate::Error;
 use crate::driver::{Driver, PoolConfig};
-use crate::sys::{RingConfig, RingTuning, Setup};
-use crate::task::Executor;
+use crate::sys::{Notifier, RingConfig, RingTuning, Setup};
+use crate::task::{Executor, Unpark};
 
 /// What carries the operations out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,8 +88,8 @@ impl Builder {
         }
     }
 
-    /// Entries of the submission queue, at least eight: how many operations one enter can submit. The kernel rounds up to
-    /// a power of two and allows 32,768; where the locked-memory limit is too low, the runtime makes do with fewer
+    /// Entries of the submission queue, at least eight: how many operations one enter can submit. The kernel rounds up
+    /// to a power of two and allows 32,768; where the locked-memory limit is too low, the runtime makes do with fewer
     /// ([`Runtime::ring_info`] tells). More operations than entries can be in flight.
     pub fn entries(mut self, entries: u32) -> Self {
         self.entries = entries;
@@ -119,16 +121,17 @@ impl Builder {
         self
     }
 
-    /// The most threads of the kernel that do what would block the calling thread: `bounded` of them what ends soon, such
-    /// as opens, writes and syncs of files; `unbounded` of them what may wait for somebody else, such as reads of
-    /// terminals. 0, the default, leaves the kernel's own limit: of the first as many as
-    /// [entries](Builder::entries), at most four a CPU; of the second what `RLIMIT_NPROC` allows.
+    /// The most threads of the kernel that do what would block the calling thread: `bounded` of them what ends soon,
+    /// such as opens, writes and syncs of files; `unbounded` of them what may wait for somebody else, such as reads of
+    /// terminals. 0, the default, leaves the kernel's own limit: of the first as many as [entries](Builder::entries),
+    /// at most four a CPU; of the second what `RLIMIT_NPROC` allows.
     ///
-    /// On two CPUs, where the kernel allows 8, other numbers from 1 to 32 changed nothing beyond the noise for stats, cached writes
-    /// and opens; syncs of 32 files at once took 50, 35, 26, 20, 17 and 17 µs each with 1, 2, 4, 8, 16 and 32.
+    /// On two CPUs, where the kernel allows 8, other numbers from 1 to 32 changed nothing beyond the noise for stats,
+    /// cached writes and opens; syncs of 32 files at once took 50, 35, 26, 20, 17 and 17 µs each with 1, 2, 4, 8, 16
+    /// and 32.
     ///
-    /// They are made when needed, end when idle for five seconds, and belong to the thread: of several runtimes on one, the
-    /// last that was made sets the limits. [`Runtime::ring_info`] tells what held when the ring was made.
+    /// They are made when needed, end when idle for five seconds, and belong to the thread: of several runtimes on one,
+    /// the last that was made sets the limits. [`Runtime::ring_info`] tells what held when the ring was made.
     ///
     /// # Kernel
     ///
@@ -153,8 +156,8 @@ impl Builder {
         self
     }
 
-    /// The runtime's pool of registered buffers ([`fixed_buffers`](super::fixed_buffers)): the size of each in bytes, and
-    /// how many there are. It is made when it is first used; by default 32 of 64 KiB, which is one huge page.
+    /// The runtime's pool of registered buffers ([`fixed_buffers`](super::fixed_buffers)): the size of each in bytes,
+    /// and how many there are. It is made when it is first used; by default 32 of 64 KiB, which is one huge page.
     pub fn fixed_buffers(mut self, size: usize, buffers: u32) -> Self {
         self.fixed = (size, buffers);
         self
@@ -199,8 +202,8 @@ impl Builder {
             core: Rc::new(Core {
                 executor,
                 driver,
-                blocking: BlockingPool::new(self.blocking_threads),
-                own_blocking: BlockingPool::new(OWN_THREADS),
+                blocking: ThreadPool::new(self.blocking_threads),
+                own_blocking: ThreadPool::new(OWN_THREADS),
                 run_here: Cell::new(0),
                 notifier,
                 event_armed: Rc::new(Cell::new(false)),
@@ -226,6 +229,26 @@ impl Builder {
                 name: name.to_string_lossy().into_owned(),
             }),
         }
+    }
+}
+
+/// Ends the wait in the kernel of the runtime that owns the notifier.
+struct Unparker(Arc<Notifier>);
+
+impl Unpark for Unparker {
+    fn unpark(&self) {
+        self.0.notify();
+    }
+}
+
+impl Runtime {
+    /// A runtime with the defaults of [`Builder`].
+    ///
+    /// # Errors
+    ///
+    /// If io_uring cannot be had; the error says why, and what to do.
+    pub fn new() -> Result<Self, Error> {
+        Builder::new().build()
     }
 }
 

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use super::{Core, InFlightOp, Metrics};
+use super::event_loop::Core;
+use super::metrics::Metrics;
+use crate::driver::InFlightOp;
 use crate::op::{self, Driver, FixedBufPool};
 use crate::task;
 
@@ -51,8 +53,8 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Sets the current runtime and returns the one before. A runtime that lives in a thread local is dropped at the thread's
-/// end, perhaps after this place is gone; it can shut down without.
+/// Sets the current runtime and returns the one before. A runtime that lives in a thread local is dropped at the
+/// thread's end, perhaps after this place is gone; it can shut down without.
 fn set_current(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
     CURRENT
         .try_with(|current| current.replace(core))
@@ -139,10 +141,9 @@ pub fn in_flight() -> Vec<InFlightOp> {
     current_or_panic("runtime::in_flight").in_flight()
 }
 
-/// The current runtime's pool of registered buffers: the one that [`fs::copy`](crate::fs::copy) and
-/// [`File::read_stream`](crate::fs::File::read_stream) take from. It is made when it is first asked for, as
-/// [`Builder::fixed_buffers`](super::Builder::fixed_buffers) says; where its memory cannot be registered, its buffers are
-/// ordinary ones ([`FixedBufPool::is_registered`]).
+/// The current runtime's pool of registered buffers: the one that [`File::read_stream`](crate::fs::File::read_stream)
+/// takes from. It is made when it is first asked for, as [`Builder::fixed_buffers`](super::Builder::fixed_buffers)
+/// says; where its memory cannot be registered, its buffers are ordinary ones ([`FixedBufPool::is_registered`]).
 ///
 /// # Errors
 ///

@@ -1,12 +1,12 @@
 //! What a runtime counts.
 
-use super::Core;
+use super::event_loop::Core;
 
 /// What a runtime has counted since it was made, and holds now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Turns of the loop.
+    /// Ticks: rounds of the loop.
     pub ticks: u64,
     /// Calls of io_uring_enter(2).
     pub enters: u64,
@@ -27,8 +27,8 @@ pub struct Metrics {
     pub orphans: u32,
     /// Tasks alive now.
     pub tasks: usize,
-    /// Work that was to go to a thread, such as looking up a name, and was done by the runtime's own, as no other could be
-    /// had: it has held up the core.
+    /// Work that was to go to a thread, such as looking up a name, and was done by the runtime's own, as no other could
+    /// be had: it has held up the core.
     pub run_here: u64,
     /// Provided buffers that exist.
     pub provided_buffers: u32,
@@ -36,8 +36,8 @@ pub struct Metrics {
     pub provided_free: u32,
     /// How often a stream found no provided buffer, and received into memory of its own.
     pub provided_dry: u64,
-    /// Whether the kernel has refused to take (more) provided buffers: there is no memory that may be locked (`ulimit -l`),
-    /// or a filter forbids it. Streams receive into memory of their own then.
+    /// Whether the kernel has refused to take (more) provided buffers: there is no memory that may be locked (`ulimit
+    /// -l`), or a filter forbids it. Streams receive into memory of their own then.
     pub provided_refused: bool,
     /// Zero-copy sends that the kernel has carried out.
     pub zero_copy_sends: u64,

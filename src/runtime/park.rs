@@ -1,4 +1,4 @@
-//! Whether to watch the ring for a while before sleeping.
+//! Spinning: whether to watch the ring for a while before the thread sleeps in the kernel.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::{Core, InFlightOp, context, dispatch};
+use super::context;
+use super::event_loop::{Core, dispatch};
+use crate::driver::InFlightOp;
 use crate::foreign::{self, Scope};
 use crate::op;
 
@@ -21,7 +23,7 @@ impl Core {
             return Vec::new();
         }
         let started = Instant::now();
-        // Foreign code runs when all is over, or between two turns.
+        // Foreign code runs when all is over, or between two ticks.
         let _scope = Scope::enter();
         let entered = context::replace(self);
         self.executor.shutdown();
@@ -29,8 +31,8 @@ impl Core {
         let mut turns = 0;
         while self.driver.in_flight().0 > 0 {
             let left = grace.saturating_sub(started.elapsed());
-            // However little time there is, what can end at once does: an accept that was cancelled brings no connection
-            // any more, and one that it has brought is closed.
+            // However little time there is, what can end at once does: an accept that was cancelled brings no
+            // connection any more, and one that it has brought is closed.
             if left.is_zero() && turns >= TURNS_MIN {
                 break;
             }

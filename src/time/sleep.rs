@@ -35,7 +35,7 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(now.checked_add(duration).unwrap_or_else(|| far_future(now)))
 }
 
-/// Completes at `deadline`. One that is past completes at the next turn of the loop.
+/// Completes at `deadline`. One that is past completes at the next tick of the loop.
 ///
 /// # Panics
 ///
@@ -81,9 +81,10 @@ impl Sleep {
     /// Sets another deadline, whether the first is over or not. Who waits for it already is woken at the new one.
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
-        if let Some((driver, key)) = self.timer.take()
-            && let Some(waiter) = driver.remove_timer(key)
-        {
+        let Some((driver, key)) = self.timer.take() else {
+            return;
+        };
+        if let Some(waiter) = driver.remove_timer(key) {
             let key = driver.add_timer(deadline, Some(waiter));
             self.timer = Some((driver, key));
         }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use saferring::buf::BufferPool;
-use saferring::fs::{File, FixedBufPool};
+use saferring::fs::{Advice, File, FixedBufPool};
 use saferring_tests::Watch;
 use saferring_tests::adversary::Task;
 
@@ -20,6 +20,7 @@ pub(crate) const FILES: &[Setup] = &[
     ("write_at", write_at),
     ("fixed_pool", fixed_pool),
     ("buffer_pool", buffer_pool),
+    ("advise", advise),
 ];
 
 /// A path of this process, in memory if it can be: what is there is made thousands of times.
@@ -126,6 +127,30 @@ fn write_at(tools: &Rc<Tools>) -> Scene {
             .map(|at| write(tools, &tools.watch, at * 8))
             .collect(),
         innocents: vec![Box::new(move || write(&innocent, &Watch::new(), 32))],
+        cause: Box::new(|_| std::thread::yield_now()),
+        patience: PATIENCE,
+        ..Scene::default()
+    }
+}
+
+fn advise(tools: &Rc<Tools>) -> Scene {
+    let file = tools.hold(File::from_std(file()), File::close);
+    let advise = move |tools: &Rc<Tools>, advice: Advice| {
+        let op = file.with(|file| file.advise(.., advice));
+        let tools = Rc::clone(tools);
+        task(async move {
+            let Some(op) = op else { return };
+            if let Err(error) = op.await {
+                tools.failed("an advice", &error);
+            }
+        })
+    };
+    let innocent = Rc::clone(tools);
+    Scene {
+        subjects: [Advice::Random, Advice::WillNeed, Advice::DontNeed]
+            .map(|advice| advise(tools, advice))
+            .into(),
+        innocents: vec![Box::new(move || advise(&innocent, Advice::DontNeed))],
         cause: Box::new(|_| std::thread::yield_now()),
         patience: PATIENCE,
         ..Scene::default()

@@ -6,13 +6,16 @@ use std::net::{
     Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as StdAddrs,
 };
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
+use saferring::fs::{self, PathError};
 use saferring::net::{
-    TcpListener, TcpStream, ToSocketAddrs, UdpSocket, UnixDatagram, UnixStream, lookup_host,
+    AddrError, TcpListener, TcpStream, ToSocketAddrs, UdpSocket, UnixDatagram, UnixStream,
+    lookup_host,
 };
 use saferring_tests::bounded;
 
-use super::{pair, runtime};
+use super::{Scratch, pair, runtime};
 
 /// The same addresses, or an error of the same kind, as from std.
 async fn same(host: impl ToSocketAddrs + StdAddrs + Debug + Clone) {
@@ -81,6 +84,82 @@ fn errors_say_which_name_it_was() {
                 error.to_string().contains("\"localhost\" is no address"),
                 "{error}"
             );
+        });
+    });
+}
+
+/// The system's error inside of one that says more.
+fn inner(error: &io::Error) -> Option<i32> {
+    let source = error.get_ref()?.source()?;
+    source.downcast_ref::<io::Error>()?.raw_os_error()
+}
+
+/// Where the caller gave one address, the error is the system's own. Otherwise it says which address it is about.
+#[test]
+fn errors_say_which_address_it_was() {
+    bounded(|| {
+        runtime().block_on(async {
+            let addresses = [1, 2].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+            let refused = Some(libc::ECONNREFUSED);
+            let error = TcpStream::connect(addresses[0]).await.unwrap_err();
+            assert_eq!(error.raw_os_error(), refused);
+            let error = TcpStream::connect(&addresses[..]).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            assert_eq!(inner(&error), refused);
+            let address = error.get_ref().unwrap().downcast_ref::<AddrError>();
+            assert_eq!(address.unwrap().addr(), addresses[1]);
+            let text = error.to_string();
+            assert!(text.starts_with("127.0.0.1:2: "), "{text}");
+            assert!(text.ends_with("(addresses tried: 2)"), "{text}");
+
+            let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = taken.local_addr().unwrap();
+            let error = TcpListener::bind(address).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
+            let error = TcpListener::bind(("localhost", address.port())).err();
+            let text = error.map(|error| error.to_string());
+            assert!(text.is_none_or(|text| text.contains(&format!(":{}: ", address.port()))));
+        });
+    });
+}
+
+/// As for addresses: of several paths, or where the error is not the system's.
+#[test]
+fn errors_say_which_path_it_was() {
+    bounded(|| {
+        let dir = Scratch::new("named");
+        let (file, missing) = (dir.file("file", b"\xff"), dir.path("missing"));
+        runtime().block_on(async {
+            let error = fs::remove_file(&missing).await.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
+            let error = fs::create_dir_all(&file).await.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EEXIST));
+
+            let names = |error: io::Error, kind, path: &Path| {
+                assert_eq!(error.kind(), kind, "{error}");
+                let named = error.get_ref().unwrap().downcast_ref::<PathError>();
+                assert_eq!(named.unwrap().path(), path);
+                let begin = format!("{}: ", path.display());
+                assert!(error.to_string().starts_with(&begin), "{error}");
+                inner(&error)
+            };
+            let error = fs::copy(&missing, &file).await.unwrap_err();
+            assert_eq!(
+                names(error, ErrorKind::NotFound, &missing),
+                Some(libc::ENOENT)
+            );
+            let error = fs::copy(&file, missing.join("x")).await.unwrap_err();
+            names(error, ErrorKind::NotFound, &missing.join("x"));
+            let error = fs::copy(&file, &file).await.unwrap_err();
+            names(error, ErrorKind::InvalidInput, &file);
+            let error = fs::read_to_string(&file).await.unwrap_err();
+            names(error, ErrorKind::InvalidData, &file);
+            // Not the directory that was asked for, but one on the way.
+            let link = dir.path("link");
+            std::os::unix::fs::symlink(&missing, &link).unwrap();
+            let error = fs::create_dir_all(link.join("a")).await.unwrap_err();
+            let number = names(error, ErrorKind::AlreadyExists, &link);
+            assert_eq!(number, Some(libc::EEXIST));
         });
     });
 }

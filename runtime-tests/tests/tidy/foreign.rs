@@ -58,15 +58,15 @@ pub(crate) const WAKER_FILES: &[File] = &[
         reason: "wakes from any thread, and knows no runtime",
     },
     File {
-        path: "src/op/submitted.rs",
+        path: "src/op/mechanism/op.rs",
         reason: "the one that does nothing, for a first poll that nobody waits for",
     },
     File {
-        path: "src/op/store.rs",
+        path: "src/op/mechanism/stored.rs",
         reason: "only compares",
     },
     File {
-        path: "src/op/waiters.rs",
+        path: "src/op/resource/waiters.rs",
         reason: "only compares",
     },
 ];
@@ -146,47 +146,50 @@ pub(crate) const SITES: &[Site] = sites! {
     "src/buf/buffer_pool.rs" {
         "poll" Clone: "before anything is looked at under the lock",
     }
-    "src/op/fd.rs" {
+    "src/op/resource/fd/closing.rs" {
         "poll_idle" WakeRef: "looked at again afterwards",
     }
-    "src/op/vtable.rs" {
+    "src/op/mechanism/vtable.rs" {
         "abandon" Guarded: "the drop of a buffer; the cell is free already, and only the turn is left to give on",
         "abandon_multi" Guarded: "the drop of an operation; as above",
     }
-    "src/op/zero_copy.rs" {
+    "src/op/mechanism/zc_send.rs" {
         "submit" WakeRef: "before anything is looked at",
-        "poll_queued" WakeRef: "a completion that comes meanwhile is noticed when the waker is left",
-        "abandon" Guarded: "the drop of a buffer; only the turn is left to give on",
     }
-    "src/op/flight.rs" {
+    "src/op/mechanism/stored.rs" {
+        "poll_queued" WakeRef: "a completion that comes meanwhile is noticed when the waker is left",
+        "abandon_stream" Guarded: "the drop of a buffer; only a waker is left to drop",
+    }
+    "src/op/mechanism/flight.rs" {
         "watch" WakeRef: "an end that comes meanwhile is noticed when the waker is left",
         "start" WakeRef: "before anything is looked at",
     }
-    "src/op/multi.rs" {
+    "src/op/mechanism/multi.rs" {
         "start" WakeRef: "before anything is looked at",
-        "poll_next" WakeRef: "an item that comes meanwhile is noticed when the waker is left",
     }
-    "src/op/fixed_pool.rs" {
+    "src/op/resource/fixed_pool.rs" {
         "take" WakeRef: "looked at again afterwards",
     }
-    "src/op/pause.rs" {
+    "src/op/resource/fd/backoff.rs" {
         "poll" WakeRef: "before anything is looked at",
     }
-    "src/op/waiters.rs" {
+    "src/op/resource/waiters.rs" {
         "wake_one" Wake: "a `WakeRef`",
     }
     "src/time/sleep.rs" {
         "poll" WakeRef: "before anything is looked at",
     }
-    "src/runtime/mod.rs" {
+    "src/runtime/event_loop.rs" {
         "tick" Run: "between two tasks' polls",
     }
     "src/runtime/shutdown.rs" {
         "shut_down" Run: "between two turns",
     }
-    "src/runtime/blocking.rs" {
+    "src/runtime/thread_pool.rs" {
         "work" Guarded: "a job, outside the lock, on its own thread",
         "close" Guarded: "what a job that never ran holds, outside the lock",
+    }
+    "src/runtime/blocking.rs" {
         "spawn_apart" Guarded: "a job, on its own thread",
         "job" Catch: "the closure: its panic goes to the handle",
         "drop" Wake: "of the task that waits, outside the lock",

@@ -1,6 +1,9 @@
 //! Which module may name which, and where `unsafe` may stand.
 
+use std::collections::BTreeSet;
+
 use crate::lexer::{Kind, Token};
+use crate::names::Mention;
 use crate::source::{Source, after_closing};
 
 /// The layers, lowest first. Modules of one row are siblings, which do not know each other.
@@ -13,6 +16,15 @@ const LAYERS: [&[&str]; 8] = [
     &["io"],
     &["net", "fs", "time", "sync", "process", "signal"],
     &["compat"],
+];
+
+/// What `op` consists of, lowest first, as DESIGN.md has it.
+const ROOMS: [&[&str]; 5] = [
+    &["context.rs", "fork.rs"],
+    &["resource"],
+    &["mechanism"],
+    &["operations"],
+    &["registry.rs"],
 ];
 
 /// Knows only std, and [`FOREIGN`], which knows only std, so that it runs under loom and Miri.
@@ -30,6 +42,28 @@ fn layer(path: &str) -> Option<&str> {
     let name = path.strip_prefix("src/")?.split('/').next()?;
     let name = name.strip_suffix(".rs").unwrap_or(name);
     (name != "lib").then_some(name)
+}
+
+/// Files of `op` that name something of a room above their own, or are in none. The `mod.rs` is the front of all.
+pub(crate) fn climbing(mentions: &BTreeSet<Mention>) -> Vec<String> {
+    let room = |file: &str| {
+        let room = file.strip_prefix("src/op/")?.split('/').next()?;
+        let row = ROOMS.iter().position(|row| row.contains(&room));
+        (room != "mod.rs").then_some(row)
+    };
+    let mut found = Vec::new();
+    for Mention { from, to, name } in mentions {
+        let Some(below) = room(from) else { continue };
+        match (below, room(to)) {
+            (None, _) => found.push(format!("{from}: lies in no room of `op` that is known")),
+            (Some(below), Some(Some(above))) if above > below => {
+                found.push(format!("{from}: must not know `{name}` of {to}"));
+            }
+            _ => {}
+        }
+    }
+    found.dedup();
+    found
 }
 
 /// Names of the crate's own modules that the file must not use.
@@ -251,6 +285,23 @@ mod tests {
     fn names_without_a_layer_are_found() {
         assert_eq!(uses("src/net/mod.rs", "use crate::spawn;").len(), 1);
         assert_eq!(uses("src/util/mod.rs", "").len(), 1);
+    }
+
+    #[test]
+    fn rooms_of_op_know_only_lower_ones() {
+        let found = |from: &str, to: &str| {
+            let (from, to) = (format!("src/{from}.rs"), format!("src/{to}.rs"));
+            let name = "A".to_owned();
+            climbing(&BTreeSet::from([Mention { from, to, name }])).len()
+        };
+        assert_eq!(found("op/operations/read", "op/mechanism/op"), 0);
+        assert_eq!(found("op/resource/fd/turns", "op/resource/slot"), 0);
+        assert_eq!(found("op/mod", "op/registry"), 0);
+        assert_eq!(found("op/resource/slot", "driver/mod"), 0);
+        assert_eq!(found("net/mod", "op/registry"), 0);
+        assert_eq!(found("op/resource/slot", "op/mechanism/op"), 1);
+        assert_eq!(found("op/context", "op/operations/read"), 1);
+        assert_eq!(found("op/elsewhere/a", "driver/mod"), 1);
     }
 
     #[test]

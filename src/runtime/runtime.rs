@@ -1,0 +1,128 @@
+//! `Runtime`: what a program has of a runtime.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::context;
+use super::event_loop::Core;
+use super::metrics::Metrics;
+use crate::driver::InFlightOp;
+use crate::foreign::{self, Scope};
+use crate::sys::RingInfo;
+use crate::task::JoinHandle;
+
+/// A single-threaded runtime: it belongs to the thread that made it.
+///
+/// Dropping it drops all tasks, cancels what is in flight and waits until the kernel has given everything back, at most
+/// [`Builder::shutdown_grace`](super::Builder::shutdown_grace); what the kernel does not give back in that time is
+/// leaked, and reported on stderr.
+///
+/// # Examples
+///
+/// ```
+/// use saferring::runtime::Runtime;
+///
+/// let runtime = Runtime::new()?;
+/// let answer = runtime.block_on(async { 42 });
+/// assert_eq!(answer, 42);
+/// # Ok::<_, saferring::Error>(())
+/// ```
+pub struct Runtime {
+    pub(super) core: Rc<Core>,
+}
+
+impl Runtime {
+    /// Runs `future` to its end, and spawned tasks beside it. Tasks that are not done by then go on in the next call.
+    ///
+    /// # Panics
+    ///
+    /// If a runtime is running on this thread already, if `future` panics, or if the kernel breaks the ring.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let core = &*self.core;
+        // Foreign code runs at one point of each tick; the rest of it after the runtime was left.
+        let _scope = Scope::enter();
+        let _entered = context::enter(&self.core);
+        let mut future = pin!(future);
+        let waker = core.executor.root_waker();
+        let mut output = None;
+        core.executor.schedule_root();
+        loop {
+            let more = core.executor.run(core.event_interval, &mut || {
+                if output.is_some() {
+                    return;
+                }
+                if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(waker)) {
+                    output = Some(value);
+                }
+            });
+            if let Some(output) = output {
+                return output;
+            }
+            // What tasks have deferred is done in this tick, so it does not wait in the kernel.
+            core.tick(more || foreign::is_pending());
+        }
+    }
+
+    /// Spawns a task before or between calls of [`block_on`](Runtime::block_on), in which it runs.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        self.core.executor.spawn(future)
+    }
+
+    /// What the runtime has counted.
+    pub fn metrics(&self) -> Metrics {
+        self.core.metrics()
+    }
+
+    /// Every operation that the kernel has and has not finished.
+    pub fn in_flight(&self) -> Vec<InFlightOp> {
+        self.core.in_flight()
+    }
+
+    /// The ring's size and flags: what was obtained, not what was asked for.
+    pub fn ring_info(&self) -> Option<RingInfo> {
+        self.core.driver.ring_info()
+    }
+
+    /// Shuts down as drop does, with a grace period of its own.
+    ///
+    /// # Errors
+    ///
+    /// The operations that the kernel did not give back in time. Their memory is leaked, because the kernel may still
+    /// write to it.
+    pub fn shutdown_timeout(self, grace: Duration) -> Result<(), Vec<InFlightOp>> {
+        let left = self.core.shut_down(grace);
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let left = self.core.shut_down(self.core.shutdown_grace);
+        if !left.is_empty() {
+            eprintln!(
+                "saferring: the kernel did not give back {} operations within the grace period; their memory is leaked:",
+                left.len()
+            );
+            for operation in &left {
+                eprintln!("saferring:   {operation}");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("driver", &self.core.driver)
+            .field("metrics", &self.metrics())
+            .field("in_flight", &self.in_flight())
+            .finish()
+    }
+}
