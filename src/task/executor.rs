@@ -2,34 +2,32 @@
 
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
 use super::cell::TaskCell;
-use super::header::{DONE, JOIN, ROOT, TaskPtr};
+use super::flags::{ABORTED, DONE, JOIN, QUEUED, ROOT};
+use super::header::{LocalRef, Owner, Shared, with_entered};
 use super::join::JoinHandle;
-use super::shared::{Inbox, OwnerState, Shared, Unpark};
+use super::shared::{NO_INDEX, Unpark};
 use super::sync;
 use super::waker;
 
 /// Runs the tasks of one thread. Not `Send`: the thread that makes it is its owner.
 pub(crate) struct Executor {
     shared: NonNull<Shared>,
-    root: TaskPtr,
-    /// Borrows the executor's own reference to the root.
-    root_waker: ManuallyDrop<Waker>,
+    root: LocalRef,
+    root_waker: Waker,
 }
 
 impl Executor {
     /// An executor with no tasks. `unpark` is what a wake from another thread calls while the owner is parked.
     pub(crate) fn new(unpark: Box<dyn Unpark>) -> Self {
         let shared = Shared::allocate(unpark);
-        let root = TaskCell::<Ready<()>>::allocate(shared, ready(()), 1, ROOT);
-        // SAFETY: nobody else knows `shared` yet.
-        unsafe { (*shared.as_ptr()).owner.task_made() };
-        // SAFETY: the executor holds the root until its end, and never drops this waker.
-        let root_waker = ManuallyDrop::new(unsafe { waker::waker(root) });
+        // SAFETY: this thread makes it, and so is its owner. It lives until `executor_gone` at the earliest.
+        let owner = unsafe { Owner::new(shared) };
+        let root = TaskCell::<Ready<()>>::allocate(owner, ready(()), NO_INDEX, ROOT);
+        let root_waker = waker::waker(&root).clone();
         Self {
             shared,
             root,
@@ -42,16 +40,15 @@ impl Executor {
     /// Guards are dropped in reverse order, and never forgotten: keep them in one frame of the stack each.
     pub(crate) fn enter(&self) -> Entered<'_> {
         Entered {
-            shared: self.shared.as_ptr(),
-            before: sync::set_current(self.shared.as_ptr()),
+            shared: self.address(),
+            before: sync::set_current(self.address()),
             _executor: PhantomData,
         }
     }
 
     /// Spawns a task.
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        // SAFETY: the executor lives, and this is its thread.
-        unsafe { spawn_on(self.shared, future) }
+        spawn_on(self.owner(), future)
     }
 
     /// The waker to poll the future of `block_on` with.
@@ -61,8 +58,7 @@ impl Executor {
 
     /// Queues the root, so that the next `run` calls its closure.
     pub(crate) fn schedule_root(&self) {
-        // SAFETY: the executor holds the root, and this is its thread.
-        unsafe { self.root.enqueue() }
+        self.root.clone().enqueue();
     }
 
     /// Takes in what other threads woke, then polls up to `budget` entries of the queue; `root` is called for the
@@ -73,42 +69,35 @@ impl Executor {
     /// When called from within a task, and with what `root` panics.
     pub(crate) fn run(&self, budget: u32, root: &mut dyn FnMut()) -> bool {
         let owner = self.owner();
-        assert!(owner.running.get().is_none(), "run called within a task");
+        assert!(owner.running.get() == NO_INDEX, "run called within a task");
         self.drain();
         for _ in 0..budget {
-            // SAFETY: this is the owner thread; a task that is over is let go below.
-            let Some(task) = (unsafe { owner.queue.pop() }) else {
+            let Some(task) = owner.queue.pop() else {
                 break;
             };
-            // SAFETY: a popped task lives: the list holds it, or the plain references' share, which is let go below.
-            let header = unsafe { task.header() };
-            let flags = header.flags.get();
+            let flags = task.flags.get();
+            task.flags.set(flags & !QUEUED);
             if flags & (DONE | ROOT) == 0 {
                 // SAFETY: not DONE; and as nothing was running, its future is not being polled.
-                unsafe { owner.with_running(task, header.vtable.poll) };
+                unsafe { poll(owner, &task) };
             } else if flags & ROOT != 0 {
                 root();
-            } else {
-                // SAFETY: popped just now, and DONE.
-                unsafe { let_go(task) };
             }
         }
-        // SAFETY: the executor lives.
-        !owner.queue.is_empty() || unsafe { Inbox::has_tasks(self.shared) }
+        !owner.queue.is_empty() || self.has_woken()
     }
 
     /// Prepares a wait in the kernel. True: there is nothing to do, and the next wake from another thread calls
     /// `unpark`. False: there is work.
     #[inline]
     pub(crate) fn prepare_park(&self) -> bool {
-        // SAFETY: this is the owner thread, and the executor lives.
-        self.owner().queue.is_empty() && unsafe { Inbox::park(self.shared) }
+        self.owner().queue.is_empty() && self.shared().remote.inbox.park()
     }
 
     /// Whether another thread has woken a task.
+    #[inline]
     pub(crate) fn has_woken(&self) -> bool {
-        // SAFETY: the executor lives.
-        unsafe { Inbox::has_tasks(self.shared) }
+        self.shared().remote.inbox.has_tasks()
     }
 
     /// Takes in what other threads woke during the wait.
@@ -131,7 +120,7 @@ impl Executor {
     pub(crate) fn shutdown(&self) {
         let owner = self.owner();
         assert!(
-            owner.running.get().is_none(),
+            owner.running.get() == NO_INDEX,
             "shutdown called within a task"
         );
         owner.closing.set(true);
@@ -141,7 +130,7 @@ impl Executor {
             if let Some(task) = owner.task_at(index) {
                 // SAFETY: the list holds tasks that are not DONE only (between two calls of ours), and nothing is
                 // running, so its future is not being polled.
-                unsafe { owner.with_running(task, task.header().vtable.cancel) };
+                unsafe { cancel(owner, &task) };
             }
             index += 1;
         }
@@ -153,17 +142,38 @@ impl Executor {
     }
 
     #[inline(always)]
-    fn owner(&self) -> &OwnerState {
-        // SAFETY: the executor lives, so `shared` does; it is not Send, so this is the owner thread.
-        unsafe { &(*self.shared.as_ptr()).owner }
+    fn owner(&self) -> Owner<'_> {
+        // SAFETY: the executor is not Send, so this is the owner thread, and `shared` lives as long as it does.
+        unsafe { Owner::new(self.shared) }
+    }
+
+    #[inline(always)]
+    fn shared(&self) -> &Shared {
+        // SAFETY: `shared` lives as long as the executor does.
+        unsafe { self.shared.as_ref() }
+    }
+
+    fn address(&self) -> *const () {
+        self.shared.as_ptr().cast_const().cast()
     }
 
     #[inline]
     fn drain(&self) {
-        // SAFETY: the executor lives, and this is the owner thread.
-        unsafe {
-            if Inbox::has_tasks(self.shared) {
-                Inbox::drain(self.shared);
+        if self.has_woken() {
+            self.drain_woken();
+        }
+    }
+
+    /// Moves what other threads woke to the run queue, first woken first, and ends the parked mark.
+    fn drain_woken(&self) {
+        for task in self.shared().remote.inbox.take() {
+            // This must come first. A task that is DONE may live by the inbox's reference alone; any other has plain ones.
+            // SAFETY: this is the owner thread.
+            let local = unsafe { task.local_of_owner() };
+            // Before the poll, so that a wake from now on queues it again.
+            task.leave_inbox();
+            if let Some(local) = local {
+                local.enqueue();
             }
         }
     }
@@ -175,23 +185,19 @@ impl Drop for Executor {
             let _entered = self.enter();
             self.shutdown();
         }
-        if ptr::eq(sync::current(), self.shared.as_ptr()) {
+        if ptr::eq(sync::current(), self.address()) {
             sync::set_current(ptr::null()); // A guard was forgotten. Nothing may find the executor any more.
         }
-        // No code of a user runs from here on.
-        // SAFETY: this is the owner thread. The executor holds the root until the end of the block; all other tasks
-        // are DONE, and now the root is. `close` ends what the inbox holds, and then nothing can be queued, so the
-        // queue is emptied for good. `shared` has its bias until the last line, which hands it over.
-        unsafe {
-            let root = self.root.header();
-            root.flags.set(root.flags.get() | DONE);
-            Inbox::close(self.shared);
-            while let Some(task) = self.owner().queue.pop() {
-                let_go(task);
-            }
-            self.root.release_local();
-            Shared::executor_gone(self.shared);
+        // No code of a user runs from here on. Every task is DONE, and now the root is; so once the inbox is closed, nothing
+        // can be queued, and the queue is emptied for good.
+        self.root.flags.set(self.root.flags.get() | DONE);
+        for task in self.shared().remote.inbox.close() {
+            task.leave_inbox();
         }
+        while self.owner().queue.pop().is_some() {}
+        // SAFETY: this is the owner thread, which has not entered the executor, whose only end this is. The root, which goes
+        // last, uses no more of `shared` than each task.
+        unsafe { Shared::executor_gone(self.shared) };
     }
 }
 
@@ -199,8 +205,8 @@ impl Drop for Executor {
 #[must_use = "the executor is left when this is dropped"]
 #[derive(Debug)]
 pub(crate) struct Entered<'a> {
-    shared: *const Shared,
-    before: *const Shared,
+    shared: *const (),
+    before: *const (),
     _executor: PhantomData<&'a Executor>,
 }
 
@@ -211,58 +217,83 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// After the pop of a task that is DONE: lets the plain references' share go if they are all gone.
+/// Polls a task, as the one that `try_id` names.
 ///
 /// # Safety
 ///
-/// Owner thread; the task was popped just now, and is DONE.
-unsafe fn let_go(task: TaskPtr) {
-    // SAFETY: while it was queued the share was not let go, so the task lives; this is the owner thread.
-    if unsafe { task.header() }.local.get() == 0 {
-        // SAFETY: the count is zero, the task is not queued any more, and the share is let go only here, once, or in
-        // `release_local`, which left it because the task was queued.
-        unsafe { task.release_share() }
-    }
+/// As for [`LocalRef::poll`].
+#[inline]
+unsafe fn poll(owner: Owner<'_>, task: &LocalRef) {
+    let before = owner.running.replace(task.index);
+    // SAFETY: passed on to the caller. It does not unwind, so `running` is restored.
+    unsafe { task.poll() };
+    owner.running.set(before);
 }
 
-/// The executor that this thread has entered.
+/// Drops the future of a task, which answers that it was cancelled.
+///
+/// # Safety
+///
+/// As for [`LocalRef::poll`].
+unsafe fn cancel(owner: Owner<'_>, task: &LocalRef) {
+    task.flags.set(task.flags.get() | ABORTED);
+    // SAFETY: passed on to the caller.
+    unsafe { poll(owner, task) }
+}
+
+/// Calls `f` with the executor that this thread has entered.
 ///
 /// # Panics
 ///
 /// If there is none.
 #[track_caller]
-pub(super) fn entered() -> NonNull<Shared> {
-    match NonNull::new(sync::current().cast_mut()) {
-        Some(shared) => shared,
+pub(super) fn on_entered<R>(f: impl FnOnce(Owner<'_>) -> R) -> R {
+    match with_entered(f) {
+        Some(result) => result,
         None => panic!(
             "spawn called outside a saferring runtime: call it inside Runtime::block_on or #[saferring::main]"
         ),
     }
 }
 
-/// # Safety
-///
-/// The executor of `shared` lives, and this is its thread.
-pub(super) unsafe fn spawn_on<F: Future + 'static>(
-    shared: NonNull<Shared>,
-    future: F,
-) -> JoinHandle<F::Output> {
-    // SAFETY: the executor lives, so `shared` does; this is the owner thread.
-    let owner = unsafe { &(*shared.as_ptr()).owner };
-    // Two plain references: the list of all tasks, and the handle.
-    let task = TaskCell::allocate(shared, future, 2, JOIN);
-    owner.task_made();
-    // SAFETY: the handle gets one of the two references, and asks for the output of the future that it was made of.
-    let handle = unsafe { JoinHandle::new(task) };
-    let index = owner.insert(task);
-    // SAFETY: the list holds the task; this is the owner thread.
-    unsafe { task.header() }.index.set(index);
+/// [`spawn`], on the executor of `owner`.
+pub(super) fn spawn_on<F: Future + 'static>(owner: Owner<'_>, future: F) -> JoinHandle<F::Output> {
+    let task = TaskCell::allocate(owner, future, owner.vacant_index(), JOIN);
+    let index = owner.insert(task.clone());
+    debug_assert_eq!(index, task.index as usize);
+    // SAFETY: the task is new and marked JOIN, and `take` is of the future that it was made of.
+    let handle = unsafe { JoinHandle::new(task.clone(), TaskCell::<F>::take) };
     if owner.closing.get() {
         // SAFETY: the task is new: not DONE, and not being polled. Nothing is borrowed here.
-        unsafe { owner.with_running(task, task.header().vtable.cancel) };
+        unsafe { cancel(owner, &task) };
     } else {
-        // SAFETY: the list holds the task; this is the owner thread.
-        unsafe { task.enqueue() };
+        task.enqueue();
     }
     handle
+}
+
+/// Runs a future as a task of its own, on this thread, beside the one that calls.
+///
+/// Returns a handle, to await its output or to abort it. The task runs whether or not the handle is awaited; drop the
+/// handle to detach it. It first runs when its turn comes, not in this call. When the runtime is shutting down the
+/// future is dropped at once, and the handle answers that it was cancelled.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// ```no_run
+/// #[saferring::main]
+/// async fn main() -> std::io::Result<()> {
+///     let answer = saferring::spawn(async { 6 * 7 });
+///     println!("{}", answer.await?);
+///     Ok(())
+/// }
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    on_entered(|owner| spawn_on(owner, future))
 }

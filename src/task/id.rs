@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::sync;
+use super::header::with_entered;
+use super::shared::NO_INDEX;
 
 /// Names a task among those that are alive now on one runtime.
 ///
@@ -68,12 +69,6 @@ pub fn id() -> Id {
 /// ```
 #[must_use]
 pub fn try_id() -> Option<Id> {
-    let shared = sync::current();
-    if shared.is_null() {
-        return None;
-    }
-    // SAFETY: what this thread has entered lives until it leaves, and it is the owner thread.
-    let task = unsafe { (*shared).owner.running.get() }?;
-    // SAFETY: a task that is being polled or dropped is held by the list of all tasks until that is over.
-    Some(Id::new(unsafe { task.header() }.index.get()))
+    let index = with_entered(|owner| owner.running.get())?;
+    (index != NO_INDEX).then_some(Id(index))
 }

@@ -1,15 +1,16 @@
 //! The handle of a spawned task.
 
 use std::fmt;
-use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::cell::joiner;
 use super::error::JoinError;
-use super::header::{ABORTED, DONE, Header, JOIN, PANIC, TAKEN, TaskPtr, VALUE};
+use super::flags::{ABORTED, DONE, JOIN, TAKEN};
+use super::header::LocalRef;
 use super::id::Id;
 use super::wake_ref::WakeRef;
+use crate::foreign;
 
 /// A spawned task, to await, abort, or let run: dropping the handle detaches the task, which goes on.
 ///
@@ -33,22 +34,20 @@ use super::wake_ref::WakeRef;
 /// }
 /// ```
 pub struct JoinHandle<T> {
-    /// With one plain reference.
-    task: TaskPtr,
-    /// It gives a `T`, and stays on its thread.
-    _output: PhantomData<*const T>,
+    task: LocalRef,
+    /// `TaskCell::take` of the task's own type.
+    take: unsafe fn(&LocalRef) -> Result<T, JoinError>,
 }
 
 impl<T> JoinHandle<T> {
     /// # Safety
     ///
-    /// Owner thread. The task is marked JOIN and has no other handle; its output is a `T`. The caller gives the
-    /// handle a plain reference.
-    pub(super) unsafe fn new(task: TaskPtr) -> Self {
-        Self {
-            task,
-            _output: PhantomData,
-        }
+    /// The task is marked JOIN and has no other handle; `take` is of its own type.
+    pub(super) unsafe fn new(
+        task: LocalRef,
+        take: unsafe fn(&LocalRef) -> Result<T, JoinError>,
+    ) -> Self {
+        Self { task, take }
     }
 
     /// Asks the task to end. Its future is dropped when its turn comes, and the handle answers that it was cancelled,
@@ -65,52 +64,30 @@ impl<T> JoinHandle<T> {
     /// # }
     /// ```
     pub fn abort(&self) {
-        let flags = self.header().flags.get();
+        let flags = self.task.flags.get();
         if flags & (DONE | ABORTED) == 0 {
-            self.header().flags.set(flags | ABORTED);
-            // SAFETY: our plain reference lives, and this is the owner thread.
-            unsafe { self.task.wake_by_ref() }
+            self.task.flags.set(flags | ABORTED);
+            self.task.clone().wake();
         }
     }
 
     /// Whether the task is over, so that awaiting the handle answers at once.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.header().flags.get() & DONE != 0
+        self.task.flags.get() & DONE != 0
     }
 
     /// The task's [`Id`].
     #[must_use]
     pub fn id(&self) -> Id {
-        Id::new(self.header().index.get())
+        Id::new(self.task.index)
     }
 
-    /// The answer of a task that is finished, without a poll.
-    ///
-    /// # Panics
-    ///
-    /// If the task is not finished.
-    pub(super) fn into_answer(self) -> Result<T, JoinError> {
-        let flags = self.header().flags.get();
-        assert!(flags & (DONE | TAKEN) == DONE, "no answer to take");
-        // SAFETY: DONE and not TAKEN.
-        unsafe { self.take() }
-    }
-
-    /// # Safety
-    ///
-    /// The task is DONE and not TAKEN.
-    unsafe fn take(&self) -> Result<T, JoinError> {
-        let mut answer = MaybeUninit::<Result<T, JoinError>>::uninit();
-        // SAFETY: as the caller says; `T` is the future's output, so `answer` has the type that is written.
-        unsafe { (self.header().vtable.take)(self.task, answer.as_mut_ptr().cast()) };
-        // SAFETY: `take` wrote it.
-        unsafe { answer.assume_init() }
-    }
-
-    fn header(&self) -> &Header {
-        // SAFETY: our plain reference lives as long as `self`; handles are not Send, so this is the owner thread.
-        unsafe { self.task.header() }
+    /// The answer of a task that is finished, unless it was taken before.
+    pub(super) fn take(&self) -> Option<Result<T, JoinError>> {
+        let is_there = self.task.flags.get() & (DONE | TAKEN) == DONE;
+        // SAFETY: DONE and not TAKEN, and `take` is of the task's own type.
+        is_there.then(|| unsafe { (self.take)(&self.task) })
     }
 }
 
@@ -118,39 +95,32 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let header = self.header();
-        if header.flags.get() & DONE == 0 && !WakeRef::will_wake_in(&header.join, cx.waker()) {
-            // Foreign code, in which the task may end: so the flags are looked at again.
+        let joiner = joiner(&self.task);
+        if !self.is_finished() && !WakeRef::will_wake_in(joiner, cx.waker()) {
+            // Foreign code, in which the task may end: so it is asked again.
             let waiter = WakeRef::new(cx.waker());
-            if header.flags.get() & DONE == 0 {
-                drop(header.join.replace(Some(waiter)));
+            if !self.is_finished() {
+                drop(joiner.replace(Some(waiter)));
             }
         }
-        let flags = header.flags.get();
-        if flags & DONE == 0 {
+        if !self.is_finished() {
             return Poll::Pending;
         }
-        assert!(
-            flags & TAKEN == 0,
-            "JoinHandle polled after it gave its answer"
-        );
-        // SAFETY: DONE and not TAKEN.
-        Poll::Ready(unsafe { self.take() })
+        match self.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => panic!("JoinHandle polled after it gave its answer"),
+        }
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        let header = self.header();
-        let flags = header.flags.get();
-        header.flags.set(flags & !JOIN);
-        drop(header.join.take());
-        if flags & (VALUE | PANIC) != 0 {
-            // SAFETY: our plain reference lives, and this is the owner thread.
-            unsafe { (header.vtable.drop_answer)(self.task) };
+        let flags = self.task.flags.get();
+        self.task.flags.set(flags & !JOIN);
+        drop(joiner(&self.task).take());
+        if let Some(answer) = self.take() {
+            foreign::guarded(|| drop(answer));
         }
-        // SAFETY: the reference is ours, and `self` ends here. The answer and the waiter are gone.
-        unsafe { self.task.release_local() }
     }
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use super::error::JoinError;
-use super::executor::{entered, spawn_on};
+use super::executor::{on_entered, spawn_on};
 use super::id::Id;
 use super::join::JoinHandle;
 use super::sync::Cell;
@@ -83,18 +83,20 @@ impl<T> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        let shared = entered(); // First: a notice dropped by this panic would name a key that is not there.
         let key = self.handles.vacant_key();
-        let notice = Notice {
-            ended: Rc::clone(&self.ended),
-            key,
-        };
-        let noticed = Noticed {
-            future,
-            _notice: notice,
-        };
-        // SAFETY: this thread has entered the executor of `shared`, so it lives, and is this thread's.
-        let handle = unsafe { spawn_on(shared, noticed) };
+        let ended = &self.ended;
+        let handle = on_entered(|owner| {
+            // Not before: a notice dropped by a panic of `on_entered` would name a key that is not there.
+            let notice = Notice {
+                ended: Rc::clone(ended),
+                key,
+            };
+            let noticed = Noticed {
+                future,
+                _notice: notice,
+            };
+            spawn_on(owner, noticed)
+        });
         let id = handle.id();
         // `&mut self` kept the set as it was, so this is `key`.
         let inserted = self.handles.insert(handle);
@@ -183,7 +185,7 @@ impl<T> JoinSet<T> {
         for _ in 0..waiting {
             let key = self.ended.keys.borrow_mut().pop_front()?;
             if self.handles[key].is_finished() {
-                return Some(self.handles.remove(key).into_answer());
+                return self.handles.remove(key).take();
             }
             self.ended.keys.borrow_mut().push_back(key);
         }

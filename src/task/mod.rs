@@ -13,75 +13,77 @@
 //
 // ```text
 //  spawn ──▶ QUEUED ──pop──▶ running ──Pending──▶ idle          ABORTED (set by abort, at any time before DONE):
-//               ▲              │  │                │            the next pop drops the future instead of polling it
+//               ▲              │  │                │            the next poll drops the future instead
 //               │              │  └─woken meanwhile│
 //               └──────────────┼──────────wake─────┘
 //                              ▼ Ready, panic, or aborted
-//                            DONE: future dropped, answer stored if JOIN, waiter woken, list left
+//                            DONE: future dropped, answer stored if JOIN, joiner woken, list left
 // ```
 //
 // The *owner* is the thread that made the executor. A thread is known as the owner by `sync::current`, which points
-// to the executor's `shared::Shared` while its `Entered` lives. When the executor is not entered, even the owner
+// to the executor's `Shared` while its `Entered` lives. When the executor is not entered, even the owner
 // takes the way of other threads, which is as right, and slower.
 //
 // | field | who may touch it, and when |
 // |---|---|
-// | `vtable`, `shared` | read by anyone with a reference; never written |
-// | `flags`, `local`, `next`, `join`, `index` | the owner |
+// | `vtable`, `shared`, `index` | read by anyone with a reference; never written |
+// | `flags`, `local`, `next`, `joiner` | the owner |
 // | future, answer | the owner: the future until DONE, then the answer until it is taken or the handle is dropped |
 // | `refs` | anyone with a reference; after its creation only by read-modify-writes |
 // | `inbox_next` | who has just set IN_INBOX, until the task is pushed; then the owner, until it clears IN_INBOX |
 //
 // # References
 //
-// - *Plain* ones, counted in `local`, are the owner's: the list of all tasks (until DONE and left), the `JoinHandle`,
-//   each `WakeRef`. Those types are not `Send`.
-// - *Atomic* ones, counted in `refs`: each std `Waker`, one for the inbox while the task is in it, and one, the
+// - *Plain* ones (`LocalRef`), counted in `local`, are the owner's: the list of all tasks (until DONE), the run queue, the
+//   `JoinHandle`, each `WakeRef`. These types are not `Send`.
+// - *Atomic* ones (`TaskRef`), counted in `refs`: each std `Waker`, one for the inbox while the task is in it, and one, the
 //   *share*, for all plain ones together.
-// - The run queue has none. When the last plain reference goes while the task is QUEUED, the share stays until the pop.
 //
-// The share is let go when `local` is zero and the task is not queued, and never taken again: a `WakeRef` made after
-// that holds a boxed `Waker`. Whoever brings `refs` to zero gives the memory back.
+// The share is let go when `local` becomes zero, and never taken again: a `WakeRef` made after that holds a boxed `Waker`.
+// Whoever brings `refs` to zero gives the memory back.
 //
 // # Why it is sound
 //
+// **The owner's fields are the owner's.** Outside `header.rs` a header is reached through a `LocalRef` only, and the state of
+// the executor through an `Owner`. Both stay on the owner thread, and keep alive what they point to.
+//
 // **A foreign thread never drops what a user made.** The list's plain reference ends after DONE, when the future is
-// gone; the handle's, after the answer and the waiter are gone. (If the handle is forgotten, its reference stays, and
+// gone; the handle's, after the answer and the joiner are gone. (If the handle is forgotten, its reference stays, and
 // nothing is freed.) So when the share is let go, by the owner, all three are gone, and the thread that lets the last
 // waker go only frees memory.
 //
-// **The future is never aliased.** It is touched by the functions `poll` and `cancel` of the vtable only, which `run`
-// and `shutdown` call for a task that is not DONE, and `spawn` for a task that is new. `run` and `shutdown` refuse to
-// work within a task (`OwnerState::running`), so neither can reach a future that is being polled or dropped.
+// **The future is never aliased.** It is touched by the `poll` of the vtable only, which `run` and `shutdown` call for a task
+// that is not DONE, and `spawn` for a task that is new. `run` and `shutdown` refuse to work within a task
+// (`Owned::running`), so neither can reach a future that is being polled or dropped.
 //
-// **No wake is lost.** On the owner thread a wake sets QUEUED, which the pop clears before the poll. Elsewhere it sets IN_INBOX,
-// which the drain clears before the poll; who finds it set is behind someone who pushes, or has pushed, the task. All
+// **No wake is lost.** On the owner thread a wake sets QUEUED, which the pop clears before the poll. Elsewhere it sets
+// IN_INBOX, which the drain clears before the poll; who finds it set is behind someone who pushes, or has pushed, the task. All
 // writes to `refs` are read-modify-writes, so the drain's subtraction (acquire) comes after every earlier `fetch_or`
 // (release), also those that found the bit set: the poll sees what those threads wrote. For the park there is one
-// variable: the inbox's head is either null, and then `prepare_park` makes it PARKED and the push that replaces PARKED
-// calls `unpark`; or it is PARKED still from the park before, with the same promise; or a push came first, and
+// variable: the inbox's head is either null, and then `prepare_park` marks it as parked and the push that replaces the mark
+// calls `unpark`; or it is marked still from the park before, with the same promise; or a push came first, and
 // `prepare_park` fails. No fence is needed, as no second variable is.
 //
-// **The inbox.** Pushes and whole-list swaps only, so there is no ABA: a push that finds the head it saw before links to
-// what is the head now. Each push releases, later ones carry it on, and the swap acquires: all links are visible.
-//
 // **`unpark` finds its executor.** After the exchange that pushes a task the owner may pop, free and end. So a thread
-// that replaces PARKED keeps a reference of its own to the task, and the task keeps `Shared`.
+// that replaces the parked mark keeps a reference of its own to the task, and the task keeps `Shared`.
 //
-// **`Shared` is freed once**, after the executor and the last header: see `shared::Shared::task_freed`.
+// **`Shared` is freed once**, after the executor and the last header: see `Shared::task_freed`.
 //
 // **Counts do not wrap.** Both abort the process at 2^30, as forgetting references in a loop would get there.
 //
 // **Code of a user may do anything.** Polls, drops of futures, outputs, payloads and foreign wakers may wake, spawn,
-// abort, join and drop handles. The list of all tasks is the only thing that is ever borrowed, by `shared::OwnerState` for
+// abort, join and drop handles. The list of all tasks is the only thing that is ever borrowed, by `shared::Owned` for
 // one call of the slab; all else is in cells, and flags change before the code they tell of runs. Where
 // their panics have nobody to go to they are swallowed; those of a poll or of the future's `Drop` go to the handle.
 
+mod borrowed;
 mod cell;
 mod error;
 mod executor;
+mod flags;
 mod header;
 mod id;
+mod inbox;
 mod join;
 mod join_set;
 mod queue;
@@ -97,6 +99,7 @@ mod models;
 mod tests;
 
 pub use error::JoinError;
+pub use executor::spawn;
 pub(crate) use executor::{Entered, Executor};
 pub use id::{Id, id, try_id};
 pub use join::JoinHandle;
@@ -104,31 +107,3 @@ pub use join_set::JoinSet;
 pub(crate) use shared::Unpark;
 pub(crate) use wake_ref::WakeRef;
 pub use yield_now::{YieldNow, yield_now};
-
-/// Runs a future as a task of its own, on this thread, beside the one that calls.
-///
-/// Returns a handle, to await its output or to abort it. The task runs whether or not the handle is awaited; drop the
-/// handle to detach it. It first runs when its turn comes, not in this call. When the runtime is shutting down the
-/// future is dropped at once, and the handle answers that it was cancelled.
-///
-/// # Panics
-///
-/// Outside a runtime.
-///
-/// ```no_run
-/// #[saferring::main]
-/// async fn main() -> std::io::Result<()> {
-///     let answer = saferring::spawn(async { 6 * 7 });
-///     println!("{}", answer.await?);
-///     Ok(())
-/// }
-/// ```
-#[track_caller]
-pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
-where
-    F: Future + 'static,
-{
-    let shared = executor::entered();
-    // SAFETY: this thread has entered the executor of `shared`, so it lives, and is this thread's.
-    unsafe { executor::spawn_on(shared, future) }
-}

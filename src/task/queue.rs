@@ -1,62 +1,67 @@
-//! The run queue: first in, first out, threaded through the tasks themselves.
+//! The run queue: first in, first out, threaded through its elements, so that it allocates nothing.
 
-use super::header::{QUEUED, TaskPtr};
+use std::mem;
+use std::ptr::NonNull;
+
 use super::sync::Cell;
 
-/// Holds no references: a task that is queued is not freed before it is popped (`TaskPtr::release_local`).
-pub(super) struct RunQueue {
-    head: Cell<Option<TaskPtr>>,
-    tail: Cell<Option<TaskPtr>>,
+/// What can stand in a [`RunQueue`].
+///
+/// # Safety
+///
+/// The cell that `next` gives stays where it is for as long as the value exists, also when the value itself moves.
+pub(super) unsafe trait Link: Sized {
+    /// A cell for the queue's use: what comes next.
+    fn next(&self) -> &Cell<Option<Self>>;
 }
 
-impl RunQueue {
+/// Owns what stands in it.
+pub(super) struct RunQueue<T> {
+    head: Cell<Option<T>>,
+    /// The `next` of the last element; `None` if the queue is empty.
+    last: Cell<Option<NonNull<Cell<Option<T>>>>>,
+}
+
+impl<T: Link> RunQueue<T> {
     pub(super) fn new() -> Self {
         Self {
             head: Cell::new(None),
-            tail: Cell::new(None),
+            last: Cell::new(None),
         }
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.head.get().is_none()
+        self.last.get().is_none()
     }
 
-    /// Appends a task and marks it QUEUED.
-    ///
-    /// # Safety
-    ///
-    /// Owner thread; the task lives, and is not queued.
+    /// Appends an element.
     #[inline]
-    pub(super) unsafe fn push(&self, task: TaskPtr) {
-        // SAFETY: the task lives, and QUEUED keeps it alive until `pop`.
-        let header = unsafe { task.header() };
-        debug_assert!(header.flags.get() & QUEUED == 0);
-        header.flags.set(header.flags.get() | QUEUED);
-        header.next.set(None);
-        match self.tail.replace(Some(task)) {
-            // SAFETY: what is in the queue lives until it is popped.
-            Some(tail) => unsafe { tail.header() }.next.set(Some(task)),
-            None => self.head.set(Some(task)),
+    pub(super) fn push(&self, element: T) {
+        match self.last.replace(Some(NonNull::from(element.next()))) {
+            // SAFETY: `last` is the `next` of an element that the queue owns, so it is where it was (`Link`).
+            Some(last) => fill(unsafe { last.as_ref() }, Some(element)),
+            None => fill(&self.head, Some(element)),
         }
     }
 
-    /// Takes the oldest task, and clears its QUEUED.
-    ///
-    /// # Safety
-    ///
-    /// Owner thread. If the task is DONE and has no plain reference, the caller must let its share go.
+    /// Takes the oldest element.
     #[inline]
-    pub(super) unsafe fn pop(&self) -> Option<TaskPtr> {
-        let task = self.head.get()?;
-        // SAFETY: what is in the queue lives until it is popped.
-        let header = unsafe { task.header() };
-        let next = header.next.get();
-        self.head.set(next);
+    pub(super) fn pop(&self) -> Option<T> {
+        let element = self.head.take()?;
+        let next = element.next().take();
         if next.is_none() {
-            self.tail.set(None);
+            self.last.set(None);
         }
-        header.flags.set(header.flags.get() & !QUEUED);
-        Some(task)
+        fill(&self.head, next);
+        Some(element)
     }
+}
+
+/// `set` for a cell that is empty. A drop of what was there would be a call that does nothing, twice for each wake.
+#[inline(always)]
+fn fill<T>(cell: &Cell<Option<T>>, value: Option<T>) {
+    let before = cell.replace(value);
+    debug_assert!(before.is_none());
+    mem::forget(before);
 }

@@ -1,13 +1,11 @@
-//! The one place where std gives way to loom: the rest of the module names atomics and cells through here.
+//! The one file where std gives way to loom: the rest of the module names atomics and cells through here.
 //!
-//! Owner-only fields go through this `Cell` too: loom's records which thread touches it, so the models would
-//! notice a foreign thread that reads what only the owner may.
+//! Fields of the owner go through this `Cell` too. loom's records which thread touches it, so the models would notice a
+//! foreign thread that reads what only the owner may.
 
 pub(super) use imp::{AtomicIsize, AtomicPtr, AtomicU32, Cell, Ordering, UnsafeCell};
 
 use std::ptr;
-
-use super::shared::Shared;
 
 #[cfg(not(loom))]
 mod imp {
@@ -37,8 +35,7 @@ mod imp {
 
     std::thread_local! {
         // Constant and without a destructor, so an access is one load, also while the thread ends.
-        pub(in crate::task) static CURRENT: Cell<*const super::Shared> =
-            const { Cell::new(std::ptr::null()) };
+        pub(in crate::task) static CURRENT: Cell<*const ()> = const { Cell::new(std::ptr::null()) };
     }
 }
 
@@ -48,24 +45,24 @@ mod imp {
     pub(in crate::task) use loom::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU32, Ordering};
 
     loom::thread_local! {
-        pub(in crate::task) static CURRENT: Cell<*const super::Shared> = Cell::new(std::ptr::null());
+        pub(in crate::task) static CURRENT: Cell<*const ()> = Cell::new(std::ptr::null());
     }
 }
 
-/// The executor that this thread has entered, or null.
+/// The `Shared` of the executor that this thread has entered, or null.
 #[inline(always)]
-pub(super) fn current() -> *const Shared {
+pub(super) fn current() -> *const () {
     imp::CURRENT.with(Cell::get)
 }
 
 /// Says which executor this thread has entered, and returns the one before.
 #[inline]
-pub(super) fn set_current(shared: *const Shared) -> *const Shared {
+pub(super) fn set_current(shared: *const ()) -> *const () {
     imp::CURRENT.with(|current| current.replace(shared))
 }
 
 /// Whether this thread has entered the executor that `shared` belongs to, and so is its owner.
 #[inline(always)]
-pub(super) fn is_owner(shared: ptr::NonNull<Shared>) -> bool {
-    ptr::eq(current(), shared.as_ptr())
+pub(super) fn is_current<T>(shared: ptr::NonNull<T>) -> bool {
+    ptr::eq(current(), shared.as_ptr().cast_const().cast())
 }

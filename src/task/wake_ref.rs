@@ -9,9 +9,11 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::task::Waker;
 
-use super::header::{ROOT, TaskPtr};
+use super::borrowed::Borrowed;
+use super::flags::ROOT;
+use super::header::LocalRef;
 use super::id::Id;
-use super::sync::{Cell, is_owner};
+use super::sync::Cell;
 use super::waker;
 use crate::foreign::{self, Call};
 
@@ -24,7 +26,7 @@ const FOREIGN: usize = 1;
 /// It belongs to the thread that made it (it is not `Send`).
 #[repr(transparent)]
 pub(crate) struct WakeRef {
-    /// A task, with one plain reference; or an `Rc<Waker>`, with FOREIGN in its address.
+    // Invariant: it is what one of `From` below has made of a target that it owns.
     raw: NonNull<()>,
     _not_send: PhantomData<*const ()>,
 }
@@ -34,8 +36,8 @@ const _: () = assert!(align_of::<Waker>() > FOREIGN);
 
 /// A `WakeRef`, looked into.
 enum Target {
-    Task(TaskPtr),
-    Foreign(*const Waker),
+    Task(LocalRef),
+    Foreign(Rc<Waker>),
 }
 
 impl WakeRef {
@@ -43,45 +45,28 @@ impl WakeRef {
     /// code: call it before you look at anything, or look again.
     #[inline]
     pub(crate) fn new(waker: &Waker) -> Self {
-        let raw = match own_task(waker) {
-            Some(task) => {
-                // SAFETY: `own_task` says that this is the owner thread and that the plain count is not zero.
-                unsafe { task.add_local() };
-                task.as_non_null().cast()
-            }
-            None => share_waker(waker.clone()),
-        };
-        Self {
-            raw,
-            _not_send: PhantomData,
+        match waker::task_of(waker).and_then(|task| task.local()) {
+            Some(task) => task.into(),
+            None => share(waker.clone()),
         }
     }
 
     /// Wakes, and uses the reference up.
     #[inline(always)]
     pub(crate) fn wake(self) {
-        match self.target() {
-            Target::Task(task) => {
-                // The executor may have been left since, or another entered: then this takes the remote way.
-                // SAFETY: our plain reference lives until `self` is dropped below; this is the owner thread.
-                unsafe { task.wake_by_ref() }
-            }
-            Target::Foreign(waker) => {
-                mem::forget(self);
-                // SAFETY: the count is ours, and `self` will not give it up a second time.
-                wake_foreign(unsafe { Rc::from_raw(waker) });
-            }
+        match self.into_target() {
+            Target::Task(task) => task.wake(),
+            Target::Foreign(waker) => wake_foreign(waker),
         }
     }
 
     /// Whether this wakes the same task as `waker`. May be false although it does, as [`Waker::will_wake`].
     #[inline]
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
-        match self.target() {
-            Target::Task(task) => waker::task_of(waker) == Some(task),
+        match &*self.target() {
+            Target::Task(task) => waker::task_of(waker).is_some_and(|other| other.is(task)),
             // A comparison of two pointers: no foreign code.
-            // SAFETY: our count keeps the waker as long as `self`.
-            Target::Foreign(foreign) => unsafe { &*foreign }.will_wake(waker),
+            Target::Foreign(foreign) => foreign.will_wake(waker),
         }
     }
 
@@ -98,21 +83,60 @@ impl WakeRef {
 
     /// The task that this wakes, if it is one of this thread's executor.
     pub(crate) fn task_id(&self) -> Option<Id> {
-        let Target::Task(task) = self.target() else {
-            return None;
-        };
-        // SAFETY: our plain reference keeps the task alive, and this is the owner thread.
-        let header = unsafe { task.header() };
-        (header.flags.get() & ROOT == 0).then(|| Id::new(header.index.get()))
+        match &*self.target() {
+            Target::Task(task) if task.flags.get() & ROOT == 0 => Some(Id::new(task.index)),
+            Target::Task(_) | Target::Foreign(_) => None,
+        }
     }
 
     #[inline(always)]
-    fn target(&self) -> Target {
+    fn target(&self) -> Borrowed<'_, Target> {
+        // SAFETY: `self` keeps what is borrowed here.
+        Borrowed::new(unsafe { self.read() })
+    }
+
+    #[inline(always)]
+    fn into_target(self) -> Target {
+        // SAFETY: `self` is forgotten, so the target has one owner.
+        let target = unsafe { self.read() };
+        mem::forget(self);
+        target
+    }
+
+    /// # Safety
+    ///
+    /// The result is only borrowed, or `self` is not used again.
+    #[inline(always)]
+    unsafe fn read(&self) -> Target {
         if self.raw.addr().get() & FOREIGN == 0 {
-            Target::Task(TaskPtr::new(self.raw.cast()))
+            // SAFETY: the invariant: the address is a task's, with one plain reference, on the owner thread. The caller sees to
+            // it that the reference is given up once.
+            Target::Task(unsafe { LocalRef::from_raw(self.raw.cast()) })
         } else {
-            let raw = self.raw.as_ptr().map_addr(|addr| addr & !FOREIGN);
-            Target::Foreign(raw.cast_const().cast())
+            let waker = self.raw.as_ptr().map_addr(|addr| addr & !FOREIGN);
+            // SAFETY: the invariant: the address is a shared waker's, with one count. The caller sees to it as above.
+            Target::Foreign(unsafe { Rc::from_raw(waker.cast_const().cast()) })
+        }
+    }
+}
+
+impl From<LocalRef> for WakeRef {
+    #[inline(always)]
+    fn from(task: LocalRef) -> Self {
+        WakeRef {
+            raw: task.into_raw().cast(),
+            _not_send: PhantomData,
+        }
+    }
+}
+
+impl From<Rc<Waker>> for WakeRef {
+    fn from(waker: Rc<Waker>) -> Self {
+        let raw = Rc::into_raw(waker).cast_mut().cast::<()>();
+        WakeRef {
+            // SAFETY: a shared value's address is not null, and the tag does not make it so.
+            raw: unsafe { NonNull::new_unchecked(raw.map_addr(|addr| addr | FOREIGN)) },
+            _not_send: PhantomData,
         }
     }
 }
@@ -120,15 +144,9 @@ impl WakeRef {
 impl Clone for WakeRef {
     /// Runs no foreign code: a foreign waker is shared.
     fn clone(&self) -> Self {
-        match self.target() {
-            // SAFETY: our own reference says that the plain count is not zero; this is the owner thread.
-            Target::Task(task) => unsafe { task.add_local() },
-            // SAFETY: our count keeps the waker; the new one is the clone's.
-            Target::Foreign(waker) => unsafe { Rc::increment_strong_count(waker) },
-        }
-        WakeRef {
-            raw: self.raw,
-            _not_send: PhantomData,
+        match &*self.target() {
+            Target::Task(task) => task.clone().into(),
+            Target::Foreign(waker) => Rc::clone(waker).into(),
         }
     }
 }
@@ -136,26 +154,12 @@ impl Clone for WakeRef {
 impl Drop for WakeRef {
     #[inline]
     fn drop(&mut self) {
-        match self.target() {
-            // SAFETY: the plain reference is ours, and this is the owner thread.
-            Target::Task(task) => unsafe { task.release_local() },
-            // SAFETY: the count is ours, and `self` ends here.
-            Target::Foreign(waker) => foreign::defer(Call::Release(unsafe { Rc::from_raw(waker) })),
+        // SAFETY: `self` ends here.
+        match unsafe { self.read() } {
+            Target::Task(task) => drop(task),
+            Target::Foreign(waker) => foreign::defer(Call::Release(waker)),
         }
     }
-}
-
-/// The task that `waker` wakes, if this thread may count it plainly: it has entered the task's executor, and the
-/// plain count is not zero. (At zero the task is over, and the plain references' share may be given up already.)
-#[inline(always)]
-fn own_task(waker: &Waker) -> Option<TaskPtr> {
-    let task = waker::task_of(waker)?;
-    // SAFETY: the waker keeps the task alive. `shared` never changes, so any thread may read it.
-    if !is_owner(unsafe { task.header() }.shared) {
-        return None;
-    }
-    // SAFETY: as above, and this is the owner thread.
-    (unsafe { task.header() }.local.get() != 0).then_some(task)
 }
 
 #[cold]
@@ -169,8 +173,6 @@ fn wake_foreign(waker: Rc<Waker>) {
 }
 
 #[cold]
-fn share_waker(waker: Waker) -> NonNull<()> {
-    let raw = Rc::into_raw(Rc::new(waker)).cast_mut().cast::<()>();
-    // SAFETY: a shared value's address is not null, and the tag does not make it so.
-    unsafe { NonNull::new_unchecked(raw.map_addr(|addr| addr | FOREIGN)) }
+fn share(waker: Waker) -> WakeRef {
+    Rc::new(waker).into()
 }

@@ -124,10 +124,9 @@ pub(crate) const SITES: &[Site] = sites! {
         "poll" Catch: "the future's poll: the flags say that it runs, and nothing is borrowed",
         "finish" Catch: "the future's drop: not DONE yet, and nothing is borrowed",
         "finish" Guarded: "what the handle does not get: DONE is set, or nothing depends on it",
-        "drop_answer" Guarded: "the flags have changed before",
     }
     "src/task/join.rs" {
-        "abort" Wake: "of a task of this crate, as ABORTED was set",
+        "drop" Guarded: "the flags have changed before",
         "poll" WakeRef: "the flags are looked at again afterwards",
     }
     "src/task/join_set.rs" {
