@@ -26,15 +26,6 @@ pub(crate) const KNOWN: &[&[&str]] = &[
         "src/sys/notifier.rs",
         "src/sys/setup.rs",
     ],
-    &[
-        "src/task/header.rs",
-        "src/task/id.rs",
-        "src/task/queue.rs",
-        "src/task/shared.rs",
-        "src/task/sync.rs",
-        "src/task/wake_ref.rs",
-        "src/task/waker.rs",
-    ],
 ];
 
 /// Files of which each leads to each other, and the mentions among them.
