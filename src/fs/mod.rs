@@ -58,7 +58,6 @@
 // In the order in which the page of `File` lists their methods.
 mod open_options;
 
-mod advise;
 mod cursor;
 mod positional;
 mod read_stream;
@@ -66,6 +65,7 @@ mod seek;
 
 mod file;
 
+mod advise;
 mod at;
 mod convert;
 mod copy;
