@@ -65,11 +65,10 @@ pub(crate) fn guarded(code: impl FnOnce()) {
 /// Drops what a panic carried, which may panic in its turn.
 pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
     // What that throws is mostly a message; anything else may throw again, without end, so it is leaked.
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
-        && !again.is::<&'static str>()
-        && !again.is::<String>()
-    {
-        std::mem::forget(again);
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        if !again.is::<&'static str>() && !again.is::<String>() {
+            std::mem::forget(again);
+        }
     }
 }
 

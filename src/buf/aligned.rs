@@ -2,10 +2,13 @@
 
 use std::alloc::{self, Layout};
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::ops::{Deref, DerefMut};
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
+use super::io_buf::bytes;
+use super::io_buf_mut::bytes_mut;
 use super::{IoBuf, IoBufMut};
 
 /// The alignment that serves `O_DIRECT` on every common file system and device.
@@ -113,19 +116,19 @@ impl AlignedBuf {
         if layout.size() == 0 {
             // The allocator must not be asked for nothing; an address that is aligned and not null will do.
             let align = NonZeroUsize::MIN.saturating_add(layout.align() - 1);
-            let ptr = NonNull::without_provenance(align);
+            let ptr = NonNull::dangling().map_addr(|_| align);
             return Self {
                 ptr,
                 len: 0,
                 layout,
             };
         }
-        let (ptr, len) = match fill {
-            // SAFETY: the size is not 0.
-            Fill::Nothing => (unsafe { alloc::alloc(layout) }, 0),
-            // SAFETY: the size is not 0.
-            Fill::Zeros => (unsafe { alloc::alloc_zeroed(layout) }, layout.size()),
+        let (allocate, len): (unsafe fn(Layout) -> *mut u8, _) = match fill {
+            Fill::Nothing => (alloc::alloc, 0),
+            Fill::Zeros => (alloc::alloc_zeroed, layout.size()),
         };
+        // SAFETY: the size is not 0.
+        let ptr = unsafe { allocate(layout) };
         let Some(ptr) = NonNull::new(ptr) else {
             alloc::handle_alloc_error(layout)
         };
@@ -189,10 +192,8 @@ impl AlignedBuf {
             len <= capacity,
             "length of {len} exceeds the buffer's capacity of {capacity}"
         );
-        if let Some(added) = len.checked_sub(self.len) {
-            // SAFETY: `self.len + added = len` is within the capacity, which is ours alone through `&mut self`.
-            unsafe { self.ptr.add(self.len).write_bytes(value, added) };
-        }
+        let from = self.len.min(len);
+        self.memory()[from..len].fill(MaybeUninit::new(value));
         self.len = len;
     }
 
@@ -210,14 +211,22 @@ impl AlignedBuf {
     /// ```
     #[must_use = "what does not fit is not appended"]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) -> usize {
-        let n = bytes.len().min(self.capacity() - self.len);
-        // SAFETY: `len + n` is within the capacity, so the target is ours to write; we hold it by `&mut`, so `bytes`
-        // lies elsewhere.
-        unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), self.ptr.as_ptr().add(self.len), n);
+        let len = self.len;
+        let rest = &mut self.memory()[len..];
+        let n = bytes.len().min(rest.len());
+        for (byte, &new) in rest.iter_mut().zip(bytes) {
+            byte.write(new);
         }
         self.len += n;
         n
+    }
+
+    /// All its memory.
+    fn memory(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: as many bytes of one allocation (or none, at a pointer that is not null), which nobody else reaches while
+        // `self` is borrowed. They need not be initialised, and whoever has the slice un-initialises none: safe code that is
+        // outside this type never sees it.
+        unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr().cast(), self.layout.size()) }
     }
 }
 
@@ -247,16 +256,13 @@ impl Deref for AlignedBuf {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: `len` initialised bytes of one allocation (or none, at a pointer that is not null), which nobody can
-        // change while `self` is borrowed.
-        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
+        bytes(self)
     }
 }
 
 impl DerefMut for AlignedBuf {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `deref`, and `&mut self` makes the access exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) }
+        bytes_mut(self)
     }
 }
 

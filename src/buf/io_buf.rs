@@ -1,10 +1,11 @@
 //! Buffers that the kernel may read from.
 
-use std::ops::RangeBounds;
+use std::ops::{Deref, RangeBounds};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Registration, Slice};
+use super::registration::Registration;
+use super::slice::Slice;
 
 /// A buffer that the kernel may read from: what a write or a send takes.
 ///
@@ -81,7 +82,8 @@ pub unsafe trait IoBuf: 'static {
     where
         Self: Sized,
     {
-        Slice::new(self, range)
+        let len = self.buf_len();
+        Slice::new(self, len, range)
     }
 }
 
@@ -187,6 +189,61 @@ unsafe impl IoBuf for Rc<[u8]> {
     fn buf_len(&self) -> usize {
         (**self).len()
     }
+}
+
+// SAFETY: by the invariant the range `begin..min(end, len)` lies within the `len` bytes that `B` vouches for, so every
+// promise of `B` holds for it too. `begin` and `end` never change, so the length changes only as that of `B` does.
+unsafe impl<B: IoBuf> IoBuf for Slice<B> {
+    fn buf_ptr(&self) -> *const u8 {
+        // Within the bytes of `inner`, by the invariant.
+        self.inner.buf_ptr().wrapping_add(self.begin)
+    }
+
+    fn buf_len(&self) -> usize {
+        self.end.min(self.inner.buf_len()) - self.begin
+    }
+
+    fn registration(&self) -> Option<Registration> {
+        self.inner.registration()
+    }
+}
+
+impl<B: IoBuf> Slice<B> {
+    /// Narrows the slice further; `range` counts from the slice's own start. The types do not stack.
+    ///
+    /// # Panics
+    ///
+    /// If the range starts after the slice's initialised bytes, or after its own end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use saferring::buf::{IoBuf, Slice};
+    ///
+    /// let world: Slice<&str> = "hello, world!".slice(7..12);
+    /// let or: Slice<&str> = world.slice(1..3);
+    /// assert_eq!(&or[..], b"or");
+    /// ```
+    #[track_caller]
+    pub fn slice(self, range: impl RangeBounds<usize>) -> Self {
+        let len = self.buf_len();
+        self.narrow(len, range)
+    }
+}
+
+impl<B: IoBuf> Deref for Slice<B> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        bytes(self)
+    }
+}
+
+/// What is in a buffer.
+pub(super) fn bytes(buf: &impl IoBuf) -> &[u8] {
+    // SAFETY: the contract of `IoBuf`: `buf_len` initialised bytes in one allocation, from a pointer on that is not null, which
+    // nobody writes to while `buf` is borrowed.
+    unsafe { std::slice::from_raw_parts(buf.buf_ptr(), buf.buf_len()) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Buffers that the kernel may write into.
 
+use std::ops::DerefMut;
 use std::ptr;
 
-use super::IoBuf;
+use super::io_buf::IoBuf;
+use super::slice::Slice;
 
 /// A buffer that the kernel may write into: what a read or a receive takes.
 ///
@@ -145,6 +147,49 @@ unsafe impl<const N: usize> IoBufMut for [u8; N] {
     }
 
     unsafe fn set_filled(&mut self, _n: usize) {}
+}
+
+// SAFETY: `begin..min(end, capacity)` lies within the capacity of `B` (`begin <= len <= capacity`), so validity and
+// exclusive access carry over, and it does not change as neither of the three does. The length is at most the capacity
+// as `len <= capacity` in `B`. After `set_filled(n)`, `B` has length `begin + n`, which is `n` of ours and keeps the
+// invariant, or the length it had before; in that case `B` is fixed and so are we.
+unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
+    fn buf_mut_ptr(&mut self) -> *mut u8 {
+        // Within the capacity of `inner`, as `begin <= len <= capacity`.
+        self.inner.buf_mut_ptr().wrapping_add(self.begin)
+    }
+
+    fn buf_capacity(&self) -> usize {
+        self.end.min(self.inner.buf_capacity()) - self.begin
+    }
+
+    /// Up to its end, if it was given one.
+    fn fill_len(&self) -> usize {
+        match (self.end, self.buf_len()) {
+            (usize::MAX, len @ 1..) => len,
+            _ => self.buf_capacity(),
+        }
+    }
+
+    unsafe fn set_filled(&mut self, n: usize) {
+        // SAFETY: the caller vouches for `n` bytes from `begin` on, with `begin + n <= capacity`. The `begin` bytes
+        // before them are initialised as `begin <= inner.buf_len()`.
+        unsafe { self.inner.set_filled(self.begin + n) }
+    }
+}
+
+impl<B: IoBufMut> DerefMut for Slice<B> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        bytes_mut(self)
+    }
+}
+
+/// As [`bytes`](super::io_buf::bytes), to be changed.
+pub(super) fn bytes_mut(buf: &mut impl IoBufMut) -> &mut [u8] {
+    let len = buf.buf_len();
+    // SAFETY: the first `len <= capacity` bytes at `buf_mut_ptr`, which equals `buf_ptr`, are initialised, and the contract of
+    // `IoBufMut` leaves nobody else to reach them while `buf` is borrowed mutably. Any byte value is valid there.
+    unsafe { std::slice::from_raw_parts_mut(buf.buf_mut_ptr(), len) }
 }
 
 #[cfg(test)]

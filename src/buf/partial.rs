@@ -43,8 +43,7 @@ unsafe impl<V: IoVectoredBuf> IoVectoredBuf for Unwritten<V> {
             if len <= skip {
                 skip -= len;
             } else {
-                // SAFETY: `skip < len`, and `len` bytes from `ptr` on lie in one allocation.
-                f(unsafe { ptr.add(skip) }, len - skip);
+                f(ptr.wrapping_add(skip), len - skip);
                 skip = 0;
             }
         });
@@ -125,8 +124,7 @@ unsafe impl<V: IoVectoredBufMut> IoVectoredBufMut for Unfilled<V> {
             let limit = limits.next().copied().unwrap_or(0);
             let skipped = take_up_to(&mut skip, limit);
             if skipped < limit {
-                // SAFETY: `skipped < limit`, which by its invariant is within the range, in one allocation from `ptr` on.
-                f(unsafe { ptr.add(skipped) }, limit - skipped);
+                f(ptr.wrapping_add(skipped), limit - skipped);
             }
         });
     }

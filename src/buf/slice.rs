@@ -1,10 +1,8 @@
 //! A part of a buffer, owned together with the whole.
 
-use std::ops::{Bound, Deref, DerefMut, RangeBounds};
+use std::ops::{Bound, RangeBounds};
 
-use super::{IoBuf, IoBufMut, Registration};
-
-/// A buffer of which an operation sees only a range; made by [`IoBuf::slice`].
+/// A buffer of which an operation sees only a range; made by [`IoBuf::slice`](super::IoBuf::slice).
 ///
 /// It derefs to the bytes of the range that are initialised. The end bounds what a write sends and what a read may
 /// fill; it may lie beyond the buffer's length, or its capacity: whichever comes first counts.
@@ -27,14 +25,33 @@ use super::{IoBuf, IoBufMut, Registration};
 // Not `Clone`: a clone of `B` could be shorter than `begin`.
 #[derive(Debug)]
 pub struct Slice<B> {
-    inner: B,
+    pub(super) inner: B,
     // Invariant: `begin <= end` and `begin <= inner.buf_len()`. It holds from `new` on: no `&mut` to `inner` is handed
     // out, and our own `set_filled` leaves `inner` with a length of at least `begin`.
-    begin: usize,
-    end: usize,
+    pub(super) begin: usize,
+    pub(super) end: usize,
 }
 
 impl<B> Slice<B> {
+    /// `len` is the length of `inner`.
+    #[track_caller]
+    pub(super) fn new(inner: B, len: usize, range: impl RangeBounds<usize>) -> Self {
+        let (begin, end) = resolve(range, len);
+        Self { inner, begin, end }
+    }
+
+    /// `range` counts from the slice's own start; `len` is the length of what it shows.
+    #[track_caller]
+    pub(super) fn narrow(self, len: usize, range: impl RangeBounds<usize>) -> Self {
+        let (begin, end) = resolve(range, len);
+        // `begin` is within our length, so the sum is within `inner`'s; an open or huge `end` must not wrap.
+        Self {
+            begin: self.begin + begin,
+            end: self.begin.saturating_add(end).min(self.end),
+            inner: self.inner,
+        }
+    }
+
     /// Where the range starts in the whole buffer.
     ///
     /// ```
@@ -81,40 +98,6 @@ impl<B> Slice<B> {
     }
 }
 
-impl<B: IoBuf> Slice<B> {
-    #[track_caller]
-    pub(super) fn new(inner: B, range: impl RangeBounds<usize>) -> Self {
-        let (begin, end) = resolve(range, inner.buf_len());
-        Self { inner, begin, end }
-    }
-
-    /// Narrows the slice further; `range` counts from the slice's own start. The types do not stack.
-    ///
-    /// # Panics
-    ///
-    /// If the range starts after the slice's initialised bytes, or after its own end.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use saferring::buf::{IoBuf, Slice};
-    ///
-    /// let world: Slice<&str> = "hello, world!".slice(7..12);
-    /// let or: Slice<&str> = world.slice(1..3);
-    /// assert_eq!(&or[..], b"or");
-    /// ```
-    #[track_caller]
-    pub fn slice(self, range: impl RangeBounds<usize>) -> Self {
-        let (begin, end) = resolve(range, self.buf_len());
-        // `begin` is within our length, so the sum is within `inner`'s; an open or huge `end` must not wrap.
-        Self {
-            begin: self.begin + begin,
-            end: self.begin.saturating_add(end).min(self.end),
-            inner: self.inner,
-        }
-    }
-}
-
 /// The start and the end of `range`, with `start <= end` and `start <= len`. What overflows ends up at `usize::MAX`,
 /// which as a start is past every buffer and as an end is open.
 #[track_caller]
@@ -137,74 +120,9 @@ fn resolve(range: impl RangeBounds<usize>, len: usize) -> (usize, usize) {
     (begin, end)
 }
 
-// SAFETY: by the invariant the range `begin..min(end, len)` lies within the `len` bytes that `B` vouches for, so every
-// promise of `B` holds for it too. `begin` and `end` never change, so the length changes only as that of `B` does.
-unsafe impl<B: IoBuf> IoBuf for Slice<B> {
-    fn buf_ptr(&self) -> *const u8 {
-        // SAFETY: `begin <= inner.buf_len()`, and that many bytes lie in one allocation from `buf_ptr` on.
-        unsafe { self.inner.buf_ptr().add(self.begin) }
-    }
-
-    fn buf_len(&self) -> usize {
-        self.end.min(self.inner.buf_len()) - self.begin
-    }
-
-    fn registration(&self) -> Option<Registration> {
-        self.inner.registration()
-    }
-}
-
-// SAFETY: `begin..min(end, capacity)` lies within the capacity of `B` (`begin <= len <= capacity`), so validity and
-// exclusive access carry over, and it does not change as neither of the three does. The length is at most the capacity
-// as `len <= capacity` in `B`. After `set_filled(n)`, `B` has length `begin + n`, which is `n` of ours and keeps the
-// invariant, or the length it had before; in that case `B` is fixed and so are we.
-unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
-    fn buf_mut_ptr(&mut self) -> *mut u8 {
-        // SAFETY: `begin <= len <= capacity`, and the capacity lies in one allocation from `buf_mut_ptr` on.
-        unsafe { self.inner.buf_mut_ptr().add(self.begin) }
-    }
-
-    fn buf_capacity(&self) -> usize {
-        self.end.min(self.inner.buf_capacity()) - self.begin
-    }
-
-    /// Up to its end, if it was given one.
-    fn fill_len(&self) -> usize {
-        match (self.end, self.buf_len()) {
-            (usize::MAX, len @ 1..) => len,
-            _ => self.buf_capacity(),
-        }
-    }
-
-    unsafe fn set_filled(&mut self, n: usize) {
-        // SAFETY: the caller vouches for `n` bytes from `begin` on, with `begin + n <= capacity`. The `begin` bytes
-        // before them are initialised as `begin <= inner.buf_len()`.
-        unsafe { self.inner.set_filled(self.begin + n) }
-    }
-}
-
-impl<B: IoBuf> Deref for Slice<B> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the contract of `IoBuf`: `buf_len` initialised bytes in one allocation that nobody writes to while
-        // `self` is borrowed.
-        unsafe { std::slice::from_raw_parts(self.buf_ptr(), self.buf_len()) }
-    }
-}
-
-impl<B: IoBufMut> DerefMut for Slice<B> {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        let len = self.buf_len();
-        // SAFETY: the first `len <= capacity` bytes at `buf_mut_ptr`, which equals `buf_ptr`, are initialised, and the
-        // contract of `IoBufMut` leaves nobody else to reach them while `self` is borrowed mutably. Any byte value is
-        // valid there.
-        unsafe { std::slice::from_raw_parts_mut(self.buf_mut_ptr(), len) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{IoBuf, IoBufMut};
     use super::*;
 
     #[test]

@@ -114,9 +114,8 @@ impl<W> Inner<W> {
         self.stubborn.at = None;
         let mut any = false;
         for target in keys {
-            if let Some(key) = self.slots.find(target)
-                && self.is_in_flight(key)
-            {
+            let found = self.slots.find(target);
+            if let Some(key) = found.filter(|&key| self.is_in_flight(key)) {
                 any = true;
                 self.push_cancel(key);
             }

@@ -193,10 +193,10 @@ impl<W> Inner<W> {
         cqe: Completion,
     ) -> Event<W> {
         let head = self.slots.head(key);
-        if head.file.is_some()
-            && let Some(done) = head.part(cqe)
-        {
-            return Event::Partial(Partial { key, vtable, done });
+        if head.file.is_some() {
+            if let Some(done) = head.part(cqe) {
+                return Event::Partial(Partial { key, vtable, done });
+            }
         }
         head.state = State::Complete;
         head.a = cqe.raw_result() as u32;

@@ -110,9 +110,7 @@ impl<W> Inner<W> {
     /// all operations.
     fn on_file(&mut self, file: FileRef, only: Option<u64>) -> Vec<Key<W>> {
         let known = only.and_then(|user_data| self.slots.find(user_data));
-        if let Some(key) = known
-            && self.is_on(key, file)
-        {
+        if let Some(key) = known.filter(|&key| self.is_on(key, file)) {
             return vec![key];
         }
         let mut keys = self.slots.keys(is_in_flight);

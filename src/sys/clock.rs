@@ -1,4 +1,4 @@
-//! A clock that is cheap enough to read on every turn of the loop.
+//! A clock that is cheap enough to read on every tick of the loop.
 
 /// Milliseconds of the kernel's coarse monotonic clock, wrapping after 49 days; good to a scheduler tick.
 ///
@@ -8,6 +8,7 @@ pub(crate) fn coarse_millis() -> u32 {
         tv_sec: 0,
         tv_nsec: 0,
     };
+    // By libc: rustix looks into the vDSO, which is not there under valgrind.
     // SAFETY: `now` is a timespec that lives across the call, and the call only writes to it. It cannot fail with a
     // clock that has existed since Linux 2.6.32; if it did, `now` would stay zero.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };

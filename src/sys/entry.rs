@@ -32,32 +32,35 @@ impl Entry {
     #[inline]
     pub(crate) fn use_file_slot(&mut self, slot: u32) {
         const FIXED_FILE: u8 = 1 << 0;
-        let record = (&raw mut self.0).cast::<u8>();
-        // SAFETY: byte 1 of the kernel's 64-byte record is `flags`, bytes 4..8 are `fd`, at its natural alignment; the
-        // writes stay inside the value that we hold by `&mut`.
-        unsafe {
-            *record.add(1) |= FIXED_FILE;
-            record.add(4).cast::<u32>().write(slot);
-        }
+        *self.field::<u8, 1>() |= FIXED_FILE;
+        *self.field::<u32, 4>() = slot;
     }
 
     /// Sets the `ioprio` field, for flags that the `io-uring` crate has no setter for.
     #[inline]
     pub(crate) fn with_ioprio(mut self, ioprio: u16) -> Self {
-        const OFFSET: usize = 2; // opcode u8, flags u8, ioprio u16
-        const { assert!(size_of::<squeue::Entry>() == 64) };
-        // SAFETY: `squeue::Entry` is a `repr(C)` newtype of the kernel's 64-byte `io_uring_sqe`, whose bytes 2..4 are
-        // `ioprio`, a u16 at its natural alignment; the write stays inside the value that we hold by `&mut`.
-        unsafe {
-            (&raw mut self.0)
-                .cast::<u8>()
-                .add(OFFSET)
-                .cast::<u16>()
-                .write(ioprio);
-        }
+        *self.field::<u16, 2>() = ioprio;
         self
     }
+
+    /// A field among the first eight bytes of the record: opcode u8, flags u8, ioprio u16, fd i32.
+    #[inline]
+    fn field<T: Integer, const OFFSET: usize>(&mut self) -> &mut T {
+        const {
+            assert!(size_of::<squeue::Entry>() == 64);
+            assert!(OFFSET + size_of::<T>() <= 8 && OFFSET % align_of::<T>() == 0);
+        }
+        // SAFETY: `squeue::Entry` is a `repr(C)` newtype of the kernel's 64-byte `io_uring_sqe`, aligned to 8, whose first eight
+        // bytes are integers without padding: any part of them at its natural alignment is one, too. We hold the value by `&mut`.
+        unsafe { &mut *(&raw mut self.0).cast::<u8>().add(OFFSET).cast::<T>() }
+    }
 }
+
+/// Of which any bytes are a value.
+trait Integer {}
+impl Integer for u8 {}
+impl Integer for u16 {}
+impl Integer for u32 {}
 
 impl From<squeue::Entry> for Entry {
     #[inline]

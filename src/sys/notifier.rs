@@ -1,13 +1,15 @@
 //! How other threads end the owner's wait.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use io_uring::{opcode, types};
+use rustix::event::{EventfdFlags, eventfd};
 
-use super::{EventFd, IGNORED};
+/// The user data of messages that only end a wait.
+const IGNORED: u64 = u64::MAX;
 
 const SEND_MSG_RING: u32 = 31;
 
@@ -29,8 +31,8 @@ pub(crate) struct Notifier {
 enum Way {
     /// A message straight to the ring (6.13): no descriptor, and nothing to arm again.
     Message(Mutex<Option<RawFd>>),
-    /// An eventfd, of which the owner keeps a read in flight.
-    Event(EventFd),
+    /// An eventfd(2), of which the owner keeps a read in flight.
+    Event(OwnedFd),
 }
 
 impl Notifier {
@@ -43,7 +45,7 @@ impl Notifier {
         // Tried out, because a kernel may lack it and a filter may forbid it. The completion says nothing.
         let way = match send(ring) {
             Ok(()) => Way::Message(Mutex::new(Some(ring))),
-            Err(_) => Way::Event(EventFd::new()?),
+            Err(_) => Way::Event(eventfd(0, EventfdFlags::CLOEXEC)?),
         };
         let generation = GENERATION.load(Ordering::Relaxed);
         Ok(Notifier { generation, way })
@@ -55,7 +57,11 @@ impl Notifier {
             return; // The owner is another process.
         }
         match &self.way {
-            Way::Event(event) => event.notify(),
+            Way::Event(event) => {
+                // It makes the descriptor readable. It cannot block before 2^64 - 2 notifications that nobody has read, and so
+                // cannot be interrupted.
+                let _ = rustix::io::write(event, &1_u64.to_ne_bytes());
+            }
             Way::Message(ring) => {
                 // Held across the call, so that the ring is not closed, and its number another's, meanwhile.
                 let ring = ring.lock().unwrap_or_else(PoisonError::into_inner);

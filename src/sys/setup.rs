@@ -4,44 +4,10 @@ use std::fmt;
 use std::io;
 
 use io_uring::IoUring;
+use rustix::process::{Resource, getrlimit};
 
-use super::RingConfig;
+use super::config::{RingConfig, Setup};
 use crate::Error;
-
-/// Which way of working with the ring to try first. What the kernel does not have is left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Setup {
-    /// Completions are worked out only when the runtime asks (`SINGLE_ISSUER`, `DEFER_TASKRUN`; kernel 6.1). The
-    /// fastest, and the default.
-    #[default]
-    Deferred,
-    /// Completions are worked out at the next system call (`COOP_TASKRUN`; kernel 5.19).
-    Cooperative,
-    /// No flags: completions interrupt the thread.
-    Plain,
-}
-
-/// The ring that a runtime obtained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RingInfo {
-    /// Entries of the submission queue.
-    pub submission_entries: u32,
-    /// Entries of the completion queue.
-    pub completion_entries: u32,
-    /// The flags given to io_uring_setup(2) (`IORING_SETUP_*`).
-    pub setup_flags: u32,
-    /// Whether the kernel knows the ring by a registered index, which saves a table look-up a call.
-    pub registered_ring: bool,
-    /// Whether waiting is kept out of the I/O wait that operators see (kernel 6.15).
-    pub no_iowait: bool,
-    /// How many threads of the kernel there might be, when the ring was made, for operations on files that would block
-    /// ([`Builder::kernel_workers`](crate::runtime::Builder::kernel_workers)); 0 where the kernel does not tell (before 5.15).
-    pub bounded_workers: u32,
-    /// The same for everything else.
-    pub unbounded_workers: u32,
-}
 
 pub(super) const SQPOLL: u32 = 1 << 1;
 const SUBMIT_ALL: u32 = 1 << 7;
@@ -123,9 +89,8 @@ fn builder(config: &RingConfig, flags: u32, completions: u32) -> io_uring::Build
     let mut builder = IoUring::builder();
     // A child of fork() must not share our queues.
     builder.dontfork().setup_clamp().setup_cqsize(completions);
-    if let Some(idle) = config.tuning.sqpoll
-        && flags & SQPOLL != 0
-    {
+    let idle = config.tuning.sqpoll.filter(|_| flags & SQPOLL != 0);
+    if let Some(idle) = idle {
         builder.setup_sqpoll(idle.as_millis().clamp(1, u32::MAX.into()) as u32);
     }
     if flags & SUBMIT_ALL != 0 {
@@ -230,16 +195,9 @@ fn explain_permission(sysctl: &str) -> (String, String) {
 
 /// The locked-memory limit in words.
 pub(crate) fn memlock() -> impl fmt::Display {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` lives across the call, which only writes to it.
-    let failed = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) } != 0;
-    match limit.rlim_cur {
-        _ if failed => "RLIMIT_MEMLOCK unknown".to_owned(),
-        libc::RLIM_INFINITY => "RLIMIT_MEMLOCK is unlimited".to_owned(),
-        bytes => format!("RLIMIT_MEMLOCK is {} KiB", bytes / 1024),
+    match getrlimit(Resource::Memlock).current {
+        None => "RLIMIT_MEMLOCK is unlimited".to_owned(),
+        Some(bytes) => format!("RLIMIT_MEMLOCK is {} KiB", bytes / 1024),
     }
 }
 

@@ -67,10 +67,10 @@ fn block_on<F: Future>(executor: &Executor, notifier: &Notifier, future: F) -> F
     loop {
         let mut root = || {
             let mut cx = Context::from_waker(executor.root_waker());
-            if output.is_none()
-                && let Poll::Ready(value) = future.as_mut().poll(&mut cx)
-            {
-                output = Some(value);
+            if output.is_none() {
+                if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+                    output = Some(value);
+                }
             }
         };
         let more = executor.run(32, &mut root);

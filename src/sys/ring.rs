@@ -1,4 +1,4 @@
-//! The kernel ring: io_uring behind the interface of [`Ring`](super::Ring).
+//! An io_uring.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -6,8 +6,11 @@ use std::ptr::{self, NonNull};
 
 use io_uring::{IoUring, types};
 
-use super::setup::{self, RingInfo};
-use super::{BufRing, Completion, Entry, RingConfig, Wait, features};
+use super::buf_ring::BufRing;
+use super::config::{RingConfig, RingInfo, Wait};
+use super::entry::{Completion, Entry};
+use super::notifier::Notifier;
+use super::{features, setup};
 use crate::Error;
 
 const ENTER_GETEVENTS: u32 = 1 << 0;
@@ -42,7 +45,8 @@ struct Timespec {
     nsec: i64,
 }
 
-pub(crate) struct KernelRing {
+/// A pair of queues: entries go in, completions come out.
+pub(crate) struct Ring {
     ring: IoUring,
     /// What io_uring_enter(2) gets as its descriptor: the registered index, or the ring's own.
     enter_fd: i32,
@@ -56,8 +60,9 @@ pub(crate) struct KernelRing {
     overflows: u64,
 }
 
-impl KernelRing {
-    pub(super) fn new(config: &RingConfig) -> Result<Self, Error> {
+impl Ring {
+    /// Makes the best ring that the kernel lets us have; it belongs to the calling thread.
+    pub(crate) fn new(config: &RingConfig) -> Result<Self, Error> {
         let (ring, setup_flags) = setup::create(config)?;
         let mut enter_fd = ring.as_raw_fd();
         let mut enter_flags = ENTER_GETEVENTS;
@@ -68,7 +73,7 @@ impl KernelRing {
         if features::learn(&ring).no_iowait() {
             enter_flags |= ENTER_NO_IOWAIT;
         }
-        let mut ring = KernelRing {
+        let mut ring = Ring {
             ring,
             enter_fd,
             enter_flags,
@@ -84,9 +89,8 @@ impl KernelRing {
     /// Applies the latency options that this kernel knows. They change how fast an operation is, never its result.
     fn apply_tuning(&mut self, config: &RingConfig) {
         let tuning = &config.tuning;
-        if let Some((window, completions)) = tuning.min_wait
-            && self.ring.params().is_feature_min_timeout()
-        {
+        let can_wait = self.ring.params().is_feature_min_timeout();
+        if let Some((window, completions)) = tuning.min_wait.filter(|_| can_wait) {
             let micros = window.as_micros().min(u32::MAX.into()) as u32;
             // Without a window, a wait would hold out for ever.
             let batch = if micros == 0 { 1 } else { completions };
@@ -111,17 +115,29 @@ impl KernelRing {
         Ok(limits)
     }
 
+    /// Puts `entry` into the submission queue; false if there is no room.
+    ///
     /// # Safety
     ///
-    /// As for [`Ring::push`](super::Ring::push).
+    /// All that the entry points to stays valid, and is not touched by anyone else, until the final completion that
+    /// carries its `user_data` was reaped.
     #[inline]
-    pub(super) unsafe fn push(&mut self, entry: &Entry) -> bool {
+    pub(crate) unsafe fn push(&mut self, entry: &Entry) -> bool {
         // SAFETY: the caller keeps what the entry points to valid until its completion.
         unsafe { self.ring.submission().push(entry.as_raw()).is_ok() }
     }
 
+    /// Submits what was pushed, runs the kernel's deferred work, and waits as `wait` says. False: the kernel has a thread
+    /// that does all this, and there was nothing to tell it.
+    ///
+    /// A wait that ends early (a signal, a full completion queue, a shortage of memory) is no error: what was not
+    /// submitted stays in the queue for the next call.
+    ///
+    /// # Errors
+    ///
+    /// Only what no retry can mend: the ring is gone, or a completion was lost.
     #[inline(always)]
-    pub(super) fn enter(&mut self, wait: Wait) -> io::Result<bool> {
+    pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<bool> {
         let submission = self.ring.submission();
         let to_submit = submission.len() as u32;
         let overflown = submission.cq_overflow();
@@ -188,32 +204,44 @@ impl KernelRing {
         Ok(true)
     }
 
+    /// Takes the next completion out of the queue, and frees its slot there at once.
     #[inline]
-    pub(super) fn reap(&mut self) -> Option<Completion> {
+    pub(crate) fn reap(&mut self) -> Option<Completion> {
         // Dropping the queue view publishes the head, so that the slot is free before the completion is acted on.
         self.ring.completion().next().map(Completion::from)
     }
 
+    /// Whether there is anything to reap without entering.
     #[inline]
-    pub(super) fn has_completions(&mut self) -> bool {
+    pub(crate) fn has_completions(&mut self) -> bool {
         !self.ring.completion().is_empty()
     }
 
+    /// How many pushed entries the kernel has not taken yet.
     #[inline]
-    pub(super) fn unsubmitted(&mut self) -> usize {
+    pub(crate) fn unsubmitted(&mut self) -> usize {
         self.ring.submission().len()
     }
 
+    /// Whether the ring holds completions back until the next [`enter`](Self::enter).
     #[inline]
-    pub(super) fn wants_enter(&mut self) -> bool {
+    pub(crate) fn wants_enter(&mut self) -> bool {
         let submission = self.ring.submission();
         submission.taskrun() || submission.cq_overflow()
     }
 
+    /// Makes a ring of provided buffers known to the kernel (5.19).
+    ///
+    /// # Errors
+    ///
+    /// Those of io_uring_register(2): `EINVAL` before 5.19, `EEXIST` if the group is taken, `ENOMEM` beyond the
+    /// locked-memory limit.
+    ///
     /// # Safety
     ///
-    /// As for [`Ring::register_buffers`](super::Ring::register_buffers).
-    pub(super) unsafe fn register_buffers(&mut self, buffers: &BufRing) -> io::Result<()> {
+    /// `buffers` stays where it is, and is not dropped, until this ring is gone and nothing that was submitted to it is
+    /// in flight.
+    pub(crate) unsafe fn register_buffers(&mut self, buffers: &BufRing) -> io::Result<()> {
         // SAFETY: the ring's memory is the caller's to keep; its address and size are those of its mapping.
         unsafe {
             self.ring.submitter().register_buf_ring_with_flags(
@@ -225,14 +253,25 @@ impl KernelRing {
         }
     }
 
-    pub(super) fn make_buffer_table(&mut self, slots: u32) -> io::Result<()> {
+    /// Makes the ring's table of registered buffers, empty (5.19).
+    ///
+    /// # Errors
+    ///
+    /// Those of io_uring_register(2).
+    pub(crate) fn make_buffer_table(&mut self, slots: u32) -> io::Result<()> {
         self.ring.submitter().register_buffers_sparse(slots)
     }
 
+    /// Registers memory in a slot of the table, or empties the slot. What is in flight keeps what it uses.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` beyond the locked-memory limit; others of io_uring_register(2).
+    ///
     /// # Safety
     ///
-    /// As for [`Ring::set_buffer`](super::Ring::set_buffer).
-    pub(super) unsafe fn set_buffer(
+    /// As long as operations name the slot, what they write there is watched over as is what an entry points to.
+    pub(crate) unsafe fn set_buffer(
         &mut self,
         slot: u32,
         memory: Option<(NonNull<u8>, usize)>,
@@ -252,22 +291,44 @@ impl KernelRing {
         }
     }
 
-    pub(super) fn make_file_table(&mut self, slots: u32) -> io::Result<()> {
+    /// Makes the ring's table of registered files, empty (5.19).
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` if it were larger than the limit on descriptors; others of io_uring_register(2).
+    pub(crate) fn make_file_table(&mut self, slots: u32) -> io::Result<()> {
         self.ring.submitter().register_files_sparse(slots)
     }
 
-    pub(super) fn set_file(&mut self, slot: u32, fd: RawFd) -> io::Result<()> {
+    /// Puts the file behind `fd` into a slot of the table, or with -1 empties the slot. What is in flight keeps its
+    /// file.
+    ///
+    /// # Errors
+    ///
+    /// Those of io_uring_register(2).
+    pub(crate) fn set_file(&mut self, slot: u32, fd: RawFd) -> io::Result<()> {
         match self.ring.submitter().register_files_update(slot, &[fd])? {
             1 => Ok(()),
             _ => Err(io::Error::from_raw_os_error(libc::EBADF)),
         }
     }
 
-    pub(super) fn overflows(&self) -> u64 {
+    /// What other threads can end a wait with. To be silenced before the ring is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If it needs a descriptor and none is free.
+    pub(crate) fn notifier(&self) -> io::Result<Notifier> {
+        Notifier::new(self.ring.as_raw_fd())
+    }
+
+    /// How often the completion queue was found overflown.
+    pub(crate) fn overflows(&self) -> u64 {
         self.overflows
     }
 
-    pub(super) fn info(&self) -> RingInfo {
+    /// What was asked of the kernel, and obtained.
+    pub(crate) fn info(&self) -> RingInfo {
         RingInfo {
             submission_entries: self.ring.params().sq_entries(),
             completion_entries: self.ring.params().cq_entries(),
@@ -310,7 +371,7 @@ fn register_ring_fd(ring: &IoUring) -> Option<i32> {
     (registered == 1).then_some(update.offset as i32)
 }
 
-impl Drop for KernelRing {
+impl Drop for Ring {
     fn drop(&mut self) {
         if self.enter_flags & ENTER_REGISTERED_RING == 0 {
             return;
@@ -332,11 +393,5 @@ impl Drop for KernelRing {
                 1,
             );
         }
-    }
-}
-
-impl AsRawFd for KernelRing {
-    fn as_raw_fd(&self) -> RawFd {
-        self.ring.as_raw_fd()
     }
 }
