@@ -1,42 +1,9 @@
 //! Cancels: sent behind their targets, and again where the first had no effect.
 
-use std::time::{Duration, Instant};
-
-use super::slots::{CANCELLED, State};
-use super::{Driver, Inner, Key};
+use super::driver::{Driver, Key};
+use super::inner::Inner;
+use super::slots::{self, CANCELLED, OURS, State};
 use crate::sys::{Completion, Entry, opcode};
-
-/// Set in the user data of completions that are no operation's: of cancels, which have that of their target beside, and of
-/// messages.
-pub(super) const OURS: u64 = 1 << 63;
-
-/// The first time that an operation is given to end after a cancel that met it at work, and the longest.
-const PATIENCE: Duration = Duration::from_millis(1);
-const PATIENCE_MAX: Duration = Duration::from_millis(256);
-
-/// Operations that are in flight although a cancel was answered with `EALREADY` or `ENOENT`: a thread of the kernel was at
-/// work on them, or on its way there. It may just have been about to sleep, as in a read of a pipe, and then it does not
-/// know of the cancel (seen on 6.1). What the disk has cannot be cancelled, and ends by itself.
-#[derive(Debug, Default)]
-pub(super) struct Stubborn {
-    /// By their user data.
-    keys: Vec<u64>,
-    /// When they are cancelled again.
-    at: Option<Instant>,
-    patience: Duration,
-}
-
-impl Stubborn {
-    #[inline]
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.at
-    }
-
-    #[inline]
-    pub(super) fn is_due(&self) -> bool {
-        self.at.is_some_and(|at| at <= Instant::now())
-    }
-}
 
 impl<W> Driver<W> {
     /// Asks the kernel to cancel `key`; its completion tells how that ended.
@@ -69,9 +36,9 @@ impl<W> Driver<W> {
     }
 }
 
-impl<W> Inner<W> {
+impl<W, F> Inner<W, F> {
     /// Queues a cancel behind everything pushed so far, so that it cannot overtake its target.
-    pub(super) fn push_cancel(&mut self, key: Key<W>) {
+    pub(super) fn push_cancel(&mut self, key: slots::Key<W, F>) {
         let mut entry = Entry::from(opcode::AsyncCancel::new(key.user_data()).build());
         entry.set_user_data(OURS | key.user_data());
         // SAFETY: a cancel points to nothing.
@@ -93,38 +60,24 @@ impl<W> Inner<W> {
         if !key.is_some_and(|key| self.is_in_flight(key)) {
             return;
         }
-        let stubborn = &mut self.stubborn;
-        if stubborn.keys.is_empty() {
-            stubborn.patience = stubborn.patience.clamp(PATIENCE, PATIENCE_MAX);
-            stubborn.at = Some(Instant::now() + stubborn.patience);
-        }
-        stubborn.keys.push(target);
+        self.stubborn.add(target);
     }
 
-    fn is_in_flight(&mut self, key: Key<W>) -> bool {
+    fn is_in_flight(&mut self, key: slots::Key<W, F>) -> bool {
         matches!(self.slots.head(key).state, State::InFlight | State::Orphan)
     }
 
     /// Cancels those again that are still in flight.
     #[cold]
     pub(super) fn cancel_again(&mut self) {
-        let mut keys = std::mem::take(&mut self.stubborn.keys);
-        keys.sort_unstable();
-        keys.dedup();
-        self.stubborn.at = None;
         let mut any = false;
-        for target in keys {
+        for target in self.stubborn.take() {
             let found = self.slots.find(target);
             if let Some(key) = found.filter(|&key| self.is_in_flight(key)) {
                 any = true;
                 self.push_cancel(key);
             }
         }
-        // What takes long, such as a write to a slow disk, is not asked every millisecond.
-        self.stubborn.patience = if any {
-            self.stubborn.patience * 2
-        } else {
-            PATIENCE
-        };
+        self.stubborn.taken(any);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::{Driver, TimerKey};
+use super::driver::Driver;
+use super::timer::TimerKey;
 
 impl<W> Driver<W> {
     /// When the next timer fires.

@@ -1,16 +1,16 @@
 //! What passes between the driver and those who use it: events of the loop, and how operations change hands.
 
-use super::{Driver, FileRef, Key, OpVTable};
+use super::slots::{FileRef, Key, OpVTable};
 use crate::sys::{Completion, Entry};
 
 /// What a completion asks of the loop.
-pub(crate) enum Event<W: 'static> {
+pub(crate) enum Event<W: 'static, F: 'static> {
     /// An operation was answered, and its future is there.
     Answered(Answered<W>),
     /// Give the answer to an operation that nobody waits for.
-    Abandoned(Abandoned<W>),
+    Abandoned(Abandoned<W, F>),
     /// The kernel has done a part of what has to be done as a whole.
-    Partial(Partial<W>),
+    Partial(Partial<W, F>),
     /// Nothing.
     Handled,
 }
@@ -27,39 +27,20 @@ pub(crate) struct Answered<W: 'static> {
 }
 
 /// An orphan and its completion.
-pub(crate) struct Abandoned<W: 'static> {
-    pub(crate) key: Key<W>,
-    pub(super) vtable: &'static OpVTable<W>,
+pub(crate) struct Abandoned<W: 'static, F: 'static> {
+    pub(crate) key: Key<W, F>,
+    pub(super) vtable: &'static OpVTable<F>,
     pub(crate) cqe: Completion,
     /// As in [`Answered`].
     pub(crate) file: Option<FileRef>,
     pub(crate) turn: u8,
 }
 
-impl<W> Abandoned<W> {
-    /// Runs the operation's own ending.
-    pub(crate) fn run(self, driver: &Driver<W>) {
-        // SAFETY: `next_event` took this from a cell of an orphan of this driver, whose payload holds the operation that
-        // `vtable` was made for; nobody else reaches it, for its future is gone, and the kernel is done with it if this is
-        // the last completion.
-        unsafe { (self.vtable.abandon)(driver, self) }
-    }
-}
-
 /// An operation of which a part is done.
-pub(crate) struct Partial<W: 'static> {
-    pub(super) key: Key<W>,
-    pub(super) vtable: &'static OpVTable<W>,
+pub(crate) struct Partial<W: 'static, F: 'static> {
+    pub(super) key: Key<W, F>,
+    pub(super) vtable: &'static OpVTable<F>,
     pub(super) done: usize,
-}
-
-impl<W> Partial<W> {
-    /// Gives the rest to the kernel.
-    pub(crate) fn resume(self, driver: &Driver<W>) {
-        // SAFETY: `next_event` took this from a cell of this driver, whose payload holds the operation that `vtable` was
-        // made for. The kernel is done with it for now, and its future does not reach it before the final completion.
-        unsafe { (self.vtable.resume)(driver, self.key, self.done) }
-    }
 }
 
 /// What goes to the kernel.
@@ -69,7 +50,7 @@ pub(crate) struct Submission {
     pub(crate) slot: Option<u32>,
     /// The file that the entry names, if it is one that is counted.
     pub(crate) file: Option<FileRef>,
-    /// The turn of the file that it has, 0 for none; with [`KEEPS_TURN`](super::KEEPS_TURN) if that does not end with the
+    /// The turn of the file that it has, 0 for none; with [`KEEPS_TURN`](super::slots::KEEPS_TURN) if that does not end with the
     /// answer.
     pub(crate) turn: u8,
     /// What ends it: an answer of this number, or an error; 0 if any answer does. Without a file, the number of the
@@ -80,7 +61,7 @@ pub(crate) struct Submission {
 impl Submission {
     /// Makes the entry as it goes into the queue.
     #[inline]
-    pub(super) fn seal<W>(&mut self, key: Key<W>) {
+    pub(super) fn seal<W, F>(&mut self, key: Key<W, F>) {
         if let Some(slot) = self.slot {
             self.entry.use_file_slot(slot);
         }

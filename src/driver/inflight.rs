@@ -4,7 +4,7 @@ use std::fmt;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use super::Inner;
+use super::inner::Inner;
 use super::slots::{FileRef, State};
 use crate::sys;
 
@@ -43,7 +43,7 @@ impl fmt::Display for InFlightOp {
     }
 }
 
-impl<W> Inner<W> {
+impl<W, F> Inner<W, F> {
     pub(super) fn operations(
         &mut self,
         id: impl Fn(&W) -> Option<u64>,

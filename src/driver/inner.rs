@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::cancel::{OURS, Stubborn};
+use super::event::{Abandoned, Answered, Event, Partial};
 use super::pool::{Pool, PoolConfig};
-use super::registered::Registered;
-use super::slots::{CANCELLED, Head, Key, MultishotVTable, NONE, Slots, State};
+use super::ring_tables::RingTables;
+use super::slots::{
+    CANCELLED, FileRef, Head, Key, MultishotVTable, NONE, OURS, OpVTable, Slots, State,
+};
+use super::stubborn::Stubborn;
 use super::timer::Timers;
-use super::{Abandoned, Answered, Event, FileRef, OpVTable, Partial};
 use crate::Error;
 use crate::sys::{self, Completion, Entry, Ring, RingConfig, RingId, Wait};
 
@@ -41,10 +43,10 @@ struct Queued {
     next: u32,
 }
 
-pub(super) struct Inner<W: 'static> {
+pub(super) struct Inner<W: 'static, F: 'static> {
     /// `None` once the driver is shut down.
     pub(super) ring: Option<Ring>,
-    pub(super) slots: Slots<W>,
+    pub(super) slots: Slots<W, F>,
     queued: Slab<Queued>,
     /// Entries that did not fit, in order.
     pub(super) backlog: VecDeque<Entry>,
@@ -53,7 +55,7 @@ pub(super) struct Inner<W: 'static> {
     /// The coarse clock at the last turn.
     pub(super) now: u32,
     pub(super) pool: Rc<Pool>,
-    pub(super) registered: Registered,
+    pub(super) tables: RingTables,
     pub(super) stubborn: Stubborn,
     /// This process is a child of the one that made the ring.
     pub(super) forked: bool,
@@ -62,7 +64,7 @@ pub(super) struct Inner<W: 'static> {
 const FORKED: &str = "this process is a child of fork(2) and the ring is its parent's; make another runtime here, or call \
                       exec(2), as std::process::Command does";
 
-impl<W> Inner<W> {
+impl<W, F> Inner<W, F> {
     pub(super) fn new(config: &RingConfig, pool: PoolConfig, id: RingId) -> Result<Self, Error> {
         Ok(Inner {
             ring: Some(Ring::new(config)?),
@@ -73,7 +75,7 @@ impl<W> Inner<W> {
             counters: Counters::default(),
             now: sys::coarse_millis(),
             pool: Rc::new(Pool::new(pool, id)),
-            registered: Registered::default(),
+            tables: RingTables::default(),
             stubborn: Stubborn::default(),
             forked: false,
         })
@@ -146,7 +148,7 @@ impl<W> Inner<W> {
     }
 
     #[inline(always)] // Into the loop over completions, where alone it is hot.
-    pub(super) fn next_event(&mut self) -> Option<Event<W>> {
+    pub(super) fn next_event(&mut self) -> Option<Event<W, F>> {
         let cqe = self.ring.as_mut()?.reap()?;
         self.counters.completions += 1;
         if cqe.user_data() & OURS != 0 {
@@ -188,10 +190,10 @@ impl<W> Inner<W> {
     #[inline(always)]
     fn file_answer(
         &mut self,
-        key: Key<W>,
-        vtable: &'static OpVTable<W>,
+        key: Key<W, F>,
+        vtable: &'static OpVTable<F>,
         cqe: Completion,
-    ) -> Event<W> {
+    ) -> Event<W, F> {
         let head = self.slots.head(key);
         if head.file.is_some() {
             if let Some(done) = head.part(cqe) {
@@ -214,11 +216,11 @@ impl<W> Inner<W> {
     /// Queues a completion of a multishot operation for its stream.
     fn queue_answer(
         &mut self,
-        key: Key<W>,
-        vtable: &'static OpVTable<W>,
+        key: Key<W, F>,
+        vtable: &'static OpVTable<F>,
         multishot: &'static MultishotVTable,
         cqe: Completion,
-    ) -> Event<W> {
+    ) -> Event<W, F> {
         let last = !cqe.has_more();
         let head = self.slots.head(key);
         if multishot.notifies
@@ -253,10 +255,10 @@ impl<W> Inner<W> {
     #[cold]
     fn leave_to_orphan(
         &mut self,
-        key: Key<W>,
-        vtable: &'static OpVTable<W>,
+        key: Key<W, F>,
+        vtable: &'static OpVTable<F>,
         cqe: Completion,
-    ) -> Event<W> {
+    ) -> Event<W, F> {
         let last = !cqe.has_more();
         let notifies = vtable
             .multishot
@@ -279,7 +281,7 @@ impl<W> Inner<W> {
     }
 
     /// Appends a completion to the queue of its multishot operation.
-    pub(super) fn enqueue(&mut self, key: Key<W>, cqe: Completion) {
+    pub(super) fn enqueue(&mut self, key: Key<W, F>, cqe: Completion) {
         let node = self.queued.insert(Queued {
             result: cqe.raw_result(),
             flags: cqe.flags(),
@@ -303,7 +305,7 @@ impl<W> Inner<W> {
     }
 
     /// Takes the first completion out of the queue of a multishot operation.
-    pub(super) fn dequeue(&mut self, key: Key<W>) -> Option<Completion> {
+    pub(super) fn dequeue(&mut self, key: Key<W, F>) -> Option<Completion> {
         let head = self.slots.head(key);
         let last = head.b;
         if last == NONE {
@@ -321,7 +323,7 @@ impl<W> Inner<W> {
     }
 }
 
-impl<W> Head<W> {
+impl<W, F> Head<W, F> {
     /// The file, which the kernel uses up to the `answer`: the last completion, or the first of two.
     #[inline]
     fn let_go_of_file(&mut self, answer: bool) -> Option<FileRef> {

@@ -9,36 +9,27 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
-use super::{Abandoned, Driver};
 use crate::sys::Completion;
 
 /// Room for an operation inside its cell, in 8-byte words. A larger operation lives in a box of its own.
 const PAYLOAD_WORDS: usize = 11;
 pub(crate) type Payload = MaybeUninit<[u64; PAYLOAD_WORDS]>;
 
-/// What can be done to an operation by someone who does not know its type. What is foreign to the driver is done by
-/// whoever turns it, with nothing borrowed.
-#[derive(Debug)]
-pub(crate) struct OpVTable<W: 'static> {
+/// What is known of an operation by its type. `F` is what can be done to one by someone who does not know the type: the
+/// driver's affair, and nothing to the table.
+pub(crate) struct OpVTable<F> {
     /// `IORING_OP_*`
     pub(crate) code: u8,
-    /// Its name in the list of operations in flight.
+    /// For people, as in `read` or `accept`.
     pub(crate) name: &'static str,
     /// Whether it takes what arrives at its file.
     pub(crate) reads: bool,
-    /// Gives a completion to the operation when its future is gone; with the final one, takes the operation out, frees
-    /// the cell, and drops it.
-    pub(crate) abandon: unsafe fn(&Driver<W>, Abandoned<W>),
-    /// Gives the operation, which waited, to the kernel. False: it is complete without.
-    pub(crate) admit: unsafe fn(&Driver<W>, Key<W>) -> bool,
-    /// Gives the rest of the operation to the kernel, of which so much was done.
-    pub(crate) resume: unsafe fn(&Driver<W>, Key<W>, usize),
+    pub(crate) calls: F,
     /// `Some` if one entry is answered by many completions.
     pub(crate) multishot: Option<MultishotVTable>,
 }
 
 /// What else can be done to a multishot operation.
-#[derive(Debug)]
 pub(crate) struct MultishotVTable {
     /// If the stream lets this many completions pile up, the operation is cancelled until it has caught up.
     pub(crate) queued_max: u16,
@@ -51,13 +42,13 @@ pub(crate) struct MultishotVTable {
 }
 
 /// Names one operation, and where it is, from `reserve` to `release`. Whoever holds a key keeps the table alive.
-pub(crate) struct Key<W: 'static> {
-    slot: NonNull<Slot<W>>,
+pub(crate) struct Key<W: 'static, F: 'static> {
+    slot: NonNull<Slot<W, F>>,
     index: u32,
     generation: u32,
 }
 
-impl<W> Key<W> {
+impl<W, F> Key<W, F> {
     /// What the kernel gives back with each completion.
     #[inline]
     pub(crate) fn user_data(self) -> u64 {
@@ -72,19 +63,19 @@ impl<W> Key<W> {
     }
 }
 
-impl<W> PartialEq for Key<W> {
+impl<W, F> PartialEq for Key<W, F> {
     fn eq(&self, other: &Self) -> bool {
         (self.slot, self.generation) == (other.slot, other.generation)
     }
 }
 
-impl<W> Clone for Key<W> {
+impl<W, F> Clone for Key<W, F> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<W> Copy for Key<W> {}
+impl<W, F> Copy for Key<W, F> {}
 
 /// Where an operation is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +87,7 @@ pub(super) enum State {
     /// It waits for another to end before it goes to the kernel; `a` is its index in the queue.
     Waiting,
     /// The kernel has it, and a future waits for it. `a` is the time of submission; `b` is how much it is to do before it
-    /// is over (see [`Submission::whole`](super::Submission::whole)), or for a multishot operation its last queued
+    /// is over (see `Submission::whole`), or for a multishot operation its last queued
     /// completion.
     InFlight,
     /// The kernel has it, nobody waits. `a` and `b` as above.
@@ -120,7 +111,7 @@ pub(super) const INTERRUPTED: u8 = 1 << 2;
 pub(super) const CANCELLED: u8 = 1 << 3;
 
 /// What the driver knows of an operation: 40 bytes in front of the operation itself.
-pub(super) struct Head<W: 'static> {
+pub(super) struct Head<W: 'static, F: 'static> {
     pub(super) generation: u32,
     pub(super) state: State,
     pub(super) tag: u8,
@@ -131,10 +122,10 @@ pub(super) struct Head<W: 'static> {
     /// The file that the kernel works on for it. It is alive: the operation holds a count of it.
     pub(super) file: Option<FileRef>,
     pub(super) waiter: Option<W>,
-    pub(super) vtable: Option<&'static OpVTable<W>>,
+    pub(super) vtable: Option<&'static OpVTable<F>>,
 }
 
-impl<W> Head<W> {
+impl<W, F> Head<W, F> {
     pub(super) fn turn(&self) -> u8 {
         self.tag & TURN
     }
@@ -163,8 +154,8 @@ impl<W> Head<W> {
 }
 
 #[repr(C, align(128))]
-pub(super) struct Slot<W: 'static> {
-    pub(super) head: Head<W>,
+pub(super) struct Slot<W: 'static, F: 'static> {
+    pub(super) head: Head<W, F>,
     pub(super) payload: Payload,
 }
 
@@ -173,11 +164,14 @@ pub(super) const NONE: u32 = u32::MAX;
 
 const FIRST_CHUNK: u32 = 64;
 const CHUNKS: usize = 20;
-/// Generations have 31 bits: the highest of the user data is for completions that are no operation's.
+/// Set in the user data of completions that are no operation's: of cancels, which have that of their target beside, and of
+/// messages.
+pub(super) const OURS: u64 = 1 << 63;
+/// Generations have 31 bits: the highest of the user data is [`OURS`].
 const GENERATION_MAX: u32 = u32::MAX >> 1;
 
-pub(super) struct Slots<W: 'static> {
-    chunks: [*mut Slot<W>; CHUNKS],
+pub(super) struct Slots<W: 'static, F: 'static> {
+    chunks: [*mut Slot<W, F>; CHUNKS],
     /// How many cells exist.
     capacity: u32,
     /// How many of them were ever handed out: those beyond are not initialised, and their pages not touched.
@@ -189,7 +183,7 @@ pub(super) struct Slots<W: 'static> {
     pub(super) orphans: u32,
 }
 
-impl<W> Slots<W> {
+impl<W, F> Slots<W, F> {
     pub(super) fn new() -> Self {
         Slots {
             chunks: [ptr::null_mut(); CHUNKS],
@@ -211,7 +205,7 @@ impl<W> Slots<W> {
 
     /// The cell at `index`, which must have come from this table.
     #[inline]
-    fn at(&self, index: u32) -> NonNull<Slot<W>> {
+    fn at(&self, index: u32) -> NonNull<Slot<W, F>> {
         debug_assert!(index < self.capacity);
         let (chunk, offset) = Self::locate(index);
         // SAFETY: `index < capacity`, so `grow` has allocated this chunk with more than `offset` cells.
@@ -220,7 +214,7 @@ impl<W> Slots<W> {
 
     /// The head of cell `index`.
     #[inline]
-    fn head_at(&mut self, index: u32) -> &mut Head<W> {
+    fn head_at(&mut self, index: u32) -> &mut Head<W, F> {
         debug_assert!(index < self.used);
         // SAFETY: heads are initialised from `extend` on and touched only through `&mut self`, which this borrow holds;
         // the payload beside the head, which the kernel may be writing to, is not covered by the reference.
@@ -229,7 +223,7 @@ impl<W> Slots<W> {
 
     /// The operation that a completion belongs to, unless that has ended and its cell serves another.
     #[inline]
-    pub(super) fn find(&mut self, user_data: u64) -> Option<Key<W>> {
+    pub(super) fn find(&mut self, user_data: u64) -> Option<Key<W, F>> {
         let (index, generation) = (user_data as u32, (user_data >> 32) as u32);
         if index >= self.used {
             return None;
@@ -245,7 +239,7 @@ impl<W> Slots<W> {
 
     /// The head of the operation `key`, which is in the table.
     #[inline]
-    pub(super) fn head(&mut self, key: Key<W>) -> &mut Head<W> {
+    pub(super) fn head(&mut self, key: Key<W, F>) -> &mut Head<W, F> {
         // SAFETY: keys are made by `reserve` and `find`, of cells of this table, which live as long as it does. As for
         // `head_at`.
         let head = unsafe { &mut (*key.slot.as_ptr()).head };
@@ -255,7 +249,7 @@ impl<W> Slots<W> {
 
     /// Hands out a cell; `None` when the table cannot grow any more.
     #[inline]
-    pub(super) fn reserve(&mut self, vtable: &'static OpVTable<W>) -> Option<Key<W>> {
+    pub(super) fn reserve(&mut self, vtable: &'static OpVTable<F>) -> Option<Key<W, F>> {
         if self.free == NONE && !self.extend() {
             return None;
         }
@@ -283,7 +277,7 @@ impl<W> Slots<W> {
     ///
     /// If the kernel has the operation: its memory is not to be touched.
     #[inline]
-    pub(super) fn release(&mut self, key: Key<W>) {
+    pub(super) fn release(&mut self, key: Key<W, F>) {
         let free = self.free;
         let head = self.head(key);
         debug_assert!(head.waiter.is_none() && head.file.is_none());
@@ -329,11 +323,11 @@ impl<W> Slots<W> {
             return false;
         }
         let count = FIRST_CHUNK << chunk;
-        let Ok(layout) = Layout::array::<Slot<W>>(count as usize) else {
+        let Ok(layout) = Layout::array::<Slot<W, F>>(count as usize) else {
             return false;
         };
         // SAFETY: the layout is not empty: a slot has a size, and `count` is at least `FIRST_CHUNK`.
-        let cells = unsafe { alloc(layout) }.cast::<Slot<W>>();
+        let cells = unsafe { alloc(layout) }.cast::<Slot<W, F>>();
         if cells.is_null() {
             handle_alloc_error(layout);
         }
@@ -343,7 +337,7 @@ impl<W> Slots<W> {
     }
 
     /// The keys of all operations in the given states.
-    pub(super) fn keys(&mut self, mut wanted: impl FnMut(State) -> bool) -> Vec<Key<W>> {
+    pub(super) fn keys(&mut self, mut wanted: impl FnMut(State) -> bool) -> Vec<Key<W, F>> {
         (0..self.used)
             .filter_map(|index| {
                 let slot = self.at(index);
@@ -367,13 +361,13 @@ impl<W> Slots<W> {
     }
 
     #[cfg(test)]
-    fn set_generation(&mut self, key: Key<W>, generation: u32) -> Key<W> {
+    fn set_generation(&mut self, key: Key<W, F>, generation: u32) -> Key<W, F> {
         self.head_at(key.index).generation = generation;
         Key { generation, ..key }
     }
 }
 
-impl<W> Drop for Slots<W> {
+impl<W, F> Drop for Slots<W, F> {
     fn drop(&mut self) {
         if self.in_flight > 0 {
             // The kernel did not give these operations back, and closing the ring does not make it: what it may still
@@ -390,7 +384,7 @@ impl<W> Drop for Slots<W> {
                 continue;
             }
             let count = (FIRST_CHUNK << chunk) as usize;
-            if let Ok(layout) = Layout::array::<Slot<W>>(count) {
+            if let Ok(layout) = Layout::array::<Slot<W, F>>(count) {
                 // SAFETY: `grow` allocated the chunk with this layout, and nothing is in flight in it.
                 unsafe { dealloc(cells.cast(), layout) };
             }
@@ -402,30 +396,23 @@ impl<W> Drop for Slots<W> {
 mod tests {
     use super::*;
 
-    unsafe fn abandon(_: &Driver<u64>, _: Abandoned<u64>) {}
-    unsafe fn admit(_: &Driver<u64>, _: Key<u64>) -> bool {
-        false
-    }
-    unsafe fn resume(_: &Driver<u64>, _: Key<u64>, _: usize) {}
-    static VTABLE: OpVTable<u64> = OpVTable {
+    static VTABLE: OpVTable<()> = OpVTable {
         code: 0,
-        name: "nop",
+        name: "none",
         reads: false,
-        abandon,
-        admit,
-        resume,
+        calls: (),
         multishot: None,
     };
 
     #[test]
     fn slot_is_two_cache_lines() {
-        assert_eq!(size_of::<Slot<NonNull<u8>>>(), 128);
-        assert_eq!(size_of::<Head<NonNull<u8>>>(), 40);
+        assert_eq!(size_of::<Slot<NonNull<u8>, ()>>(), 128);
+        assert_eq!(size_of::<Head<NonNull<u8>, ()>>(), 40);
     }
 
     #[test]
     fn cells_never_move_when_the_table_grows() {
-        let mut slots = Slots::<u64>::new();
+        let mut slots = Slots::<u64, ()>::new();
         let first = slots.reserve(&VTABLE).unwrap();
         let before = first.payload();
         let others: Vec<_> = (0..5000).map(|_| slots.reserve(&VTABLE).unwrap()).collect();
@@ -442,7 +429,7 @@ mod tests {
 
     #[test]
     fn what_is_never_taken_is_counted() {
-        let mut slots = Slots::<u64>::new();
+        let mut slots = Slots::<u64, ()>::new();
         let [taken, _forgotten, kernels] = [0; 3].map(|_| slots.reserve(&VTABLE).unwrap());
         slots.release(taken);
         slots.head(kernels).state = State::Orphan;
@@ -455,7 +442,7 @@ mod tests {
 
     #[test]
     fn a_released_key_finds_nothing() {
-        let mut slots = Slots::<u64>::new();
+        let mut slots = Slots::<u64, ()>::new();
         let old = slots.reserve(&VTABLE).unwrap();
         slots.release(old);
         assert!(slots.find(old.user_data()).is_none());
@@ -468,7 +455,7 @@ mod tests {
 
     #[test]
     fn generations_leave_the_highest_bit_alone() {
-        let mut slots = Slots::<u64>::new();
+        let mut slots = Slots::<u64, ()>::new();
         let key = slots.reserve(&VTABLE).unwrap();
         let key = slots.set_generation(key, GENERATION_MAX);
         assert_eq!(key.user_data() >> 63, 0);

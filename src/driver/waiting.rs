@@ -1,7 +1,8 @@
 //! Operations that wait in their cells without the kernel, and what is done to all that is on one file.
 
-use super::slots::{CANCELLED, INTERRUPTED, State};
-use super::{Driver, FileRef, Inner, Key};
+use super::driver::{Driver, Key};
+use super::inner::Inner;
+use super::slots::{self, CANCELLED, FileRef, INTERRUPTED, State};
 use crate::sys::Completion;
 
 impl<W> Driver<W> {
@@ -31,7 +32,7 @@ impl<W> Driver<W> {
             head.vtable.filter(|_| head.state == State::Waiting)
         });
         // SAFETY: the payload of a cell holds what its vtable was made for, and it waits.
-        vtable.is_some_and(|vtable| unsafe { (vtable.admit)(self, key) })
+        vtable.is_some_and(|vtable| unsafe { (vtable.calls.admit)(self, key) })
     }
 
     /// Completes an operation that waits, without the kernel. `again`: it is to begin anew. Gives back whom to wake.
@@ -105,10 +106,10 @@ impl<W> Driver<W> {
     }
 }
 
-impl<W> Inner<W> {
+impl<W, F> Inner<W, F> {
     /// What the kernel has on `file`. `only` is the user data of what may be all there is: a look at that one spares a look at
     /// all operations.
-    fn on_file(&mut self, file: FileRef, only: Option<u64>) -> Vec<Key<W>> {
+    fn on_file(&mut self, file: FileRef, only: Option<u64>) -> Vec<slots::Key<W, F>> {
         let known = only.and_then(|user_data| self.slots.find(user_data));
         if let Some(key) = known.filter(|&key| self.is_on(key, file)) {
             return vec![key];
@@ -118,7 +119,7 @@ impl<W> Inner<W> {
         keys
     }
 
-    fn is_on(&mut self, key: Key<W>, file: FileRef) -> bool {
+    fn is_on(&mut self, key: slots::Key<W, F>, file: FileRef) -> bool {
         let head = self.slots.head(key);
         is_in_flight(head.state) && head.file == Some(file)
     }

@@ -1,7 +1,7 @@
 //! What zero-copy sends ask of the driver.
 
+use super::driver::{Driver, Key};
 use super::slots::State;
-use super::{Driver, Key};
 
 impl<W> Driver<W> {
     /// As [`orphan`](Self::orphan), for an operation that has answered and of which only the notification is to come:

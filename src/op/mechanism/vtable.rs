@@ -8,14 +8,14 @@ use std::ptr::NonNull;
 use super::operation::{Multishot, Operation};
 use super::storage::{address, take};
 use super::stored::{belongs, send, submission};
-use crate::driver::{Abandoned, Key, MultishotVTable, OpVTable, Owner, Payload};
+use crate::driver::{Abandoned, Calls, Key, MultishotVTable, OpVTable, Owner, Payload};
 use crate::foreign;
 use crate::op::context::Driver;
 use crate::op::resource::SharedFd;
 use crate::sys::{Completion, OTHER_RUNTIME};
 use crate::task::WakeRef;
 
-/// [`OpVTable::admit`].
+/// [`Calls::admit`].
 ///
 /// # Safety
 ///
@@ -47,7 +47,7 @@ unsafe fn admit<T: Operation>(driver: &Driver, key: Key<WakeRef>) -> bool {
     true
 }
 
-/// [`OpVTable::resume`].
+/// [`Calls::resume`].
 ///
 /// # Safety
 ///
@@ -73,7 +73,7 @@ fn settle(file: Option<SharedFd>, abandoned: &Abandoned<WakeRef>) {
     }
 }
 
-/// [`OpVTable::abandon`] of single-shot operations.
+/// [`Calls::abandon`] of single-shot operations.
 ///
 /// # Safety
 ///
@@ -88,7 +88,7 @@ unsafe fn abandon<T: Operation>(driver: &Driver, abandoned: Abandoned<WakeRef>) 
     settle(file, &abandoned);
 }
 
-/// [`OpVTable::abandon`] of multishot operations.
+/// [`Calls::abandon`] of multishot operations.
 ///
 /// # Safety
 ///
@@ -138,9 +138,11 @@ impl<T: Operation> Table<T> {
         code: T::CODE,
         name: T::NAME,
         reads: T::READS,
-        abandon: abandon::<T>,
-        admit: admit::<T>,
-        resume: resume::<T>,
+        calls: Calls {
+            abandon: abandon::<T>,
+            admit: admit::<T>,
+            resume: resume::<T>,
+        },
         multishot: None,
     };
 }
@@ -150,9 +152,11 @@ impl<T: Multishot> Table<T> {
         code: T::CODE,
         name: T::NAME,
         reads: T::READS,
-        abandon: abandon_multi::<T>,
-        admit: admit::<T>,
-        resume: resume::<T>,
+        calls: Calls {
+            abandon: abandon_multi::<T>,
+            admit: admit::<T>,
+            resume: resume::<T>,
+        },
         multishot: Some(MultishotVTable {
             queued_max: T::QUEUED_MAX,
             group: multishot_group::<T>,
