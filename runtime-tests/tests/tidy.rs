@@ -208,20 +208,15 @@ fn modules_know_only_lower_layers() {
 #[test]
 fn no_file_knows_one_that_knows_it() {
     let names = Names::new(&sources("src"));
-    let mentions = names.mentions();
     let mut found = names.lost();
-    found.extend(circles::unknown(
-        &circles::circles(&mentions),
-        circles::KNOWN,
-    ));
+    found.extend(circles::told(&names.mentions()));
     assert_none(found);
 }
 
 #[test]
 fn folders_within_a_layer_know_each_other_one_way() {
     let mentions = Names::new(&sources("src")).mentions();
-    let folders = circles::between_folders(&mentions);
-    let mut found = circles::unknown(&circles::circles(&folders), &[]);
+    let mut found = circles::told(&circles::between_folders(&mentions));
     found.extend(layers::climbing(&mentions));
     assert_none(found);
 }
