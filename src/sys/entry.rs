@@ -17,12 +17,6 @@ pub(crate) type Target = types::Fd;
 pub struct Entry(squeue::Entry);
 
 impl Entry {
-    /// The record as the `io-uring` crate knows it.
-    #[inline]
-    pub(super) fn as_raw(&self) -> &squeue::Entry {
-        &self.0
-    }
-
     #[inline]
     pub(crate) fn set_user_data(&mut self, user_data: u64) {
         self.0.set_user_data(user_data);
@@ -53,6 +47,28 @@ impl Entry {
         // SAFETY: `squeue::Entry` is a `repr(C)` newtype of the kernel's 64-byte `io_uring_sqe`, aligned to 8, whose first eight
         // bytes are integers without padding: any part of them at its natural alignment is one, too. We hold the value by `&mut`.
         unsafe { &mut *(&raw mut self.0).cast::<u8>().add(OFFSET).cast::<T>() }
+    }
+}
+
+/// An entry that may go to the kernel.
+#[derive(Clone)]
+#[repr(transparent)]
+pub(crate) struct Promised(Entry);
+
+impl Promised {
+    /// # Safety
+    ///
+    /// All that the entry points to stays valid, and is not touched by anyone else, until the final completion that
+    /// carries its `user_data` was reaped.
+    #[inline(always)]
+    pub(crate) unsafe fn new(entry: Entry) -> Self {
+        Promised(entry)
+    }
+
+    /// The record as the `io-uring` crate knows it.
+    #[inline(always)]
+    pub(super) fn as_raw(&self) -> &squeue::Entry {
+        &self.0.0
     }
 }
 
