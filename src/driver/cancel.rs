@@ -42,7 +42,7 @@ impl<W, F> Inner<W, F> {
         let mut entry = Entry::from(opcode::AsyncCancel::new(key.user_data()).build());
         entry.set_user_data(OURS | key.user_data());
         // SAFETY: a cancel points to nothing.
-        self.push(&unsafe { Promised::new(entry) });
+        self.push(unsafe { Promised::new(&entry) });
     }
 
     /// Reads the answer to a cancel.

@@ -139,7 +139,7 @@ impl<W> Driver<W> {
             inner.slots.in_flight += 1;
             inner.slots.orphans += u32::from(orphan);
             // SAFETY: the caller's promise.
-            inner.push(&unsafe { Promised::new(what.entry) });
+            inner.push(unsafe { Promised::new(&what.entry) });
         });
     }
 
@@ -156,7 +156,7 @@ impl<W> Driver<W> {
                 head.b = what.whole;
             }
             // SAFETY: the caller's promise.
-            inner.push(&unsafe { Promised::new(what.entry) });
+            inner.push(unsafe { Promised::new(&what.entry) });
         });
     }
 

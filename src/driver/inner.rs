@@ -16,7 +16,7 @@ use super::slots::{
 use super::stubborn::Stubborn;
 use super::timer::Timers;
 use crate::Error;
-use crate::sys::{self, Completion, Promised, Ring, RingConfig, RingId, Wait};
+use crate::sys::{self, Completion, Entry, Promised, Ring, RingConfig, RingId, Wait};
 
 /// What the driver has counted since it was made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +49,7 @@ pub(super) struct Inner<W: 'static, F: 'static> {
     pub(super) slots: Slots<W, F>,
     queued: Slab<Queued>,
     /// Entries that did not fit, in order.
-    pub(super) backlog: VecDeque<Promised>,
+    pub(super) backlog: VecDeque<Promised<Entry>>,
     pub(super) timers: Timers<W>,
     pub(super) counters: Counters,
     /// The coarse clock at the last turn.
@@ -82,19 +82,22 @@ impl<W, F> Inner<W, F> {
     }
 
     #[inline]
-    pub(super) fn push(&mut self, entry: &Promised) {
+    pub(super) fn push(&mut self, entry: Promised<&Entry>) {
         let Some(ring) = &mut self.ring else { return };
         self.counters.submissions += 1;
         if !self.backlog.is_empty() || !ring.push(entry) {
             self.counters.backlogged += 1;
-            self.backlog.push_back(entry.clone());
+            self.backlog.push_back(entry.into_owned());
         }
     }
 
     /// Moves entries from the backlog to the queue while there is room.
     fn drain_backlog(&mut self) {
         let Some(ring) = &mut self.ring else { return };
-        while self.backlog.front().is_some_and(|entry| ring.push(entry)) {
+        while let Some(entry) = self.backlog.front() {
+            if !ring.push(entry.borrow()) {
+                break;
+            }
             self.backlog.pop_front();
         }
     }

@@ -50,25 +50,36 @@ impl Entry {
     }
 }
 
-/// An entry that may go to the kernel.
-#[derive(Clone)]
-#[repr(transparent)]
-pub(crate) struct Promised(Entry);
+/// An entry, or a reference to one, that may go to the kernel.
+#[derive(Clone, Copy)]
+pub(crate) struct Promised<E>(E);
 
-impl Promised {
+impl<E> Promised<E> {
     /// # Safety
     ///
     /// All that the entry points to stays valid, and is not touched by anyone else, until the final completion that
     /// carries its `user_data` was reaped.
     #[inline(always)]
-    pub(crate) unsafe fn new(entry: Entry) -> Self {
+    pub(crate) unsafe fn new(entry: E) -> Self {
         Promised(entry)
     }
+}
 
-    /// The record as the `io-uring` crate knows it.
+impl Promised<&Entry> {
     #[inline(always)]
     pub(super) fn as_raw(&self) -> &squeue::Entry {
         &self.0.0
+    }
+
+    /// The same promise, for longer.
+    pub(crate) fn into_owned(self) -> Promised<Entry> {
+        Promised(self.0.clone())
+    }
+}
+
+impl Promised<Entry> {
+    pub(crate) fn borrow(&self) -> Promised<&Entry> {
+        Promised(&self.0)
     }
 }
 

@@ -8,7 +8,7 @@ use io_uring::{IoUring, types};
 
 use super::buf_ring::BufRing;
 use super::config::{RingConfig, RingInfo, Wait};
-use super::entry::{Completion, Promised};
+use super::entry::{Completion, Entry, Promised};
 use super::memory::Memory;
 use super::notifier::Notifier;
 use super::{features, setup};
@@ -118,7 +118,7 @@ impl Ring {
 
     /// Puts `entry` into the submission queue; false if there is no room.
     #[inline]
-    pub(crate) fn push(&mut self, entry: &Promised) -> bool {
+    pub(crate) fn push(&mut self, entry: Promised<&Entry>) -> bool {
         // SAFETY: what the entry points to stays valid until its completion (`Promised::new`).
         unsafe { self.ring.submission().push(entry.as_raw()).is_ok() }
     }
