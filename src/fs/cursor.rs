@@ -53,11 +53,10 @@ impl File {
     /// # }
     /// ```
     pub async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-        let at = match self.position() {
-            Ok(at) => at,
-            Err(error) => return (Err(error), buf),
-        };
-        Read::new(&self.fd, buf, at).await
+        match self.position() {
+            Ok(at) => Read::new(&self.fd, buf, at).await,
+            Err(error) => (Err(error), buf),
+        }
     }
 
     /// Writes the bytes of `buf` from the cursor on, moves the cursor, and returns how many it wrote, which may be
@@ -97,11 +96,10 @@ impl File {
     /// # }
     /// ```
     pub async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
-        let at = match self.position() {
-            Ok(at) => at,
-            Err(error) => return (Err(error), buf),
-        };
-        Write::new(&self.fd, buf, at).await
+        match self.position() {
+            Ok(at) => Write::new(&self.fd, buf, at).await,
+            Err(error) => (Err(error), buf),
+        }
     }
 
     /// As [`read`](File::read), into several buffers, filled one after the other.
@@ -164,11 +162,10 @@ impl File {
     /// # }
     /// ```
     pub async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
-        let at = match self.position() {
-            Ok(at) => at,
-            Err(error) => return (Err(error), bufs),
-        };
-        Writev::new(&self.fd, bufs, at).await
+        match self.position() {
+            Ok(at) => Writev::new(&self.fd, bufs, at).await,
+            Err(error) => (Err(error), bufs),
+        }
     }
 
     /// Fills `buf`: to its length, or an empty one to its capacity ([how](crate::buf#how-a-read-fills-a-buffer)).

@@ -54,7 +54,7 @@ impl Again {
         if self.is_nonblocking() {
             return Ok(fd);
         }
-        // Added for the open alone; see `operation`.
+        // Added for the open alone; see `OpenOptions::open`.
         SockRef::from(&fd).set_nonblocking(false)?;
         let file = File::from(fd);
         // One that is open for writing had a reader, or is its own.
@@ -147,8 +147,8 @@ async fn wait_for_writer(fifo: File) -> io::Result<OwnedFd> {
     }
 }
 
-/// Whether somebody has the other end of a FIFO open for writing. `pipe` is the writing end of a pipe, in which a byte may be
-/// left.
+/// Whether somebody has the other end of a FIFO open for writing. `pipe` is the writing end of a pipe, in which a byte
+/// may be left.
 fn has_writer(fifo: &File, pipe: &OwnedFd) -> bool {
     // Nothing is taken out of the FIFO.
     match tee(fifo, pipe, 1, SpliceFlags::NONBLOCK) {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::op::StatxBuf;
 
-/// What the file system knows about a file: the answer of [`metadata`](super::metadata) and
+/// What the file system knows about a file: the answer of [`metadata`](super::metadata()) and
 /// [`File::metadata`](super::File::metadata).
 ///
 /// The methods have the names and units of [`std::fs::Metadata`] and [`std::os::unix::fs::MetadataExt`].

@@ -55,22 +55,26 @@
 //! such buffers.
 #![forbid(unsafe_code)]
 
+// In the order in which the page of `File` lists their methods.
+mod open_options;
+
+mod cursor;
+mod positional;
+mod read_stream;
+mod seek;
+
+mod file;
+
 mod advise;
 mod at;
 mod convert;
 mod copy;
-mod cursor;
 mod fallback;
 mod fifo;
-mod file;
 mod io_traits;
 mod metadata;
-mod open_options;
 mod path_error;
 mod paths;
-mod positional;
-mod read_stream;
-mod seek;
 #[cfg(test)]
 mod tests;
 mod whole;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::File;
 use super::fifo::Again;
-use crate::op::{Op, OpenAt, SharedFd};
+use crate::op::{OpenAt, SharedFd};
 
 /// How a file is opened: as [`std::fs::OpenOptions`], with the same rules.
 ///
@@ -161,14 +161,14 @@ impl OpenOptions {
     /// One `OPENAT`; see openat(2). A FIFO waits for its other end, as in std; one who opens that and does nothing is
     /// noticed after up to 20 ms.
     pub fn open<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<File>> + use<P> {
-        let op = self.operation(path.as_ref());
-        let again = Again {
-            path: path.as_ref().to_owned(),
-            flags: self.flags().unwrap_or(0),
-            mode: self.mode,
-        };
+        let (path, flags, mode) = (path.as_ref().to_owned(), self.flags(), self.mode);
         async move {
-            let fd = match op?.await {
+            let flags = flags?;
+            // Without waiting: otherwise a thread of the kernel might wait for the other end of a FIFO, and others
+            // behind it.
+            let op = OpenAt::new(&path, flags | libc::O_NONBLOCK, mode)?;
+            let again = Again { path, flags, mode };
+            let fd = match op.await {
                 // There is no reader yet, or somebody holds a lease: what std waits for.
                 Err(error) if again.may_wait(&error) => again.open().await?,
                 opened => again.check(opened?).await?,
@@ -181,11 +181,6 @@ impl OpenOptions {
         let direct = if self.direct { libc::O_DIRECT } else { 0 };
         let flags = self.access()? | self.creation()? | direct;
         Ok(flags | (self.custom_flags & !libc::O_ACCMODE))
-    }
-
-    fn operation(&self, path: &Path) -> io::Result<Op<OpenAt>> {
-        // Otherwise a thread of the kernel might wait for the other end of a FIFO, and others behind it.
-        OpenAt::new(path, self.flags()? | libc::O_NONBLOCK, self.mode)
     }
 
     fn access(&self) -> io::Result<i32> {

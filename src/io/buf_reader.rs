@@ -150,33 +150,20 @@ impl<R: AsyncRead> AsyncRead for BufReader<R> {
         if self.bypasses(buf.buf_capacity()) {
             return self.inner.read(buf).await;
         }
-        read_buffered(self, buf).await
+        let (result, [buf]) = read_buffered(self, [buf]).await;
+        (result, buf)
     }
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
         if self.bypasses(bufs.total_capacity()) {
             return self.inner.read_vectored(bufs).await;
         }
-        read_vectored_buffered(self, bufs).await
+        read_buffered(self, bufs).await
     }
 }
 
-/// A read of what `fill_buf` shows.
-pub(super) async fn read_buffered<R, B>(reader: &mut R, mut buf: B) -> BufResult<usize, B>
-where
-    R: AsyncBufRead + ?Sized,
-    B: IoBufMut,
-{
-    if buf.buf_capacity() == 0 {
-        return (Err(no_room()), buf);
-    }
-    let result = reader.fill_buf().await.map(|bytes| buf.fill_from(bytes));
-    reader.consume(*result.as_ref().unwrap_or(&0));
-    (result, buf)
-}
-
-/// As [`read_buffered`], into several buffers.
-pub(super) async fn read_vectored_buffered<R, V>(reader: &mut R, mut bufs: V) -> BufResult<usize, V>
+/// A read of what `fill_buf` shows. One buffer is several buffers, too: `[buf]`.
+pub(super) async fn read_buffered<R, V>(reader: &mut R, mut bufs: V) -> BufResult<usize, V>
 where
     R: AsyncBufRead + ?Sized,
     V: IoVectoredBufMut,

@@ -180,9 +180,7 @@ impl<W: AsyncWrite> BufWriter<W> {
         self.buf = buf;
         result
     }
-}
 
-impl<W: AsyncWrite> BufWriter<W> {
     /// Makes room for `len` bytes, or says that they had better go past the buffer, which is empty then.
     async fn make_room(&mut self, len: usize) -> io::Result<bool> {
         self.report_dropped()?;

@@ -2,18 +2,19 @@
 
 use std::io::{self, Cursor};
 
-use super::buf_reader::{read_buffered, read_vectored_buffered};
+use super::buf_reader::read_buffered;
 use super::{AsyncBufRead, AsyncRead, AsyncWrite};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 
 /// Reads from the front of the slice, which becomes shorter. Never waits.
 impl AsyncRead for &[u8] {
     async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-        read_buffered(self, buf).await
+        let (result, [buf]) = read_buffered(self, [buf]).await;
+        (result, buf)
     }
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
-        read_vectored_buffered(self, bufs).await
+        read_buffered(self, bufs).await
     }
 }
 
@@ -30,11 +31,12 @@ impl AsyncBufRead for &[u8] {
 /// Reads from the cursor's position, which moves on. Never waits.
 impl<T: AsRef<[u8]>> AsyncRead for Cursor<T> {
     async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-        read_buffered(self, buf).await
+        let (result, [buf]) = read_buffered(self, [buf]).await;
+        (result, buf)
     }
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
-        read_vectored_buffered(self, bufs).await
+        read_buffered(self, bufs).await
     }
 }
 

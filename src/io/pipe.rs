@@ -6,9 +6,9 @@ use rustix::pipe::{PipeFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with}
 
 use crate::op::{Barrier, CURRENT, Ready, SharedFd, Splice, SpliceEnd};
 
-/// How much a pipe is made to hold, if the user's share of pipe memory allows it. CPU time for a GiB with 64 KiB, 256 KiB and
-/// 1 MiB, on two cores, coarse: splice(2) from file to file (ext4, cached) 286, 233 and 207 ms; file to TCP on loopback through
-/// here 714 to 1071, 385 to 488, and 349 to 387 ms.
+/// How much a pipe is made to hold, if the user's share of pipe memory allows it. CPU time for a GiB with 64 KiB, 256
+/// KiB and 1 MiB, on two cores, coarse: splice(2) from file to file (ext4, cached) 286, 233 and 207 ms; file to TCP on
+/// loopback through here 714 to 1071, 385 to 488, and 349 to 387 ms.
 const SIZE: usize = 1024 * 1024;
 /// What a pipe holds without being told, and one of a user beyond the share at least.
 const SIZE_MIN: usize = 4096;

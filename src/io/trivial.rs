@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::buf_reader::{read_buffered, read_vectored_buffered};
+use super::buf_reader::read_buffered;
 use super::errors::no_room;
 use super::{AsyncBufRead, AsyncRead, AsyncWrite};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
@@ -30,11 +30,12 @@ pub fn empty() -> Empty {
 
 impl AsyncRead for Empty {
     async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
-        read_buffered(self, buf).await
+        let (result, [buf]) = read_buffered(self, [buf]).await;
+        (result, buf)
     }
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
-        read_vectored_buffered(self, bufs).await
+        read_buffered(self, bufs).await
     }
 }
 
@@ -74,11 +75,9 @@ pub fn repeat(byte: u8) -> Repeat {
 }
 
 impl AsyncRead for Repeat {
-    async fn read<B: IoBufMut>(&mut self, mut buf: B) -> BufResult<usize, B> {
-        if buf.buf_capacity() == 0 {
-            return (Err(no_room()), buf);
-        }
-        (Ok(buf.fill_from(&[self.byte; REPEATED])), buf)
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        let (result, [buf]) = self.read_vectored([buf]).await;
+        (result, buf)
     }
 
     async fn read_vectored<V: IoVectoredBufMut>(&mut self, mut bufs: V) -> BufResult<usize, V> {

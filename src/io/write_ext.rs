@@ -14,8 +14,8 @@ pub trait AsyncWriteExt: AsyncWrite {
     ///
     /// # Errors
     ///
-    /// [`WriteZero`](std::io::ErrorKind::WriteZero) if the stream takes no more, and what writing has to report. A part may have
-    /// been written by then; how much is not known.
+    /// [`WriteZero`](std::io::ErrorKind::WriteZero) if the stream takes no more, and what writing has to report. A part
+    /// may have been written by then; how much is not known.
     ///
     /// # Cancel safety
     ///

@@ -1,7 +1,7 @@
 //! Receiving chunk by chunk: one request to the kernel for many chunks, made again whenever the kernel ends it.
 //!
-//! When all provided buffers are out, and on kernels that do not know such requests, each chunk is received by a request
-//! of its own, into memory of its own.
+//! When all provided buffers are out, and on kernels that do not know such requests, each chunk is received by a
+//! request of its own, into memory of its own.
 
 use std::fmt;
 use std::future::Future;

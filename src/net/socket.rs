@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -206,18 +206,6 @@ fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
         n if n == len => Ok(()),
         0 => Err(takes_no_more()),
         _ => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl AsRawFd for Socket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
     }
 }
 

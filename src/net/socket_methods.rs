@@ -26,6 +26,18 @@ macro_rules! socket_methods {
             pub fn into_std(self) -> io::Result<$std> {
                 OwnedFd::try_from(self).map(Into::into)
             }
+
+            /// Cancels what is in flight on the socket, waits until that has ended, and closes it. A stream of
+            /// connections then yields an error, and ends.
+            ///
+            /// Dropping the socket closes it, too, when its last operation has ended.
+            ///
+            /// # Errors
+            ///
+            /// Those of close(2).
+            pub async fn close(self) -> io::Result<()> {
+                self.socket.close().await
+            }
         }
 
         impl From<$std> for $kind {
@@ -36,13 +48,13 @@ macro_rules! socket_methods {
 
         impl AsFd for $kind {
             fn as_fd(&self) -> BorrowedFd<'_> {
-                self.socket.as_fd()
+                self.socket.fd().as_fd()
             }
         }
 
         impl AsRawFd for $kind {
             fn as_raw_fd(&self) -> RawFd {
-                self.socket.as_raw_fd()
+                self.socket.fd().as_raw_fd()
             }
         }
 

@@ -240,17 +240,6 @@ macro_rules! stream_methods {
                 self.socket.shutdown(how)
             }
 
-            /// Cancels what is in flight on the stream, waits until that has ended, and closes it.
-            ///
-            /// Dropping the stream closes it, too, when its last operation has ended.
-            ///
-            /// # Errors
-            ///
-            /// Those of close(2).
-            pub async fn close(self) -> io::Result<()> {
-                self.socket.close().await
-            }
-
             /// Splits the stream into two halves that different tasks of this thread can own.
             pub fn into_split(self) -> (OwnedReadHalf<Self>, OwnedWriteHalf<Self>) {
                 split(self)

@@ -45,8 +45,6 @@ pub struct TcpListener {
     socket: Socket,
 }
 
-socket_methods!(TcpListener = std::net::TcpListener, inet -> SocketAddr);
-
 impl TcpListener {
     /// Binds to `addr` and listens, with `SO_REUSEADDR` as std and tokio set it. Port 0 lets the system choose
     /// ([`local_addr`](TcpListener::local_addr) tells). Of several addresses the first that can be bound is taken.
@@ -109,17 +107,9 @@ impl TcpListener {
     pub fn incoming(&self) -> Incoming {
         Incoming(Connections::new(self.socket.fd()))
     }
-
-    /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections
-    /// then yield an error, and end.
-    ///
-    /// # Errors
-    ///
-    /// Those of close(2).
-    pub async fn close(self) -> io::Result<()> {
-        self.socket.close().await
-    }
 }
+
+socket_methods!(TcpListener = std::net::TcpListener, inet -> SocketAddr);
 
 /// The connections of [`TcpListener::incoming`].
 #[derive(Debug)]

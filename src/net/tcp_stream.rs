@@ -45,9 +45,6 @@ pub struct TcpStream {
     pub(super) socket: Socket,
 }
 
-stream_methods!(TcpStream);
-socket_methods!(TcpStream = std::net::TcpStream, inet -> SocketAddr);
-
 impl TcpStream {
     /// Connects to `addr`. Of several addresses the first that answers is taken.
     ///
@@ -158,3 +155,6 @@ impl TcpStream {
         self.socket.options().set_ttl_v4(ttl)
     }
 }
+
+stream_methods!(TcpStream);
+socket_methods!(TcpStream = std::net::TcpStream, inet -> SocketAddr);

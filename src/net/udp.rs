@@ -350,15 +350,6 @@ impl UdpSocket {
     pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.socket.options().leave_multicast_v6(group, interface)
     }
-
-    /// Cancels what is in flight on the socket, waits until that has ended, and closes it.
-    ///
-    /// # Errors
-    ///
-    /// Those of close(2).
-    pub async fn close(self) -> io::Result<()> {
-        self.socket.close().await
-    }
 }
 
 socket_methods!(UdpSocket = std::net::UdpSocket, inet -> SocketAddr);

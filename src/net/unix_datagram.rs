@@ -37,8 +37,6 @@ pub struct UnixDatagram {
     socket: Socket,
 }
 
-socket_methods!(UnixDatagram = std::os::unix::net::UnixDatagram, unix -> SocketAddr);
-
 impl UnixDatagram {
     /// A socket without an address.
     ///
@@ -187,13 +185,6 @@ impl UnixDatagram {
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.socket.shutdown(how)
     }
-
-    /// Cancels what is in flight on the socket, waits until that has ended, and closes it.
-    ///
-    /// # Errors
-    ///
-    /// Those of close(2).
-    pub async fn close(self) -> io::Result<()> {
-        self.socket.close().await
-    }
 }
+
+socket_methods!(UnixDatagram = std::os::unix::net::UnixDatagram, unix -> SocketAddr);

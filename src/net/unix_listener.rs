@@ -22,8 +22,6 @@ pub struct UnixListener {
     socket: Socket,
 }
 
-socket_methods!(UnixListener = std::os::unix::net::UnixListener, unix -> SocketAddr);
-
 impl UnixListener {
     /// Binds to `path`, which must not exist, and listens. The file stays when the listener is gone.
     ///
@@ -58,17 +56,9 @@ impl UnixListener {
     pub fn incoming(&self) -> UnixIncoming {
         UnixIncoming(Connections::new(self.socket.fd()))
     }
-
-    /// Cancels what is in flight on the listener, waits until that has ended, and closes it. Its streams of connections
-    /// then yield an error, and end.
-    ///
-    /// # Errors
-    ///
-    /// Those of close(2).
-    pub async fn close(self) -> io::Result<()> {
-        self.socket.close().await
-    }
 }
+
+socket_methods!(UnixListener = std::os::unix::net::UnixListener, unix -> SocketAddr);
 
 /// The connections of [`UnixListener::incoming`].
 #[derive(Debug)]

@@ -42,9 +42,6 @@ pub struct UnixStream {
     pub(super) socket: Socket,
 }
 
-stream_methods!(UnixStream);
-socket_methods!(UnixStream = std::os::unix::net::UnixStream, unix -> SocketAddr);
-
 impl UnixStream {
     /// Connects to the socket at `path`. If that has as many connections waiting as it may, it tries again until there
     /// is room.
@@ -96,3 +93,6 @@ impl UnixStream {
         unix(&self.socket.options().peer_addr()?)
     }
 }
+
+stream_methods!(UnixStream);
+socket_methods!(UnixStream = std::os::unix::net::UnixStream, unix -> SocketAddr);

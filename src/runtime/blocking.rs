@@ -42,8 +42,8 @@ where
     R: Send + 'static,
 {
     let core = context::current_or_panic("spawn_blocking");
-    let (promise, answer) = oneshot();
-    let refused = core.blocking.run(job(promise, f)).err();
+    let (job, answer) = job(f);
+    let refused = core.blocking.run(job).err();
     join(&core, answer, refused.map(|(error, _)| error))
 }
 
@@ -56,8 +56,8 @@ where
     R: Send + 'static,
 {
     let core = context::current_or_panic("an operation on a thread");
-    let (promise, answer) = oneshot();
-    if let Err((_, job)) = core.own_blocking.run(job(promise, f)) {
+    let (job, answer) = job(f);
+    if let Err((_, job)) = core.own_blocking.run(job) {
         core.run_here.set(core.run_here.get() + 1);
         job();
     }
@@ -74,8 +74,7 @@ where
     F: FnOnce() -> io::Result<R> + Send + 'static,
     R: Send + 'static,
 {
-    let (promise, answer) = oneshot();
-    let job = job(promise, f);
+    let (job, answer) = job(f);
     thread::Builder::new()
         .name("saferring-waiting".to_owned())
         .spawn(move || foreign::guarded(job))?;
@@ -88,12 +87,20 @@ where
     })
 }
 
-fn job<F, R>(promise: Promise<R>, f: F) -> Job
+/// What a thread is to run, and how it ends.
+fn job<F, R>(f: F) -> (Job, Answer<R>)
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    Box::new(move || promise.keep(catch_unwind(AssertUnwindSafe(f))))
+    let slot = Arc::new(Mutex::new(Slot {
+        ending: None,
+        waker: None,
+        closed: false,
+    }));
+    let promise = Promise(Arc::clone(&slot));
+    let job = Box::new(move || promise.keep(catch_unwind(AssertUnwindSafe(f))));
+    (job, Answer(slot))
 }
 
 /// The task that waits for a job.
@@ -126,15 +133,6 @@ struct Slot<R> {
 
 struct Promise<R>(Arc<Mutex<Slot<R>>>);
 struct Answer<R>(Arc<Mutex<Slot<R>>>);
-
-fn oneshot<R>() -> (Promise<R>, Answer<R>) {
-    let slot = Arc::new(Mutex::new(Slot {
-        ending: None,
-        waker: None,
-        closed: false,
-    }));
-    (Promise(Arc::clone(&slot)), Answer(slot))
-}
 
 impl<R> Promise<R> {
     fn keep(self, ending: Ending<R>) {

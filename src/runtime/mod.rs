@@ -29,7 +29,7 @@
 //! - Dropping a runtime cancels what is in flight, and waits until the kernel has given all memory back: at most
 //!   [`Builder::shutdown_grace`]. What it has not given back by then is leaked, because the kernel may still write to
 //!   it.
-//! - [`in_flight`] lists what the kernel has not finished, and [`metrics`] what the runtime has counted.
+//! - [`in_flight`] lists what the kernel has not finished, and [`metrics()`] what the runtime has counted.
 //! - There is no cooperative budget. A task that always finds something ready keeps the core until it awaits something
 //!   that is not, or [`yield_now`](crate::task::yield_now).
 
