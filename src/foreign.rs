@@ -1,4 +1,4 @@
-//! Layer 0: foreign code, which is what a user's wakers and drops do in the middle of our work.
+//! Foreign code: what a user's wakers and drops do in the middle of our work.
 //!
 //! A waker that is not one of this crate's tasks may do anything when it is woken or dropped: panic, poll or drop any
 //! future, run a runtime, end it. So such a call is not made where it comes up. It is put into a list of the thread, and

@@ -155,7 +155,7 @@
 //!    descriptor, and puts it into an `Op` (`op/mechanism/op.rs`). Nothing else has happened yet.
 //! 2. The first poll comes to `Flight::start` (`op/mechanism/flight.rs`). `Stored::submit` (`op/mechanism/stored.rs`) moves
 //!    the operation into a cell of the driver's table (`driver/slots.rs`), whose address never changes.
-//! 3. There `Read::prepare` makes the entry, with pointers to where everything lies now. `Driver::submit` (`driver/mod.rs`)
+//! 3. There `Read::prepare` makes the entry, with pointers to where everything lies now. `Driver::submit` (`driver/driver.rs`)
 //!    puts it into the submission queue. From here on only the kernel's last word frees the operation.
 //! 4. When no task is ready, `Core::tick` (`runtime/event_loop.rs`) enters the kernel: `Ring::enter`
 //!    (`sys/ring.rs`) submits what is queued, and waits.

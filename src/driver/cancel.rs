@@ -3,7 +3,7 @@
 use super::driver::{Driver, Key};
 use super::inner::Inner;
 use super::slots::{self, CANCELLED, OURS, State};
-use crate::sys::{Completion, Entry, opcode};
+use crate::sys::{Completion, Entry, Promised, opcode};
 
 impl<W> Driver<W> {
     /// Asks the kernel to cancel `key`; its completion tells how that ended.
@@ -42,7 +42,7 @@ impl<W, F> Inner<W, F> {
         let mut entry = Entry::from(opcode::AsyncCancel::new(key.user_data()).build());
         entry.set_user_data(OURS | key.user_data());
         // SAFETY: a cancel points to nothing.
-        unsafe { self.push(&entry) };
+        self.push(unsafe { Promised::new(&entry) });
     }
 
     /// Reads the answer to a cancel.

@@ -14,7 +14,7 @@ use super::inner::{Counters, Inner};
 use super::pool::{Pool, PoolConfig};
 use super::slots::{self, CANCELLED, FileRef, INTERRUPTED, State};
 use crate::Error;
-use crate::sys::{Completion, Notifier, Ring, RingConfig, RingId, RingInfo};
+use crate::sys::{Completion, Notifier, Promised, Ring, RingConfig, RingId, RingInfo};
 
 /// What can be done to an operation by someone who does not know its type. What is foreign to the driver is done by
 /// whoever turns it, with nothing borrowed.
@@ -139,7 +139,7 @@ impl<W> Driver<W> {
             inner.slots.in_flight += 1;
             inner.slots.orphans += u32::from(orphan);
             // SAFETY: the caller's promise.
-            unsafe { inner.push(&what.entry) };
+            inner.push(unsafe { Promised::new(&what.entry) });
         });
     }
 
@@ -156,7 +156,7 @@ impl<W> Driver<W> {
                 head.b = what.whole;
             }
             // SAFETY: the caller's promise.
-            unsafe { inner.push(&what.entry) };
+            inner.push(unsafe { Promised::new(&what.entry) });
         });
     }
 

@@ -16,7 +16,7 @@ use super::slots::{
 use super::stubborn::Stubborn;
 use super::timer::Timers;
 use crate::Error;
-use crate::sys::{self, Completion, Entry, Ring, RingConfig, RingId, Wait};
+use crate::sys::{self, Completion, Entry, Promised, Ring, RingConfig, RingId, Wait};
 
 /// What the driver has counted since it was made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +49,7 @@ pub(super) struct Inner<W: 'static, F: 'static> {
     pub(super) slots: Slots<W, F>,
     queued: Slab<Queued>,
     /// Entries that did not fit, in order.
-    pub(super) backlog: VecDeque<Entry>,
+    pub(super) backlog: VecDeque<Promised<Entry>>,
     pub(super) timers: Timers<W>,
     pub(super) counters: Counters,
     /// The coarse clock at the last turn.
@@ -81,17 +81,13 @@ impl<W, F> Inner<W, F> {
         })
     }
 
-    /// # Safety
-    ///
-    /// As for [`Ring::push`].
     #[inline]
-    pub(super) unsafe fn push(&mut self, entry: &Entry) {
+    pub(super) fn push(&mut self, entry: Promised<&Entry>) {
         let Some(ring) = &mut self.ring else { return };
         self.counters.submissions += 1;
-        // SAFETY: the caller's promise.
-        if !self.backlog.is_empty() || !unsafe { ring.push(entry) } {
+        if !self.backlog.is_empty() || !ring.push(entry) {
             self.counters.backlogged += 1;
-            self.backlog.push_back(entry.clone());
+            self.backlog.push_back(entry.into_owned());
         }
     }
 
@@ -99,8 +95,7 @@ impl<W, F> Inner<W, F> {
     fn drain_backlog(&mut self) {
         let Some(ring) = &mut self.ring else { return };
         while let Some(entry) = self.backlog.front() {
-            // SAFETY: the promise given when the entry was pushed first holds until its completion.
-            if !unsafe { ring.push(entry) } {
+            if !ring.push(entry.borrow()) {
                 break;
             }
             self.backlog.pop_front();

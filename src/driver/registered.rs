@@ -3,9 +3,9 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::ptr::NonNull;
 
 use super::driver::Driver;
+use crate::sys::Memory;
 
 impl<W> Driver<W> {
     /// Registers memory, so that the kernel need not pin its pages for each operation. `None`: there is no table, or
@@ -14,13 +14,9 @@ impl<W> Driver<W> {
     /// # Errors
     ///
     /// `ENOMEM` beyond the locked-memory limit.
-    pub(crate) fn register_buffer(
-        &self,
-        start: NonNull<u8>,
-        len: usize,
-    ) -> io::Result<Option<u16>> {
+    pub(crate) fn register_buffer(&self, memory: &Memory) -> io::Result<Option<u16>> {
         self.with(|inner| match &mut inner.ring {
-            Some(ring) => inner.tables.add_buffer(ring, start, len),
+            Some(ring) => inner.tables.add_buffer(ring, memory),
             None => Ok(None),
         })
     }
@@ -29,8 +25,7 @@ impl<W> Driver<W> {
     pub(crate) fn unregister_buffer(&self, slot: u16) {
         self.with(|inner| {
             let Some(ring) = &mut inner.ring else { return };
-            // SAFETY: an empty slot names no memory.
-            if unsafe { ring.set_buffer(slot.into(), None) }.is_ok() {
+            if ring.set_buffer(slot.into(), None).is_ok() {
                 inner.tables.buffers.free.push(slot.into());
             }
         });

@@ -3,9 +3,8 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::ptr::NonNull;
 
-use crate::sys::{Ring, features};
+use crate::sys::{Memory, Ring, features};
 
 /// How many ranges of memory can be registered: each is a pool of many buffers.
 const BUFFER_SLOTS: u32 = 64;
@@ -45,8 +44,7 @@ impl RingTables {
     pub(super) fn add_buffer(
         &mut self,
         ring: &mut Ring,
-        start: NonNull<u8>,
-        len: usize,
+        memory: &Memory,
     ) -> io::Result<Option<u16>> {
         let make = || match ring.make_buffer_table(BUFFER_SLOTS) {
             Ok(()) => BUFFER_SLOTS,
@@ -55,9 +53,7 @@ impl RingTables {
         let Some(slot) = self.buffers.take(make) else {
             return Ok(None);
         };
-        // SAFETY: the kernel pins the pages themselves: should the memory be unmapped before the slot is emptied, what
-        // is written there goes to pages that nobody else has.
-        match unsafe { ring.set_buffer(slot, Some((start, len))) } {
+        match ring.set_buffer(slot, Some(memory)) {
             Ok(()) => Ok(Some(slot as u16)),
             Err(error) => {
                 self.buffers.free.push(slot);

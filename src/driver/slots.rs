@@ -6,7 +6,7 @@
 //! A cell is two cache lines that memory brings together.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr::{self, NonNull};
 
 use crate::sys::Completion;
@@ -58,8 +58,10 @@ impl<W, F> Key<W, F> {
     /// Where the operation is kept.
     #[inline]
     pub(crate) fn payload(self) -> NonNull<Payload> {
-        // SAFETY: the cell is allocated while its table lives; only the address of a field is taken.
-        unsafe { NonNull::new_unchecked(&raw mut (*self.slot.as_ptr()).payload) }
+        const { assert!(offset_of!(Slot<W, F>, payload) < align_of::<Slot<W, F>>()) };
+        let slot = self.slot.cast();
+        // A sum, as the bits of the offset are not in an address that is aligned.
+        slot.map_addr(|addr| addr | offset_of!(Slot<W, F>, payload))
     }
 }
 

@@ -17,12 +17,6 @@ pub(crate) type Target = types::Fd;
 pub struct Entry(squeue::Entry);
 
 impl Entry {
-    /// The record as the `io-uring` crate knows it.
-    #[inline]
-    pub(super) fn as_raw(&self) -> &squeue::Entry {
-        &self.0
-    }
-
     #[inline]
     pub(crate) fn set_user_data(&mut self, user_data: u64) {
         self.0.set_user_data(user_data);
@@ -53,6 +47,39 @@ impl Entry {
         // SAFETY: `squeue::Entry` is a `repr(C)` newtype of the kernel's 64-byte `io_uring_sqe`, aligned to 8, whose first eight
         // bytes are integers without padding: any part of them at its natural alignment is one, too. We hold the value by `&mut`.
         unsafe { &mut *(&raw mut self.0).cast::<u8>().add(OFFSET).cast::<T>() }
+    }
+}
+
+/// An entry, or a reference to one, that may go to the kernel.
+#[derive(Clone, Copy)]
+pub(crate) struct Promised<E>(E);
+
+impl<E> Promised<E> {
+    /// # Safety
+    ///
+    /// All that the entry points to stays valid, and is not touched by anyone else, until the final completion that
+    /// carries its `user_data` was reaped.
+    #[inline(always)]
+    pub(crate) unsafe fn new(entry: E) -> Self {
+        Promised(entry)
+    }
+}
+
+impl Promised<&Entry> {
+    #[inline(always)]
+    pub(super) fn as_raw(&self) -> &squeue::Entry {
+        &self.0.0
+    }
+
+    /// The same promise, for longer.
+    pub(crate) fn into_owned(self) -> Promised<Entry> {
+        Promised(self.0.clone())
+    }
+}
+
+impl Promised<Entry> {
+    pub(crate) fn borrow(&self) -> Promised<&Entry> {
+        Promised(&self.0)
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) use clock::coarse_millis;
 pub(crate) use config::{RingConfig, RingTuning, Wait};
 pub use config::{RingInfo, Setup};
 pub use entry::{Completion, Entry};
-pub(crate) use entry::{ELAPSED, ENDED, NO_THREAD, OTHER_RUNTIME, Target, opcode, types};
+pub(crate) use entry::{ELAPSED, ENDED, NO_THREAD, OTHER_RUNTIME, Promised, Target, opcode, types};
 pub use features::{Features, features};
 pub(crate) use memory::Memory;
 pub(crate) use notifier::{Notifier, note_fork};

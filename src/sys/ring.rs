@@ -2,13 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 use io_uring::{IoUring, types};
 
 use super::buf_ring::BufRing;
 use super::config::{RingConfig, RingInfo, Wait};
-use super::entry::{Completion, Entry};
+use super::entry::{Completion, Entry, Promised};
+use super::memory::Memory;
 use super::notifier::Notifier;
 use super::{features, setup};
 use crate::Error;
@@ -116,14 +117,9 @@ impl Ring {
     }
 
     /// Puts `entry` into the submission queue; false if there is no room.
-    ///
-    /// # Safety
-    ///
-    /// All that the entry points to stays valid, and is not touched by anyone else, until the final completion that
-    /// carries its `user_data` was reaped.
     #[inline]
-    pub(crate) unsafe fn push(&mut self, entry: &Entry) -> bool {
-        // SAFETY: the caller keeps what the entry points to valid until its completion.
+    pub(crate) fn push(&mut self, entry: Promised<&Entry>) -> bool {
+        // SAFETY: what the entry points to stays valid until its completion (`Promised::new`).
         unsafe { self.ring.submission().push(entry.as_raw()).is_ok() }
     }
 
@@ -267,28 +263,16 @@ impl Ring {
     /// # Errors
     ///
     /// `ENOMEM` beyond the locked-memory limit; others of io_uring_register(2).
-    ///
-    /// # Safety
-    ///
-    /// As long as operations name the slot, what they write there is watched over as is what an entry points to.
-    pub(crate) unsafe fn set_buffer(
-        &mut self,
-        slot: u32,
-        memory: Option<(NonNull<u8>, usize)>,
-    ) -> io::Result<()> {
-        let (start, len) = memory.map_or((ptr::null_mut(), 0), |(start, len)| {
-            (start.as_ptr().cast(), len)
-        });
+    pub(crate) fn set_buffer(&mut self, slot: u32, memory: Option<&Memory>) -> io::Result<()> {
         let iovec = libc::iovec {
-            iov_base: start,
-            iov_len: len,
+            iov_base: memory.map_or(ptr::null_mut(), |memory| memory.start().as_ptr().cast()),
+            iov_len: memory.map_or(0, Memory::len),
         };
-        // SAFETY: the caller's promise; the vector lives across the call.
-        unsafe {
-            self.ring
-                .submitter()
-                .register_buffers_update(slot, &[iovec], None)
-        }
+        let submitter = self.ring.submitter();
+        // SAFETY: the vector lives across the call, and the memory is mapped. The kernel pins the pages themselves: should the memory
+        // be unmapped before the slot is emptied, what is written there goes to pages that nobody else has. And it writes there
+        // only for an entry that names the slot, of which `push` has a promise.
+        unsafe { submitter.register_buffers_update(slot, &[iovec], None) }
     }
 
     /// Makes the ring's table of registered files, empty (5.19).

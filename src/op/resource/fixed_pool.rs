@@ -124,8 +124,7 @@ impl FixedBufPool {
         let Some(driver) = self.0.driver.upgrade() else {
             return Ok(());
         };
-        let memory = &self.0.memory;
-        let index = driver.register_buffer(memory.start(), memory.len())?;
+        let index = driver.register_buffer(&self.0.memory)?;
         self.0.index.set(index);
         Ok(())
     }
