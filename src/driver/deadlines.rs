@@ -1,4 +1,4 @@
-//! What others ask of the timers.
+//! Timers, as sleeps and deadlines of operations use them.
 
 use std::time::Instant;
 

@@ -8,9 +8,14 @@
 //!    call frees anything.
 //! 3. [`Driver::next_event`] reaps one completion under a short borrow and says what to do; the caller does it with the
 //!    borrow ended, so that wakers, drops and callbacks may come back to the driver.
-//! 4. The future takes the operation out ([`Driver::poll`], [`Driver::payload`], [`Driver::release`]). If it is gone
-//!    ([`Driver::orphan`]), the completion itself runs [`Abandoned::run`]: the operation gets its answer all the same,
-//!    so a buffer returns to its owner, a late descriptor closes itself, late bytes are kept.
+//! 4. The future asks how far it is ([`Driver::progress`]), takes the operation out of its cell, and frees that
+//!    ([`Driver::release`]). If the future is gone ([`Driver::orphan`]), the completion itself runs [`Abandoned::run`]: the
+//!    operation gets its answer all the same, so a buffer returns to its owner, a descriptor closes itself, bytes are stashed.
+//!
+//! # Where what is
+//!
+//! `driver` is the driver as those above it know it, and `inner` what that consists of. `slots` is the table of cells, `event`
+//! what passes between the driver and its users. The other files are what one kind of user asks of it.
 //!
 //! `W` is whatever wakes the waiting future. The driver only keeps it and gives it back.
 

@@ -1,4 +1,4 @@
-//! What zero-copy sends ask of the driver.
+//! Zero-copy sends, which have two completions: the answer, and the notification that the memory is free.
 
 use super::driver::{Driver, Key};
 use super::slots::State;
