@@ -42,53 +42,58 @@ impl Kind {
     }
 }
 
+/// A workload by name, title and operation; in the first two, `{}` stand for variables.
+macro_rules! cell {
+    ($name:literal, $title:literal, a $operation:literal: $kind:expr) => {
+        Cell {
+            name: format!($name),
+            title: format!($title),
+            operation: $operation,
+            bytes: None,
+            kind: $kind,
+        }
+    };
+}
+
 const KIB: usize = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 /// What the comparison runs, or as much of it as a quick look needs. Files are in `dir`.
 pub(crate) fn compared(quick: bool, dir: &Path) -> Vec<Cell> {
-    let mut cells = Vec::new();
-    if quick {
-        cells.extend([(1, 64), (50, 64), (200, 1024), (1000, 64)].map(echo));
-    } else {
-        for message in [64, 1024, 16_384] {
-            cells
-                .extend([1, 50, 200, 1000, 10_000].map(|connections| echo((connections, message))));
-        }
-    }
-    cells.extend([churn(), udp(), idle(if quick { 1000 } else { 10_000 })]);
-    let depths: &[usize] = if quick { &[1, 32] } else { &[1, 32, 128] };
-    let len = 256 * MIB;
+    let echoes = match quick {
+        true => vec![(1, 64), (50, 64), (200, 1024), (1000, 64)],
+        false => [64, 1024, 16_384]
+            .into_iter()
+            .flat_map(|message| {
+                [1, 50, 200, 1000, 10_000].map(|connections| (connections, message))
+            })
+            .collect(),
+    };
+    let mut cells: Vec<Cell> = echoes.into_iter().map(echo).collect();
+    cells.push(cell! { "churn", "connect, one echo of 64 B, close; 50 at a time", a "connection": Kind::Serve(Way::Churn, 50, 64) });
+    cells.push(
+        cell! { "udp", "UDP echo, 50 clients, 64 B", a "datagram": Kind::Serve(Way::Udp, 50, 64) },
+    );
+    let (idle, tasks_count, copied) = match quick {
+        true => (1000, 10_000, 256 * MIB),
+        false => (10_000, 100_000, 1024 * MIB),
+    };
+    let (connections, count) = (grouped(idle as f64, 0), grouped(tasks_count as f64, 0));
+    cells.push(cell! { "idle", "memory of an idle connection, buffers of 4 KiB ({connections} of them)", a "connection": Kind::Idle(idle) });
+    let (depths, len): (&[usize], _) = (if quick { &[1, 32] } else { &[1, 32, 128] }, 256 * MIB);
     for direct in [true, false] {
-        cells.extend(
-            depths
-                .iter()
-                .map(|&depth| random_read(dir, len, direct, depth)),
-        );
+        let read = |&depth| random_read(dir, len, direct, depth);
+        cells.extend(depths.iter().map(read));
     }
     cells.push(sequential_read(dir, len));
     cells.extend([16, 64].map(|count| streams(dir, len, count)));
-    cells.push(copy(dir, if quick { 256 * MIB } else { 1024 * MIB }));
+    cells.push(copy(dir, copied));
     cells.extend(tasks());
-    let (count, words) = if quick {
-        (10_000, "10,000")
-    } else {
-        (100_000, "100,000")
-    };
-    let sleeps = Kind::Long(Work::Timers, count as u64);
-    cells.push(cell(
-        "timers",
-        &format!("{words} sleeps of 0 to 1 s"),
-        "sleep",
-        sleeps,
-    ));
-    for (name, what, work) in [
-        ("sleepers", "sleeping", Work::Sleepers(count)),
-        ("pending", "pending", Work::Pending(count)),
-    ] {
-        let title = format!("memory of a {what} task ({words} of them)");
-        cells.push(cell(name, &title, "task", Kind::Memory(work)));
-    }
+    cells.extend([
+        cell! { "timers", "{count} sleeps of 0 to 1 s", a "sleep": Kind::Long(Work::Timers, tasks_count as u64) },
+        cell! { "sleepers", "memory of a sleeping task ({count} of them)", a "task": Kind::Memory(Work::Sleepers(tasks_count)) },
+        cell! { "pending", "memory of a pending task ({count} of them)", a "task": Kind::Memory(Work::Pending(tasks_count)) },
+    ]);
     cells
 }
 
@@ -104,55 +109,24 @@ pub(crate) fn ratios(dir: &Path, len: u64) -> Vec<Cell> {
     cells
 }
 
-fn cell(name: &str, title: &str, operation: &'static str, kind: Kind) -> Cell {
-    Cell {
-        name: name.into(),
-        title: title.into(),
-        operation,
-        bytes: None,
-        kind,
-    }
+fn tasks() -> Vec<Cell> {
+    use Work::{Nop, SpawnJoin, Wake, Yield};
+    vec![
+        cell! { "nop-1", "nop round trip, one at a time", a "nop": Kind::Work(Nop(1)) },
+        cell! { "nop-32", "nop round trip, 32 at a time", a "nop": Kind::Work(Nop(32)) },
+        cell! { "yield-1", "yield, 1 task", a "yield": Kind::Work(Yield(1)) },
+        cell! { "yield-100", "yield, 100 tasks", a "yield": Kind::Work(Yield(100)) },
+        cell! { "spawn-1", "spawn and join, one at a time", a "task": Kind::Work(SpawnJoin(1)) },
+        cell! { "spawn-1000", "spawn and join, batches of 1000", a "task": Kind::Work(SpawnJoin(1000)) },
+        cell! { "wake", "wake from another thread and answer", a "round trip": Kind::Work(Wake) },
+    ]
 }
 
 fn echo((connections, message): (usize, usize)) -> Cell {
-    let title = format!(
-        "TCP echo, {} connection{}, {}",
-        grouped(connections as f64, 0),
-        if connections == 1 { "" } else { "s" },
-        size(message as u64)
-    );
-    let name = format!("echo-{connections}x{message}");
-    cell(
-        &name,
-        &title,
-        "request",
-        Kind::Serve(Way::Tcp, connections, message),
-    )
-}
-
-fn churn() -> Cell {
-    let title = "connect, one echo of 64 B, close; 50 at a time";
-    cell(
-        "churn",
-        title,
-        "connection",
-        Kind::Serve(Way::Churn, 50, 64),
-    )
-}
-
-fn udp() -> Cell {
-    cell(
-        "udp",
-        "UDP echo, 50 clients, 64 B",
-        "datagram",
-        Kind::Serve(Way::Udp, 50, 64),
-    )
-}
-
-fn idle(connections: usize) -> Cell {
     let count = grouped(connections as f64, 0);
-    let title = format!("memory of an idle connection, buffers of 4 KiB ({count} of them)");
-    cell("idle", &title, "connection", Kind::Idle(connections))
+    let plural = if connections == 1 { "" } else { "s" };
+    let size = size(message as u64);
+    cell! { "echo-{connections}x{message}", "TCP echo, {count} connection{plural}, {size}", a "request": Kind::Serve(Way::Tcp, connections, message) }
 }
 
 /// A file in the data directory.
@@ -166,112 +140,48 @@ fn file(dir: &Path, name: &str, len: u64, block: usize, depth: usize) -> Blocks 
 }
 
 fn random_read(dir: &Path, len: u64, direct: bool, depth: usize) -> Cell {
-    let (kind, words) = if direct {
-        ("direct", "O_DIRECT")
-    } else {
-        ("cached", "page cache")
+    let file = file(dir, "read", len, 4 * KIB, depth);
+    let (kind, words) = match direct {
+        true => ("direct", "O_DIRECT"),
+        false => ("cached", "page cache"),
     };
-    let work = Work::Read {
-        file: file(dir, "read", len, 4 * KIB, depth),
-        random: true,
-        direct,
-    };
-    let title = format!("4 KiB random read, {words}, depth {depth}");
-    cell(
-        &format!("read-{kind}-{depth}"),
-        &title,
-        "read",
-        Kind::Work(work),
-    )
+    let random = true;
+    cell! { "read-{kind}-{depth}", "4 KiB random read, {words}, depth {depth}", a "read": Kind::Work(Work::Read { file, random, direct }) }
 }
 
 fn sequential_read(dir: &Path, len: u64) -> Cell {
-    let work = Work::Read {
-        file: file(dir, "read", len, 64 * KIB, 8),
-        random: false,
-        direct: false,
-    };
-    let title = "sequential read, page cache, 64 KiB, depth 8";
-    in_bytes(cell("read-sequential", title, "block", Kind::Work(work)))
+    let (random, direct) = (false, false);
+    let file = file(dir, "read", len, 64 * KIB, 8);
+    in_bytes(
+        cell! { "read-sequential", "sequential read, page cache, 64 KiB, depth 8", a "block": Kind::Work(Work::Read { file, random, direct }) },
+    )
 }
 
 fn streams(dir: &Path, len: u64, count: usize) -> Cell {
-    let work = Work::Streams(file(dir, "read", len, 64 * KIB, 2), count);
-    let title = format!("{count} streams of a file at once, page cache, 64 KiB, 2 ahead");
-    in_bytes(cell(
-        &format!("streams-{count}"),
-        &title,
-        "block",
-        Kind::Work(work),
-    ))
+    let file = file(dir, "read", len, 64 * KIB, 2);
+    in_bytes(
+        cell! { "streams-{count}", "{count} streams of a file at once, page cache, 64 KiB, 2 ahead", a "block": Kind::Work(Work::Streams(file, count)) },
+    )
 }
 
 /// Over and over the same part of a file, so that the disk does not take part.
 fn write(dir: &Path, depth: usize) -> Cell {
-    let work = Work::Write(file(dir, "written", 4 * MIB, 4 * KIB, depth));
-    let title = format!("4 KiB write, page cache, depth {depth}");
-    cell(
-        &format!("write-cached-{depth}"),
-        &title,
-        "write",
-        Kind::Work(work),
-    )
+    let file = file(dir, "written", 4 * MIB, 4 * KIB, depth);
+    cell! { "write-cached-{depth}", "4 KiB write, page cache, depth {depth}", a "write": Kind::Work(Work::Write(file)) }
 }
 
 fn copy(dir: &Path, len: u64) -> Cell {
     let from = file(dir, "source", len, 64 * KIB, 16);
-    let blocks = from.count();
-    let work = Work::Copy(from, dir.join("target"));
-    let title = format!("file copy, {}, 64 KiB buffers", size(len));
-    in_bytes(cell("copy", &title, "block", Kind::Long(work, blocks)))
+    let (blocks, size, to) = (from.count(), size(len), dir.join("target"));
+    in_bytes(
+        cell! { "copy", "file copy, {size}, 64 KiB buffers", a "block": Kind::Long(Work::Copy(from, to), blocks) },
+    )
 }
 
 /// Of work in blocks of 64 KiB.
-fn in_bytes(cell: Cell) -> Cell {
-    Cell {
-        bytes: Some(64 * KIB as u64),
-        ..cell
-    }
-}
-
-fn tasks() -> Vec<Cell> {
-    let cells = [
-        (
-            "nop-1",
-            "nop round trip, one at a time",
-            "nop",
-            Work::Nop(1),
-        ),
-        (
-            "nop-32",
-            "nop round trip, 32 at a time",
-            "nop",
-            Work::Nop(32),
-        ),
-        ("yield-1", "yield, 1 task", "yield", Work::Yield(1)),
-        ("yield-100", "yield, 100 tasks", "yield", Work::Yield(100)),
-        (
-            "spawn-1",
-            "spawn and join, one at a time",
-            "task",
-            Work::SpawnJoin(1),
-        ),
-        (
-            "spawn-1000",
-            "spawn and join, batches of 1000",
-            "task",
-            Work::SpawnJoin(1000),
-        ),
-        (
-            "wake",
-            "wake from another thread and answer",
-            "round trip",
-            Work::Wake,
-        ),
-    ];
-    cells
-        .map(|(name, title, operation, work)| cell(name, title, operation, Kind::Work(work)))
-        .into()
+fn in_bytes(mut cell: Cell) -> Cell {
+    cell.bytes = Some(64 * KIB as u64);
+    cell
 }
 
 fn size(bytes: u64) -> String {

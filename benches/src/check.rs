@@ -1,7 +1,7 @@
 //! Comparing a report with an earlier one.
 
-use crate::report::{Entry, Outcome, Ratio, Report};
-use crate::stats::{Change, Estimate, change};
+use crate::report::{Entry, Outcome, Report};
+use crate::stats::Change;
 
 /// The contender that is checked.
 const OURS: &str = "saferring";
@@ -12,48 +12,45 @@ pub(crate) fn regressions(now: &Report, before: &Report) -> usize {
     let mut worse = 0;
     for workload in &now.workloads {
         let name = &workload.name;
-        let entry = |report: &Report| -> Option<(Outcome, Option<Ratio>, Option<f64>)> {
-            let mut workloads = report.workloads.iter();
-            let found = workloads.find(|workload| workload.name == *name)?;
-            let entry: &Entry = found.entry(OURS)?;
-            Some((entry.outcome.clone(), entry.cpu_to_raw(), entry.memory))
+        let mut earlier = before.workloads.iter();
+        let earlier = earlier.find(|workload| workload.name == *name);
+        let (Some(ours), Some(theirs)) = (
+            workload.entry(OURS),
+            earlier.and_then(|work| work.entry(OURS)),
+        ) else {
+            println!("  {name}: nothing to compare");
+            continue;
         };
-        match (entry(now), entry(before)) {
-            (Some((Outcome::Failed(error), ..)), Some((Outcome::Measured, ..))) => {
-                worse += 1;
-                println!("  {name}: REGRESSION: {OURS} failed: {error}");
-            }
-            (Some((_, Some(ours), _)), Some((_, Some(theirs), _))) => {
-                let change = change(&estimate(&ours), &estimate(&theirs));
-                worse += usize::from(change == Change::Worse);
-                println!(
-                    "  {name}: {:.3} [{:.3}, {:.3}], was {:.3} [{:.3}, {:.3}]: {}",
-                    ours.ratio,
-                    ours.low,
-                    ours.high,
-                    theirs.ratio,
-                    theirs.low,
-                    theirs.high,
-                    match change {
-                        Change::Better => "better",
-                        Change::None => "no significant change",
-                        Change::Worse => "REGRESSION",
-                    }
-                );
-            }
-            (Some((_, _, Some(ours))), Some((_, _, Some(theirs)))) => {
-                println!("  {name}: {ours:.0} bytes, was {theirs:.0} (not judged)");
-            }
-            _ => println!("  {name}: nothing to compare"),
-        }
+        let (line, is_worse) = judge(ours, theirs);
+        worse += usize::from(is_worse);
+        println!("  {name}: {line}");
     }
     worse
 }
 
-fn estimate(ratio: &Ratio) -> Estimate {
-    Estimate {
-        median: ratio.ratio,
-        low: ratio.low,
-        high: ratio.high,
+fn judge(ours: &Entry, theirs: &Entry) -> (String, bool) {
+    if let (Outcome::Failed(error), Outcome::Measured) = (&ours.outcome, &theirs.outcome) {
+        return (format!("REGRESSION: {OURS} failed: {error}"), true);
+    }
+    if let (Some(now), Some(before)) = (ours.cpu_to_raw(), theirs.cpu_to_raw()) {
+        let change = now.change_since(&before);
+        let verdict = match change {
+            Change::Better => "better",
+            Change::None => "no significant change",
+            Change::Worse => "REGRESSION",
+        };
+        let [now, before] =
+            [now, before].map(|it| format!("{:.3} [{:.3}, {:.3}]", it.ratio, it.low, it.high));
+        return (
+            format!("{now}, was {before}: {verdict}"),
+            change == Change::Worse,
+        );
+    }
+    match (ours.memory, theirs.memory) {
+        (Some(now), Some(before)) => (
+            format!("{now:.0} bytes, was {before:.0} (not judged)"),
+            false,
+        ),
+        _ => ("nothing to compare".into(), false),
     }
 }

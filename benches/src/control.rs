@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Write};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use hdrhistogram::iterators::IterationValue;
 use serde::{Deserialize, Serialize};
 
 use crate::contender::Done;
@@ -93,10 +94,9 @@ impl Control {
             }
         }
         let mut line = String::new();
-        match self.only {
-            Some(_) => None,
-            None => io::stdin().lock().read_line(&mut line).ok(),
-        }?;
+        if self.only.is_none() {
+            io::stdin().lock().read_line(&mut line).ok()?;
+        }
         line.trim().parse().ok()
     }
 
@@ -112,20 +112,19 @@ impl Control {
     /// Ends the slice, in which so many operations were really done, at least as many as were asked for.
     pub(crate) fn report(&self, meter: Meter, ops: u64, latencies: Option<&Histogram<u64>>) {
         let (wall, cpu) = (meter.wall.elapsed(), cpu_time());
+        let enters = self.enters.zip(meter.enters);
+        let enters = enters.map(|(now, before)| now() - before);
         let pairs = |histogram: &Histogram<u64>| {
-            let recorded = histogram.iter_recorded();
-            recorded
-                .map(|value| (value.value_iterated_to(), value.count_at_value()))
-                .collect()
+            let values = histogram.iter_recorded();
+            let pair =
+                |value: IterationValue<u64>| (value.value_iterated_to(), value.count_at_value());
+            values.map(pair).collect()
         };
         say(&Message::Slice(Slice {
             ops,
             cpu: cpu.saturating_sub(meter.cpu),
             wall,
-            enters: meter
-                .enters
-                .zip(self.enters)
-                .map(|(before, now)| now() - before),
+            enters,
             latencies: latencies.map(pairs).unwrap_or_default(),
         }));
     }
@@ -157,11 +156,9 @@ impl Control {
 /// The resident anonymous bytes of a process (a number, or `self`).
 pub(crate) fn anonymous_memory(process: &str) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Anonymous:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB"));
-    let kib: Option<u64> = kib.and_then(|kib| kib.trim().parse().ok());
+    let mut lines = text.lines();
+    let line = lines.find_map(|line| line.strip_prefix("Anonymous:")?.strip_suffix("kB"));
+    let kib: Option<u64> = line.and_then(|kib| kib.trim().parse().ok());
     let unknown = || io::Error::other("the kernel does not tell how much memory is anonymous");
     Ok(kib.ok_or_else(unknown)? * 1024)
 }

@@ -1,13 +1,11 @@
 //! The files that the workloads read and copy.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, fadvise};
-
-use crate::measure::Random;
 
 const CHUNK: usize = 1 << 20;
 const PREFIX: &str = "saferring-benches-";
@@ -57,17 +55,7 @@ pub(crate) fn fill(path: &Path, len: u64) -> io::Result<()> {
         return Ok(());
     }
     let mut file = File::create(path)?;
-    let mut random = Random::new(len);
-    let mut chunk = vec![0; CHUNK];
-    let mut left = len as usize;
-    while left > 0 {
-        for word in chunk.chunks_exact_mut(8) {
-            word.copy_from_slice(&random.below(u64::MAX).to_ne_bytes());
-        }
-        let part = left.min(CHUNK);
-        file.write_all(&chunk[..part])?;
-        left -= part;
-    }
+    io::copy(&mut File::open("/dev/urandom")?.take(len), &mut file)?;
     file.sync_all()
 }
 

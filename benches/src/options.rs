@@ -33,48 +33,42 @@ impl Program {
         }
     }
 
-    fn usage(self) -> &'static str {
-        match self {
-            Program::Compare => {
-                "\
-usage: cargo bench --bench compare -- [OPTIONS]
-  --quick          8 rounds, fewer and smaller workloads
-  --rounds N       rounds of slices (50)
-  --restarts N     how often all is set up anew meanwhile (1)
-  --slice MS       how long a slice is, in milliseconds (50)
-  --workload W     only the workload W, or all of a kind: echo, echo-50, read; may be repeated
-  --contender C    only this contender, beside raw; may be repeated; a latency option runs only so
-  --check FILE     compare with an earlier report.json; exit with 1 if saferring has become worse
-  --out DIR        where report.json and report.html go (compare in the target directory)
-  --dir DIR        where the files are made that are read and copied (tmp in the target directory)
-  --list           list workloads and contenders"
-            }
-            Program::Ratio => {
-                "\
-usage: cargo bench --bench ratio -- [OPTIONS]
-  --rounds N       rounds of interleaved slices (30)
-  --restarts N     how often all is set up anew meanwhile (3)
-  --slice MS       how long a slice is, in milliseconds (20)
-  --quick          3 rounds of 2 ms: does it run?
-  --only NAME      only workloads whose name contains NAME; may be repeated
-  --contender C    only this contender, beside raw; may be repeated
-  --json FILE      also write all figures to FILE
-  --dir DIR        where the files are made that are read and copied (tmp in the target directory)
-  --list           list workloads and contenders"
-            }
+    /// Rounds, restarts and milliseconds of a slice.
+    fn defaults(self, quick: bool) -> (usize, usize, u64) {
+        match (self, quick) {
+            (Program::Compare, false) => (50, 1, 50),
+            (Program::Compare, true) => (8, 1, 50),
+            (Program::Ratio, false) => (30, 3, 20),
+            (Program::Ratio, true) => (3, 1, 2),
         }
     }
 }
 
+const USAGE: &str = "\
+usage: cargo bench --bench compare -- [OPTIONS], or --bench ratio
+  --quick          8 rounds, fewer and smaller workloads; of ratio 3 rounds of 2 ms: does it run?
+  --rounds N       rounds of slices (50; of ratio 30)
+  --restarts N     how often all is set up anew meanwhile (1; of ratio 3)
+  --slice MS       how long a slice is, in milliseconds (50; of ratio 20)
+  --workload W     only the workload W, or all of a kind: echo, echo-50, read; may be repeated
+  --only W         only workloads whose name contains W; may be repeated
+  --contender C    only this contender, beside raw; may be repeated; a latency option runs only so
+  --check FILE     compare with an earlier report.json; exit with 1 if saferring has become worse
+  --json FILE      also write all figures to FILE
+  --out DIR        where report.json and report.html go (compare in the target directory; ratio writes none)
+  --dir DIR        where the files are made that are read and copied (tmp in the target directory)
+  --list           list workloads and contenders";
+
+#[derive(Default)]
 pub(crate) struct Options {
     pub(crate) rounds: usize,
     pub(crate) restarts: usize,
     pub(crate) slice: Duration,
     pub(crate) quick: bool,
-    /// Beginnings of names; all if there are none.
-    workloads: Vec<String>,
-    /// Parts of names; all if there are none.
-    only: Vec<String>,
+    /// Names of workloads, or of their kinds; all if there are neither these nor parts.
+    kinds: Vec<String>,
+    /// Parts of names.
+    parts: Vec<String>,
     pub(crate) contenders: Vec<Contender>,
     pub(crate) check: Option<PathBuf>,
     pub(crate) json: Option<PathBuf>,
@@ -84,35 +78,26 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn wants(&self, workload: &str) -> bool {
-        let (kinds, parts) = (&self.workloads, &self.only);
-        (kinds.is_empty() || kinds.iter().any(|name| matches(workload, name)))
-            && (parts.is_empty() || parts.iter().any(|name| workload.contains(name)))
+        self.kinds.is_empty() && self.parts.is_empty()
+            || self.kinds.iter().any(|name| matches(workload, name))
+            || self.parts.iter().any(|name| workload.contains(name))
     }
 }
 
 /// `echo` stands for all echoes, `echo-50` for those with 50 connections, but `spawn-1` not for `spawn-1000`.
 fn matches(workload: &str, name: &str) -> bool {
-    match workload.strip_prefix(name) {
-        Some(rest) => rest.is_empty() || rest.starts_with(['-', 'x']) || name.ends_with(['-', 'x']),
-        None => false,
-    }
+    workload.strip_prefix(name).is_some_and(|rest| {
+        rest.is_empty() || rest.starts_with(['-', 'x']) || name.ends_with(['-', 'x'])
+    })
 }
 
 /// What is asked for; `None` if that has been printed.
 pub(crate) fn parse(program: Program, all: &[Contender]) -> Result<Option<Options>, lexopt::Error> {
     let target = target_dir();
     let mut options = Options {
-        rounds: 0,
-        restarts: 0,
-        slice: Duration::ZERO,
-        quick: false,
-        workloads: Vec::new(),
-        only: Vec::new(),
-        contenders: Vec::new(),
-        check: None,
-        json: None,
         out: target.join("compare"),
         dir: env::var_os("SAFERRING_BENCH_DIR").map_or(target.join("tmp"), |dir| here(dir.into())),
+        ..Options::default()
     };
     let (mut chosen, mut list) = (Vec::new(), false);
     let (mut rounds, mut restarts, mut slice) = (None, None, None);
@@ -123,8 +108,8 @@ pub(crate) fn parse(program: Program, all: &[Contender]) -> Result<Option<Option
             Long("rounds") => rounds = Some(parser.value()?.parse()?),
             Long("restarts") => restarts = Some(parser.value()?.parse()?),
             Long("slice") => slice = Some(parser.value()?.parse()?),
-            Long("workload") => options.workloads.push(parser.value()?.string()?),
-            Long("only") => options.only.push(parser.value()?.string()?),
+            Long("workload") => options.kinds.push(parser.value()?.string()?),
+            Long("only") => options.parts.push(parser.value()?.string()?),
             Long("contender") => chosen.push(parser.value()?.string()?),
             Long("check") => options.check = Some(here(parser.value()?.into())),
             Long("json") => options.json = Some(here(parser.value()?.into())),
@@ -133,21 +118,16 @@ pub(crate) fn parse(program: Program, all: &[Contender]) -> Result<Option<Option
             Long("list") => list = true,
             Long("bench") => {} // Cargo says so to every bench.
             Long("help") | Short('h') => {
-                println!("{}", program.usage());
+                println!("{USAGE}");
                 return Ok(None);
             }
-            other => return Err(format!("{}\n{}", other.unexpected(), program.usage()).into()),
+            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
         }
     }
-    let (default_rounds, default_restarts, default_slice) = match (program, options.quick) {
-        (Program::Compare, false) => (50, 1, 50),
-        (Program::Compare, true) => (8, 1, 50),
-        (Program::Ratio, false) => (30, 3, 20),
-        (Program::Ratio, true) => (3, 1, 2),
-    };
-    options.rounds = rounds.unwrap_or(default_rounds);
-    options.restarts = restarts.unwrap_or(default_restarts);
-    options.slice = Duration::from_millis(slice.unwrap_or(default_slice));
+    let defaults = program.defaults(options.quick);
+    options.rounds = rounds.unwrap_or(defaults.0);
+    options.restarts = restarts.unwrap_or(defaults.1);
+    options.slice = Duration::from_millis(slice.unwrap_or(defaults.2));
     if options.rounds == 0 || options.restarts == 0 || options.slice.is_zero() {
         return Err("--rounds, --restarts and --slice must be at least 1".into());
     }
@@ -156,33 +136,29 @@ pub(crate) fn parse(program: Program, all: &[Contender]) -> Result<Option<Option
         print_all(&cells, all);
         return Ok(None);
     }
-    check_names(&options, &chosen, &cells, all)?;
+    let cells: Vec<&str> = cells.iter().map(|cell| cell.name.as_str()).collect();
+    let names: Vec<&str> = all.iter().map(|contender| contender.name).collect();
+    check("workload", &options.kinds, &cells, matches)?;
+    check("workload", &options.parts, &cells, |known, part| {
+        known.contains(part)
+    })?;
+    check("contender", &chosen, &names, |known, name| known == name)?;
     options.contenders = choose(all, &chosen);
     Ok(Some(options))
 }
 
-fn check_names(
-    options: &Options,
-    chosen: &[String],
-    cells: &[Cell],
-    all: &[Contender],
+/// Whether all names stand for something that is known.
+fn check(
+    what: &str,
+    names: &[String],
+    known: &[&str],
+    stands_for: fn(&str, &str) -> bool,
 ) -> Result<(), lexopt::Error> {
-    let (cells, all) = (cells.iter(), all.iter());
-    let cells: Vec<&str> = cells.map(|cell| cell.name.as_str()).collect();
-    let all: Vec<&str> = all.map(|contender| contender.name).collect();
-    let check = |what, names: &[String], known: &[&str], same: fn(&str, &str) -> bool| {
-        let unknown = |name: &&String| !known.iter().any(|known| same(known, name));
-        names.iter().find(unknown).map_or(Ok(()), |name| {
-            let known = known.join(", ");
-            Err(format!("there is no {what} {name:?}; there are {known}"))
-        })
-    };
-    check("workload", &options.workloads, &cells, matches)?;
-    check("workload", &options.only, &cells, |known, name| {
-        known.contains(name)
-    })?;
-    check("contender", chosen, &all, |known, name| known == name)?;
-    Ok(())
+    let unknown = |name: &&String| !known.iter().any(|known| stands_for(known, name));
+    names.iter().find(unknown).map_or(Ok(()), |name| {
+        let known = known.join(", ");
+        Err(format!("there is no {what} {name:?}; there are {known}").into())
+    })
 }
 
 /// Those that are named, and always raw and its control.

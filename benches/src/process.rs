@@ -1,14 +1,14 @@
 //! Contenders' processes, as seen by their parent.
 
-use std::collections::VecDeque;
-use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::child::{Orders, Task};
 use crate::control::{Message, Slice, anonymous_memory};
@@ -24,7 +24,7 @@ pub(crate) struct Process {
     /// `None` if standard input is a socket.
     commands: Option<ChildStdin>,
     messages: Receiver<Message>,
-    errors: Arc<Mutex<VecDeque<String>>>,
+    errors: File,
     clock: libc::clockid_t,
 }
 
@@ -37,40 +37,32 @@ impl Process {
             parent: std::process::id(),
             cores: learn_cores(None).into(),
         };
+        let errors = File::from(memfd_create("errors", MemfdFlags::CLOEXEC)?);
         let mut child = Command::new(std::env::current_exe()?)
             .args(["--child", &serde_json::to_string(&orders)?])
             .stdin(socket.map_or_else(Stdio::piped, Stdio::from))
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(errors.try_clone()?)
             .spawn()?;
         let (said, messages) = channel();
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                     // What is not ours is the contender's own chatter.
-                    if let Ok(message) = serde_json::from_str(&line) {
-                        let _ = said.send(message);
-                    }
+                    let _ = serde_json::from_str(&line).map(|message| said.send(message));
                 }
             });
         }
-        let errors = Arc::default();
-        if let Some(stderr) = child.stderr.take() {
-            let kept = Arc::clone(&errors);
-            thread::spawn(move || keep_last_lines(stderr, &kept));
-        }
-        let mut clock = 0;
-        // SAFETY: the call writes one clock id to `clock`, which lives across it.
-        let failed = unsafe { libc::clock_getcpuclockid(child.id() as libc::pid_t, &mut clock) };
-        let commands = child.stdin.take();
-        let process = Process {
+        let mut process = Process {
+            commands: child.stdin.take(),
             child,
-            commands,
             messages,
             errors,
-            clock,
+            clock: 0,
         };
-        match failed {
+        let id = process.id() as libc::pid_t;
+        // SAFETY: the call writes one clock id to `clock`, which lives across it.
+        match unsafe { libc::clock_getcpuclockid(id, &mut process.clock) } {
             0 => Ok(process),
             code => Err(io::Error::from_raw_os_error(code)),
         }
@@ -82,10 +74,8 @@ impl Process {
 
     /// User and system time of all its threads, those that the kernel made for it included.
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
-        let mut now = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        // SAFETY: zeros are a valid time.
+        let mut now: libc::timespec = unsafe { std::mem::zeroed() };
         // SAFETY: `now` is a timespec that lives across the call, which only writes to it.
         match unsafe { libc::clock_gettime(self.clock, &mut now) } {
             0 => Ok(Duration::new(now.tv_sec as u64, now.tv_nsec as u32)),
@@ -94,15 +84,14 @@ impl Process {
     }
 
     /// User and system time apart, in the kernel's ticks.
-    pub(crate) fn ticks(&self) -> io::Result<(u64, u64)> {
+    pub(crate) fn ticks(&self) -> io::Result<(i64, i64)> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
         // The name, in parentheses, may hold anything; the state behind it is field 3.
         let fields = stat.rsplit(')').next().unwrap_or_default();
         let mut fields = fields.split_ascii_whitespace().skip(11);
         let mut next = || fields.next().and_then(|field| field.parse().ok());
-        next()
-            .zip(next())
-            .ok_or_else(|| io::Error::other("/proc/PID/stat has too few fields"))
+        let ticks = next().zip(next());
+        ticks.ok_or_else(|| io::Error::other("/proc/PID/stat has too few fields"))
     }
 
     pub(crate) fn memory(&self) -> io::Result<u64> {
@@ -111,7 +100,10 @@ impl Process {
 
     /// Asks for a slice of work.
     pub(crate) fn slice(&mut self, ops: u64, patience: Duration) -> io::Result<Slice> {
-        self.order(ops)?;
+        let Some(commands) = &mut self.commands else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        writeln!(commands, "{ops}").map_err(|_| self.end())?;
         match self.hear(patience)? {
             Message::Slice(slice) if slice.ops > 0 => Ok(slice),
             other => Err(io::Error::other(format!(
@@ -120,22 +112,17 @@ impl Process {
         }
     }
 
-    pub(crate) fn order(&mut self, ops: u64) -> io::Result<()> {
-        match &mut self.commands {
-            Some(commands) => writeln!(commands, "{ops}").map_err(|_| self.end()),
-            None => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
     /// The next message; what ended it, or that it kept still for so long, is an error.
     pub(crate) fn hear(&mut self, patience: Duration) -> io::Result<Message> {
         match self.messages.recv_timeout(patience) {
             Ok(Message::Failed(error)) => Err(io::Error::other(error)),
             Ok(message) => Ok(message),
-            Err(RecvTimeoutError::Timeout) => Err(io::Error::other(format!(
-                "it hangs: nothing heard for {} s",
-                patience.as_secs()
-            ))),
+            Err(RecvTimeoutError::Timeout) => {
+                let seconds = patience.as_secs();
+                Err(io::Error::other(format!(
+                    "it hangs: nothing heard for {seconds} s"
+                )))
+            }
             Err(RecvTimeoutError::Disconnected) => Err(self.end()),
         }
     }
@@ -154,26 +141,17 @@ impl Process {
     fn end(&mut self) -> io::Error {
         // Its pipe is closed, so it has ended or is about to; it may have closed it by itself, too.
         let _ = self.child.kill();
-        let status = match self.child.wait() {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
-        };
-        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        let errors: Vec<&str> = errors.iter().map(String::as_str).collect();
-        io::Error::other(match errors.is_empty() {
-            true => format!("it died ({status})"),
-            false => format!("it died ({status}): {}", errors.join(" / ")),
-        })
-    }
-}
-
-fn keep_last_lines(stderr: impl Read, kept: &Mutex<VecDeque<String>>) {
-    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == LINES {
-            kept.pop_front();
-        }
-        kept.push_back(line);
+        let status = self.child.wait();
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let mut errors = Vec::new();
+        // Without its words, its status must do.
+        let _ = self.errors.rewind();
+        let _ = self.errors.read_to_end(&mut errors);
+        let errors = String::from_utf8_lossy(&errors);
+        let lines: Vec<&str> = errors.lines().collect();
+        let last = lines[lines.len().saturating_sub(LINES)..].join(" / ");
+        let colon = if last.is_empty() { "" } else { ": " };
+        io::Error::other(format!("it died ({status}){colon}{last}"))
     }
 }
 

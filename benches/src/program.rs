@@ -68,7 +68,7 @@ fn run(program: Program, all: &[Contender]) -> ExitCode {
         Err(error) => return fail(&error, 2),
     };
     // Before all else: a baseline that cannot be read should not be found out an hour later.
-    let baseline = match options.check.as_deref().map(report::json::read).transpose() {
+    let baseline = match options.check.as_deref().map(Report::read_json).transpose() {
         Ok(baseline) => baseline,
         Err(error) => return fail(&error, 2),
     };
@@ -118,7 +118,7 @@ fn measure_all(program: Program, options: &Options) -> io::Result<Report> {
         slice_ms: settings.slice.as_millis() as u64,
         quick: options.quick,
         system: System::gather(data.dir(), cores),
-        contenders: options.contenders.iter().map(About::of).collect(),
+        contenders: options.contenders.iter().map(about).collect(),
         workloads: Vec::new(),
     };
     measure::stay_on_second_core();
@@ -129,16 +129,23 @@ fn measure_all(program: Program, options: &Options) -> io::Result<Report> {
         stop,
     };
     if program == Program::Ratio {
-        report::rows::head(&settings);
+        report::terminal::print_head(&settings);
     }
     for cell in &cells {
         let workload = session.run(cell)?;
         if program == Program::Ratio {
-            report::rows::print(&workload);
+            report::terminal::print_rows(&workload);
         }
         report.workloads.push(workload);
     }
     Ok(report)
+}
+
+fn about(contender: &Contender) -> About {
+    About {
+        name: contender.name.into(),
+        what: contender.what.into(),
+    }
 }
 
 /// Returns how many cores there are.
@@ -158,7 +165,7 @@ fn prepare_process(program: Program) -> io::Result<usize> {
 
 fn write(program: Program, options: &Options, report: &Report) -> io::Result<()> {
     if let Some(path) = &options.json {
-        report::json::write(report, path)?;
+        report.write_json(path)?;
     }
     if program == Program::Ratio {
         return Ok(());
@@ -167,7 +174,7 @@ fn write(program: Program, options: &Options, report: &Report) -> io::Result<()>
     std::fs::create_dir_all(&options.out)?;
     let at = |name: &str| options.out.join(name);
     let (json, html) = (at("report.json"), at("report.html"));
-    report::json::write(report, &json)?;
+    report.write_json(&json)?;
     report::html::write(report, &html)?;
     report::markdown::write(report, &options.out)?;
     println!("\nwritten: {} and {}", json.display(), html.display());

@@ -7,83 +7,57 @@ use crate::cells::{Cell, Kind};
 use crate::session::Settings;
 
 /// A line that is rewritten on a terminal; elsewhere a line for each workload.
-#[derive(Debug)]
 pub(crate) struct Progress {
-    terminal: bool,
     begun: usize,
     /// Seconds foreseen for each workload.
     foreseen: Vec<f64>,
-    rounds: usize,
     started: Instant,
-    name: String,
 }
 
 impl Progress {
     pub(crate) fn new(cells: &[Cell], settings: &Settings, contenders: usize) -> Self {
+        let foreseen = |cell| contenders as f64 * foreseen(cell, settings);
         Progress {
-            terminal: io::stderr().is_terminal(),
             begun: 0,
-            foreseen: cells
-                .iter()
-                .map(|cell| contenders as f64 * foreseen(cell, settings))
-                .collect(),
-            rounds: 0,
+            foreseen: cells.iter().map(foreseen).collect(),
             started: Instant::now(),
-            name: String::new(),
         }
     }
 
-    pub(crate) fn begin(&mut self, cell: &Cell, rounds: usize) {
-        self.begun += 1;
-        self.rounds = rounds;
-        self.name.clone_from(&cell.name);
-        self.show(0);
-    }
-
-    pub(crate) fn round(&self, round: usize) {
-        if self.terminal {
-            self.show(round);
-        }
-    }
-
-    /// Of a workload: what follows may be written elsewhere on the terminal.
-    pub(crate) fn end(&self) {
-        if self.terminal {
-            eprint!("\r\x1b[K");
-        }
-    }
-
-    fn show(&self, round: usize) {
-        let part = round as f64 / self.rounds.max(1) as f64;
-        let (before, rest) = self.foreseen.split_at(self.begun - 1);
-        let done = before.iter().sum::<f64>() + rest[0] * part;
-        let left = self.foreseen.iter().sum::<f64>() - done;
-        // As foreseen at first, later by what it has taken so far.
-        let seconds = match done {
-            done if done > 3.0 => self.started.elapsed().as_secs_f64() / done * left,
-            _ => left,
-        };
-        let text = format!(
-            "[{}/{}] {}, {} left",
-            self.begun,
-            self.foreseen.len(),
-            self.name,
-            about(Duration::from_secs_f64(seconds.max(0.0)))
+    /// Says which workload begins.
+    pub(crate) fn begin(&mut self, name: &str) {
+        let (all, done): (f64, f64) = (
+            self.foreseen.iter().sum(),
+            self.foreseen[..self.begun].iter().sum(),
         );
-        let mut err = io::stderr().lock();
-        // Progress that cannot be shown is no reason to stop.
-        let _ = match self.terminal {
-            true => write!(err, "\r\x1b[K{text} (round {round} of {})", self.rounds),
-            false => writeln!(err, "{text}"),
+        // As foreseen at first, later by what it has taken so far.
+        let pace = if done > 3.0 {
+            self.started.elapsed().as_secs_f64() / done
+        } else {
+            1.0
         };
+        let left = match Duration::from_secs_f64(pace * (all - done)).as_secs() {
+            s if s < 90 => format!("about {s} s"),
+            s => format!("about {} min", s.div_ceil(60)),
+        };
+        self.begun += 1;
+        let mut err = io::stderr().lock();
+        let (before, behind) = if err.is_terminal() {
+            ("\r\x1b[K", "")
+        } else {
+            ("", "\n")
+        };
+        let (begun, count) = (self.begun, self.foreseen.len());
+        // Progress that cannot be shown is no reason to stop.
+        let _ = write!(err, "{before}[{begun}/{count}] {name}, {left} left{behind}");
         let _ = err.flush();
     }
-}
 
-fn about(time: Duration) -> String {
-    match time.as_secs() {
-        s if s < 90 => format!("about {s} s"),
-        s => format!("about {} min", s.div_ceil(60)),
+    /// What follows may be written elsewhere on the terminal.
+    pub(crate) fn end(&self) {
+        if io::stderr().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
     }
 }
 

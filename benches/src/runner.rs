@@ -21,49 +21,33 @@ const IDLE_MESSAGE: usize = 64;
 /// What a read buffer holds, where connections have their own.
 const IDLE_BUFFER: usize = 4096;
 
-/// How it is measured.
-#[derive(Debug)]
-enum Course {
-    /// By another process.
-    Asked(Process),
-    /// A slice is so many operations.
-    Work(u64),
-}
-
-#[derive(Debug)]
 pub(crate) struct Runner {
     pub(crate) process: Process,
-    course: Course,
+    /// A process that asks this one, if it is a server.
+    load: Option<Process>,
+    /// Operations of a slice, if it is no server.
+    ops: u64,
 }
 
 impl Runner {
     /// Starts it and warms it up; `None` if this contender cannot do that at all.
-    pub(crate) fn start(
-        contender: &Contender,
-        cell: &Cell,
-        slice: Duration,
-    ) -> io::Result<Option<Self>> {
-        match &cell.kind {
-            Kind::Work(work) => Runner::start_work(contender, work, None, slice),
-            Kind::Long(work, ops) => Runner::start_work(contender, work, Some(*ops), slice),
-            kind => Runner::start_server(contender, kind, slice),
-        }
-    }
-
-    fn start_work(
-        contender: &Contender,
-        work: &Work,
-        ops: Option<u64>,
-        slice: Duration,
-    ) -> io::Result<Option<Self>> {
-        let mut process = Process::start(contender.name, Task::Work(work.clone()), None)?;
+    pub(crate) fn start(who: &Contender, cell: &Cell, slice: Duration) -> io::Result<Option<Self>> {
+        let (work, ops) = match &cell.kind {
+            Kind::Work(work) => (work, None),
+            Kind::Long(work, ops) => (work, Some(*ops)),
+            kind => return Runner::start_server(who, kind, slice),
+        };
+        let mut process = Process::start(who.name, Task::Work(work.clone()), None)?;
         match process.hear(PATIENCE)? {
             Message::Ready => {}
             Message::Unsupported => return Ok(None),
             other => return Err(io::Error::other(format!("it began with {other:?}"))),
         }
-        let course = Course::Work(ops.unwrap_or(64));
-        let mut runner = Runner { process, course };
+        let mut runner = Runner {
+            process,
+            load: None,
+            ops: ops.unwrap_or(64),
+        };
         if ops.is_none() {
             runner.calibrate(slice)?;
         } else if let Work::Copy(from, to) = work {
@@ -79,39 +63,33 @@ impl Runner {
     fn calibrate(&mut self, slice: Duration) -> io::Result<()> {
         loop {
             let sample = self.slice(slice)?;
-            let per_op = sample.wall.as_secs_f64() / sample.ops as f64;
-            let fitting = (slice.as_secs_f64() / per_op.max(1e-10)) as u64;
-            let Course::Work(ops) = &mut self.course else {
-                return Ok(());
-            };
-            if sample.wall >= slice / 4 || *ops >= 1 << 40 {
-                *ops = fitting.max(1);
+            if sample.wall >= slice / 4 || self.ops >= 1 << 40 {
+                let per_op = sample.wall.as_secs_f64() / sample.ops as f64;
+                self.ops = ((slice.as_secs_f64() / per_op.max(1e-10)) as u64).max(1);
                 return Ok(());
             }
-            *ops *= 2;
+            self.ops *= 2;
         }
     }
 
-    fn start_server(
-        contender: &Contender,
-        kind: &Kind,
-        slice: Duration,
-    ) -> io::Result<Option<Self>> {
-        let Some((mut process, target)) = server(contender, kind)? else {
+    fn start_server(who: &Contender, kind: &Kind, slice: Duration) -> io::Result<Option<Self>> {
+        let Some((mut process, target)) = server(who, kind)? else {
             return Ok(None);
         };
         let load = connect(target).map_err(|error| process.explain(error))?;
-        let course = Course::Asked(load);
-        let mut runner = Runner { process, course };
+        let mut runner = Runner {
+            process,
+            load: Some(load),
+            ops: 0,
+        };
         runner.slice(slice / 2)?;
         Ok(Some(runner))
     }
 
     /// Measures one slice, of so long if it is another process that asks.
     pub(crate) fn slice(&mut self, slice: Duration) -> io::Result<Slice> {
-        let load = match &mut self.course {
-            Course::Work(ops) => return self.process.slice(*ops, PATIENCE),
-            Course::Asked(load) => load,
+        let Some(load) = &mut self.load else {
+            return self.process.slice(self.ops, PATIENCE);
         };
         let before = self.process.cpu()?;
         let asked = load.slice(slice.as_micros() as u64, slice + PATIENCE);
@@ -120,14 +98,11 @@ impl Runner {
         Ok(Slice { cpu, ..asked })
     }
 
-    /// Measures so many operations, or as many as are asked for in about the time that they take.
+    /// Measures so many operations, or as many as are asked for in about the time that they take: two microseconds a
+    /// request are what a server takes at best.
     pub(crate) fn run(&mut self, ops: u64) -> io::Result<Slice> {
-        match &mut self.course {
-            Course::Work(wanted) => *wanted = ops,
-            // Two microseconds a request are what a server takes at best.
-            Course::Asked(_) => return self.slice(Duration::from_micros(2 * ops)),
-        }
-        self.slice(Duration::ZERO)
+        self.ops = ops;
+        self.slice(Duration::from_micros(2 * ops))
     }
 }
 
@@ -136,9 +111,7 @@ fn connect(target: Target) -> io::Result<Process> {
     let mut load = Process::start("load", Task::Load(target), None)?;
     match load.hear(PATIENCE)? {
         Message::Ready => Ok(load),
-        other => Err(io::Error::other(format!(
-            "the load generator began with {other:?}"
-        ))),
+        other => Err(io::Error::other(format!("the load began with {other:?}"))),
     }
 }
 

@@ -13,9 +13,9 @@ use crate::control::{Slice, histogram};
 use crate::data;
 use crate::load::Way;
 use crate::progress::Progress;
-use crate::report::{Column, Entry, Figures, Latency, Outcome, RAW, Workload};
+use crate::report::{Entry, Figures, Latency, Outcome, RAW, Workload};
 use crate::runner::{self, Runner};
-use crate::stats::{compare, shuffled};
+use crate::stats::{Column, compare, shuffled};
 use crate::syscalls::Counter;
 
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,6 @@ impl Settings {
 }
 
 /// What all workloads share.
-#[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) contenders: Vec<Contender>,
     pub(crate) settings: Settings,
@@ -58,7 +57,7 @@ struct Lane {
     samples: Vec<Slice>,
     latencies: Histogram<u64>,
     /// Of CPU time, as far as it was looked at: user and system.
-    ticks: (u64, u64),
+    ticks: (i64, i64),
     memory: Option<f64>,
     syscalls: Option<f64>,
 }
@@ -82,7 +81,7 @@ impl Session {
             skipped: self.too_many_files(cell),
             entries: Vec::new(),
         };
-        self.progress.begin(cell, self.settings.rounds_of(cell));
+        self.progress.begin(&cell.name);
         if workload.skipped.is_none() {
             let mut lanes: Vec<_> = self.contenders.iter().map(Lane::new).collect();
             match cell.kind {
@@ -126,22 +125,18 @@ impl Session {
 
     fn race(&self, cell: &Cell, lanes: &mut [Lane]) -> io::Result<()> {
         let (rounds, restarts) = (self.settings.rounds_of(cell), self.settings.restarts);
-        let mut done = 0;
         for restart in 0..restarts {
             self.start(cell, lanes, restart as u64)?;
             for round in (restart..rounds).step_by(restarts) {
                 self.round(cell, lanes, round as u64)?;
-                done += 1;
-                self.progress.round(done);
             }
             for lane in &mut *lanes {
-                lane.add_ticks();
+                lane.add_ticks(1);
             }
         }
-        for lane in lanes {
-            self.count_syscalls(cell, lane)?;
-        }
-        Ok(())
+        lanes
+            .iter_mut()
+            .try_for_each(|lane| self.count_syscalls(cell, lane))
     }
 
     /// Sets all up, in an order that differs every time.
@@ -158,7 +153,7 @@ impl Session {
                 Ok(None) => {}
                 Ok(runner) => {
                     (lane.outcome, lane.runner) = (Outcome::Measured, runner);
-                    lane.subtract_ticks();
+                    lane.add_ticks(-1);
                 }
                 Err(error) => lane.fail(&error),
             }
@@ -185,16 +180,15 @@ impl Session {
 
     /// A slice of its own, because counting costs.
     fn count_syscalls(&self, cell: &Cell, lane: &mut Lane) -> io::Result<()> {
-        let Some(runner) = &mut lane.runner else {
-            return Ok(());
-        };
-        let Ok(counter) = Counter::start(runner.process.id()) else {
-            return Ok(());
-        };
-        prepare_slice(cell)?;
-        let sample = runner.slice(self.settings.slice);
-        if let (Ok(sample), Ok(calls)) = (sample, counter.read()) {
-            lane.syscalls = Some(calls as f64 / sample.ops as f64);
+        let counter = lane
+            .runner
+            .as_ref()
+            .map(|runner| Counter::start(runner.process.id()));
+        if let (Some(runner), Some(Ok(counter))) = (&mut lane.runner, counter) {
+            prepare_slice(cell)?;
+            let sample = runner.slice(self.settings.slice);
+            let calls = sample.and_then(|sample| Ok(counter.read()? as f64 / sample.ops as f64));
+            lane.syscalls = calls.ok();
         }
         Ok(())
     }
@@ -255,25 +249,12 @@ impl Lane {
         self.runner = None;
     }
 
-    fn runner_ticks(&self) -> (u64, u64) {
+    /// Adds what it has used so far, or takes it away.
+    fn add_ticks(&mut self, sign: i64) {
         let ticks = self.runner.as_ref().map(|runner| runner.process.ticks());
-        ticks.and_then(Result::ok).unwrap_or_default()
-    }
-
-    fn subtract_ticks(&mut self) {
-        let (user, system) = self.runner_ticks();
-        self.ticks = (
-            self.ticks.0.wrapping_sub(user),
-            self.ticks.1.wrapping_sub(system),
-        );
-    }
-
-    fn add_ticks(&mut self) {
-        let (user, system) = self.runner_ticks();
-        self.ticks = (
-            self.ticks.0.wrapping_add(user),
-            self.ticks.1.wrapping_add(system),
-        );
+        let (user, system) = ticks.and_then(Result::ok).unwrap_or_default();
+        self.ticks.0 += sign * user;
+        self.ticks.1 += sign * system;
     }
 
     fn figures(&self) -> Option<Figures> {
@@ -287,7 +268,7 @@ impl Lane {
         let (cpu, wall) = (per_op(|slice| slice.cpu), per_op(|slice| slice.wall));
         let ops: u64 = self.samples.iter().map(|slice| slice.ops).sum();
         let enters: Option<u64> = self.samples.iter().map(|slice| slice.enters).sum();
-        let (user, ticks) = (self.ticks.0, self.ticks.0.saturating_add(self.ticks.1));
+        let (user, ticks) = (self.ticks.0, self.ticks.0 + self.ticks.1);
         Some(Figures {
             throughput: Column::new(wall.iter().map(|nanos| 1e9 / nanos).collect()),
             cpu: Column::new(cpu),
@@ -307,8 +288,10 @@ fn latency(histogram: &Histogram<u64>) -> Option<Latency> {
     if histogram.is_empty() {
         return None;
     }
-    let mut percents = vec![10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9];
-    percents.extend([99.95, 99.99, 99.999]);
+    const PERCENTS: [f64; 12] = [
+        10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95, 99.99, 99.999,
+    ];
+    let mut percents = Vec::from(PERCENTS);
     // Beyond what the count of values can show there is only the largest again.
     percents.retain(|percent| (100.0 - percent) / 100.0 * histogram.len() as f64 >= 1.0);
     let at = |percent| histogram.value_at_percentile(percent);
@@ -321,23 +304,21 @@ fn latency(histogram: &Histogram<u64>) -> Option<Latency> {
         p999: at(99.9),
         max: histogram.max(),
         curve: percents
-            .into_iter()
-            .map(|percent| (percent, at(percent)))
+            .iter()
+            .map(|&percent| (percent, at(percent)))
             .collect(),
     })
 }
 
 /// The results, each compared with raw.
 fn entries(lanes: Vec<Lane>) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = lanes
-        .into_iter()
-        .map(|lane| Entry {
-            contender: lane.contender.name.into(),
-            figures: lane.figures(),
-            outcome: lane.outcome,
-            memory: lane.memory,
-        })
-        .collect();
+    let entry = |lane: Lane| Entry {
+        contender: lane.contender.name.into(),
+        figures: lane.figures(),
+        outcome: lane.outcome,
+        memory: lane.memory,
+    };
+    let mut entries: Vec<Entry> = lanes.into_iter().map(entry).collect();
     let raw = entries.iter().find(|entry| entry.contender == RAW);
     let Some(raw) = raw.and_then(|raw| raw.figures.as_ref()) else {
         return entries;
@@ -345,8 +326,8 @@ fn entries(lanes: Vec<Lane>) -> Vec<Entry> {
     let (raw_cpu, raw_wall) = (raw.cpu.rounds.clone(), raw.wall.rounds.clone());
     for entry in entries.iter_mut().filter(|entry| entry.contender != RAW) {
         if let Some(figures) = &mut entry.figures {
-            figures.cpu_to_raw = Some(compare(&figures.cpu.rounds, &raw_cpu).into());
-            figures.wall_to_raw = Some(compare(&figures.wall.rounds, &raw_wall).into());
+            figures.cpu_to_raw = Some(compare(&figures.cpu.rounds, &raw_cpu));
+            figures.wall_to_raw = Some(compare(&figures.wall.rounds, &raw_wall));
         }
     }
     entries

@@ -1,8 +1,16 @@
-//! The statistics: medians, how far two columns of figures differ, and whether that means something.
+//! The statistics: what a column of figures comes to, how far two columns differ, and whether that means something.
 
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::stats_tests::Alternative::TwoSided;
+use statrs::stats_tests::mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu};
 
 use crate::measure::Random;
+
+const RESAMPLES: usize = 2000;
+
+/// A ratio that has moved by less does not matter, however sure it is.
+const TOLERANCE: f64 = 1.02;
 
 /// The median; `NaN` of nothing.
 ///
@@ -16,7 +24,7 @@ pub fn median(values: &[f64]) -> f64 {
 }
 
 /// Between the neighbours, as far as the quantile lies between them.
-pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
+fn quantile(sorted: &[f64], q: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return f64::NAN;
     };
@@ -26,24 +34,9 @@ pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[below] + (sorted[above] - sorted[below]) * (at - below as f64)
 }
 
-/// A median with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    /// The median.
-    pub median: f64,
-    /// 2.5 % of the resamples have a smaller median.
-    pub low: f64,
-    /// 2.5 % of the resamples have a larger median.
-    pub high: f64,
-}
-
-const RESAMPLES: usize = 2000;
-
-/// What a column of figures comes to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Summary {
-    /// How many there are.
-    pub count: usize,
+/// Figures, one of each round, and what they come to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Column {
     /// Their mean; `NaN` of nothing.
     pub mean: f64,
     /// Half the 95 % interval of the mean, by Student's t; 0 of fewer than two.
@@ -52,54 +45,65 @@ pub struct Summary {
     pub deviation: f64,
     /// Their median.
     pub median: f64,
+    /// In the order of the rounds.
+    pub rounds: Vec<f64>,
 }
 
-/// Sums a column up.
-///
-/// ```
-/// let summary = saferring_benches::stats::summary(&[1.0, 2.0, 3.0]);
-/// assert_eq!((summary.mean, summary.deviation, summary.median), (2.0, 1.0, 2.0));
-/// ```
-pub fn summary(values: &[f64]) -> Summary {
-    let count = values.len();
-    let n = count as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    let deviation = match count {
-        0 | 1 => 0.0,
-        _ => (squares / (n - 1.0)).sqrt(),
-    };
-    let margin = match StudentsT::new(0.0, 1.0, n - 1.0) {
-        Ok(t) if deviation > 0.0 => t.inverse_cdf(0.975) * deviation / n.sqrt(),
-        _ => 0.0,
-    };
-    Summary {
-        count,
-        mean,
-        margin,
-        deviation,
-        median: median(values),
-    }
-}
-
-/// The ratio of the medians of two columns whose rows belong together, with its 95 % interval: a bootstrap over rows, so
-/// that what disturbed both in one round cancels out.
-///
-/// Rows beyond the shorter column are left out.
-///
-/// ```
-/// let ratio = saferring_benches::stats::paired_ratio(&[2.0, 4.0, 6.0], &[1.0, 2.0, 3.0]);
-/// assert_eq!((ratio.low, ratio.median, ratio.high), (2.0, 2.0, 2.0));
-/// ```
-pub fn paired_ratio(ours: &[f64], theirs: &[f64]) -> Estimate {
-    let rows = ours.len().min(theirs.len());
-    if rows == 0 {
-        return Estimate {
-            median: f64::NAN,
-            low: f64::NAN,
-            high: f64::NAN,
+impl Column {
+    /// Sums figures up.
+    ///
+    /// ```
+    /// let column = saferring_benches::stats::Column::new(vec![1.0, 2.0, 3.0]);
+    /// assert_eq!((column.mean, column.deviation, column.median), (2.0, 1.0, 2.0));
+    /// ```
+    pub fn new(rounds: Vec<f64>) -> Self {
+        let n = rounds.len() as f64;
+        let mean = rounds.iter().sum::<f64>() / n;
+        let squares: f64 = rounds.iter().map(|value| (value - mean).powi(2)).sum();
+        let deviation = match rounds.len() {
+            0 | 1 => 0.0,
+            _ => (squares / (n - 1.0)).sqrt(),
         };
+        let margin = match StudentsT::new(0.0, 1.0, n - 1.0) {
+            Ok(t) if deviation > 0.0 => t.inverse_cdf(0.975) * deviation / n.sqrt(),
+            _ => 0.0,
+        };
+        Column {
+            mean,
+            margin,
+            deviation,
+            median: median(&rounds),
+            rounds,
+        }
     }
+}
+
+/// A ratio of the medians of two columns whose rows belong together, ours to theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ratio {
+    /// The ratio; `NaN` of nothing.
+    pub ratio: f64,
+    /// Where its 95 % interval begins.
+    pub low: f64,
+    /// Where its 95 % interval ends.
+    pub high: f64,
+    /// How often one of ours is above one of theirs; a tie counts half.
+    pub mann_whitney_u: f64,
+    /// How likely a difference at least as large is between columns of one distribution, either way.
+    pub p: f64,
+    /// Whether the test says so at 5 %, and the interval does not hold 1.
+    pub significant: bool,
+}
+
+/// Compares two columns. The interval is a bootstrap over rows, so that what disturbed both in one round cancels out; the
+/// test is Mann-Whitney's by ranks. Rows beyond the shorter column are left out of the ratio.
+///
+/// ```
+/// let ratio = saferring_benches::stats::compare(&[2.0, 4.0, 6.0], &[1.0, 2.0, 3.0]);
+/// assert_eq!((ratio.low, ratio.ratio, ratio.high), (2.0, 2.0, 2.0));
+/// ```
+pub fn compare(ours: &[f64], theirs: &[f64]) -> Ratio {
+    let rows = ours.len().min(theirs.len());
     // Always the same draws, so that the same figures give the same interval.
     let mut random = Random::new(1);
     let (mut a, mut b) = (vec![0.0; rows], vec![0.0; rows]);
@@ -112,75 +116,26 @@ pub fn paired_ratio(ours: &[f64], theirs: &[f64]) -> Estimate {
         ratios.push(median(&a) / median(&b));
     }
     ratios.sort_by(f64::total_cmp);
-    Estimate {
-        median: median(&ours[..rows]) / median(&theirs[..rows]),
-        low: quantile(&ratios, 0.025),
-        high: quantile(&ratios, 0.975),
+    let (low, high) = (quantile(&ratios, 0.025), quantile(&ratios, 0.975));
+    let (mann_whitney_u, p) = mann_whitney(ours, theirs);
+    Ratio {
+        ratio: median(&ours[..rows]) / median(&theirs[..rows]),
+        low,
+        high,
+        mann_whitney_u,
+        p,
+        significant: p < 0.05 && (low > 1.0 || high < 1.0),
     }
 }
 
-/// The outcome of a Mann-Whitney U test.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MannWhitney {
-    /// How often a value of the first column is above one of the second; a tie counts half.
-    pub u: f64,
-    /// How likely a difference at least as large is between columns of one distribution, either way.
-    pub p: f64,
-}
-
-/// Compares two columns by ranks, with the normal approximation, corrected for ties and for continuity.
-///
-/// ```
-/// let test = saferring_benches::stats::mann_whitney(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]);
-/// assert_eq!(test.u, 0.0);
-/// assert!((test.p - 0.0809).abs() < 0.0001);
-/// ```
-pub fn mann_whitney(first: &[f64], second: &[f64]) -> MannWhitney {
-    let (n1, n2) = (first.len() as f64, second.len() as f64);
-    let n = n1 + n2;
-    let mut all: Vec<(f64, bool)> = first.iter().map(|&value| (value, true)).collect();
-    all.extend(second.iter().map(|&value| (value, false)));
-    all.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (mut rank_sum, mut ties, mut before) = (0.0, 0.0, 0.0);
-    for equal in all.chunk_by(|a, b| a.0 == b.0) {
-        let size = equal.len() as f64;
-        let rank = before + (size + 1.0) / 2.0;
-        rank_sum += rank * equal.iter().filter(|(_, first)| *first).count() as f64;
-        ties += size.powi(3) - size;
-        before += size;
-    }
-    let u = rank_sum - n1 * (n1 + 1.0) / 2.0;
-    let variance = n1 * n2 / 12.0 * ((n + 1.0) - ties / (n * (n - 1.0)));
-    // Nothing to compare, or all values equal.
-    if !variance.is_normal() || variance <= 0.0 {
-        return MannWhitney { u, p: 1.0 };
-    }
-    let z = ((u - n1 * n2 / 2.0).abs() - 0.5).max(0.0) / variance.sqrt();
-    MannWhitney {
-        u,
-        p: (2.0 * Normal::standard().sf(z)).min(1.0),
-    }
-}
-
-/// One column against another.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Comparison {
-    /// Ours to theirs, with its interval.
-    pub ratio: Estimate,
-    /// The test by ranks.
-    pub test: MannWhitney,
-    /// Whether the test says so at 5 %, and the interval does not hold 1.
-    pub significant: bool,
-}
-
-/// Compares two columns whose rows belong together.
-pub fn compare(ours: &[f64], theirs: &[f64]) -> Comparison {
-    let ratio = paired_ratio(ours, theirs);
-    let test = mann_whitney(ours, theirs);
-    Comparison {
-        ratio,
-        test,
-        significant: test.p < 0.05 && (ratio.low > 1.0 || ratio.high < 1.0),
+/// U and p, by the normal approximation, corrected for ties and for continuity.
+fn mann_whitney(ours: &[f64], theirs: &[f64]) -> (f64, f64) {
+    let method = MannWhitneyUMethod::AsymptoticInclContinuityCorrection;
+    match mannwhitneyu(ours, theirs, method, TwoSided) {
+        Ok((u, p)) if p.is_finite() => (u, p),
+        // Nothing to compare, or all values equal.
+        Ok((u, _)) => (u, 1.0),
+        Err(_) => (0.0, 1.0),
     }
 }
 
@@ -195,26 +150,16 @@ pub enum Change {
     Worse,
 }
 
-/// A ratio that has moved by less does not matter, however sure it is.
-const TOLERANCE: f64 = 1.02;
-
-/// Compares a ratio with an earlier one: it has changed if the intervals do not touch and it differs by more than 2 %.
-///
-/// ```
-/// use saferring_benches::stats::{Change, Estimate, change};
-///
-/// let ratio = |low, median, high| Estimate { low, median, high };
-/// let before = ratio(1.00, 1.01, 1.02);
-/// assert_eq!(change(&ratio(1.04, 1.05, 1.06), &before), Change::Worse);
-/// assert_eq!(change(&ratio(1.00, 1.05, 1.10), &before), Change::None);
-/// ```
-pub fn change(now: &Estimate, before: &Estimate) -> Change {
-    if now.low > before.high && now.median > before.median * TOLERANCE {
-        Change::Worse
-    } else if now.high < before.low && now.median * TOLERANCE < before.median {
-        Change::Better
-    } else {
-        Change::None
+impl Ratio {
+    /// Compares it with an earlier one: it has changed if the intervals do not touch and it differs by more than 2 %.
+    pub fn change_since(&self, before: &Ratio) -> Change {
+        if self.low > before.high && self.ratio > before.ratio * TOLERANCE {
+            Change::Worse
+        } else if self.high < before.low && self.ratio * TOLERANCE < before.ratio {
+            Change::Better
+        } else {
+            Change::None
+        }
     }
 }
 
@@ -245,46 +190,48 @@ mod tests {
     #[test]
     fn a_summary_worked_out_by_hand() {
         // Mean 5, squares 9 + 1 + 1 + 1 + 0 + 0 + 4 + 16 = 32, variance 32 / 7; t(7) at 97.5 % is 2.3646.
-        let summary = summary(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]);
-        near(summary.mean, 5.0);
-        near(summary.deviation, 2.1381);
-        near(summary.margin, 2.3646 * 2.1381 / 8f64.sqrt());
-        near(summary.median, 4.5);
+        let column = Column::new(vec![2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]);
+        near(column.mean, 5.0);
+        near(column.deviation, 2.1381);
+        near(column.margin, 2.3646 * 2.1381 / 8f64.sqrt());
+        near(column.median, 4.5);
     }
 
     #[test]
     fn a_single_figure_and_none_have_no_margin() {
-        assert_eq!(summary(&[3.0]).margin, 0.0);
-        assert_eq!(summary(&[3.0]).mean, 3.0);
-        assert!(summary(&[]).mean.is_nan());
-        assert_eq!(summary(&[2.0, 2.0]).margin, 0.0);
+        assert_eq!(Column::new(vec![3.0]).margin, 0.0);
+        assert_eq!(Column::new(vec![3.0]).mean, 3.0);
+        assert!(Column::new(vec![]).mean.is_nan());
+        assert!(median(&[]).is_nan());
+        assert_eq!(Column::new(vec![2.0, 2.0]).margin, 0.0);
     }
 
     #[test]
     fn ranks_apart_and_mixed() {
         // U = 9 of 9, mean 4.5, variance 9 * 7 / 12 = 5.25, z = 4 / 2.2913 = 1.7457.
-        let apart = mann_whitney(&[4.0, 5.0, 6.0], &[1.0, 2.0, 3.0]);
-        assert_eq!(apart.u, 9.0);
-        near(apart.p, 0.0809);
+        let (u, p) = mann_whitney(&[4.0, 5.0, 6.0], &[1.0, 2.0, 3.0]);
+        assert_eq!(u, 9.0);
+        near(p, 0.0809);
+        assert_eq!(mann_whitney(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]).0, 0.0);
         // Ranks 1, 3, 5 of the first: 9 - 6 = 3; z = (1.5 - 0.5) / 2.2913 = 0.4364.
-        let mixed = mann_whitney(&[1.0, 3.0, 5.0], &[2.0, 4.0, 6.0]);
-        assert_eq!(mixed.u, 3.0);
-        near(mixed.p, 0.6625);
+        let (u, p) = mann_whitney(&[1.0, 3.0, 5.0], &[2.0, 4.0, 6.0]);
+        assert_eq!(u, 3.0);
+        near(p, 0.6625);
     }
 
     #[test]
     fn ties_share_ranks_and_narrow_the_variance() {
         // Ranks 1.5, 1.5 | 3.5, 3.5 | 5.5, 5.5; first: 1.5 + 1.5 + 3.5 = 6.5, U = 0.5. Variance 0.75 * (7 - 18 / 30) =
         // 4.8; z = (4 - 0.5) / 2.1909 = 1.5975.
-        let test = mann_whitney(&[1.0, 1.0, 2.0], &[2.0, 3.0, 3.0]);
-        assert_eq!(test.u, 0.5);
-        near(test.p, 0.1101);
+        let (u, p) = mann_whitney(&[1.0, 1.0, 2.0], &[2.0, 3.0, 3.0]);
+        assert_eq!(u, 0.5);
+        near(p, 0.1101);
     }
 
     #[test]
     fn equal_columns_and_empty_ones_do_not_differ() {
-        assert_eq!(mann_whitney(&[1.0; 5], &[1.0; 5]).p, 1.0);
-        assert_eq!(mann_whitney(&[], &[1.0]).p, 1.0);
+        assert_eq!(mann_whitney(&[1.0; 5], &[1.0; 5]).1, 1.0);
+        assert_eq!(mann_whitney(&[], &[1.0]).1, 1.0);
         assert!(!compare(&[1.0; 5], &[1.0; 5]).significant);
     }
 
@@ -293,11 +240,11 @@ mod tests {
         // Every row is 5 % dearer, whatever the round was like.
         let theirs: Vec<f64> = (1..=40).map(f64::from).collect();
         let ours: Vec<f64> = theirs.iter().map(|value| value * 1.05).collect();
-        let ratio = paired_ratio(&ours, &theirs);
-        near(ratio.median, 1.05);
+        let ratio = compare(&ours, &theirs);
+        near(ratio.ratio, 1.05);
         near(ratio.low, 1.05);
         near(ratio.high, 1.05);
-        assert!(paired_ratio(&[], &[1.0]).median.is_nan());
+        assert!(compare(&[], &[1.0]).ratio.is_nan());
     }
 
     #[test]
@@ -306,40 +253,35 @@ mod tests {
         let same: Vec<f64> = (0..30).map(|i| 100.0 + f64::from(i * 11 % 30)).collect();
         let dearer: Vec<f64> = same.iter().map(|value| value * 1.5).collect();
         assert!(!compare(&same, &theirs).significant);
-        let comparison = compare(&dearer, &theirs);
-        assert!(comparison.significant && comparison.ratio.low > 1.3);
-    }
-
-    #[test]
-    fn a_change_is_certain_and_large() {
-        let ratio = |median: f64, margin: f64| Estimate {
-            low: median - margin,
-            median,
-            high: median + margin,
-        };
-        let before = ratio(1.0, 0.005);
-        assert_eq!(change(&ratio(1.03, 0.005), &before), Change::Worse);
-        assert_eq!(change(&ratio(0.97, 0.005), &before), Change::Better);
-        // Certain but small, and large but uncertain.
-        assert_eq!(change(&ratio(1.015, 0.005), &before), Change::None);
-        assert_eq!(change(&ratio(1.10, 0.10), &before), Change::None);
-        // Nothing was measured.
-        assert_eq!(change(&ratio(f64::NAN, 0.0), &before), Change::None);
-    }
-
-    #[test]
-    fn median_of_an_even_number_lies_between() {
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert!(median(&[]).is_nan());
+        let ratio = compare(&dearer, &theirs);
+        assert!(ratio.significant && ratio.low > 1.3);
     }
 
     #[test]
     fn an_interval_holds_its_median_and_narrows_with_more_values() {
         let values = |n: u32| -> Vec<f64> { (0..n).map(|i| f64::from(i * 37 % 101 + 9)).collect() };
-        let ratio = |n: u32| paired_ratio(&values(n), &vec![1.0; n as usize]);
+        let ratio = |n: u32| compare(&values(n), &vec![1.0; n as usize]);
         let (few, many) = (ratio(10), ratio(1000));
-        assert!(few.low <= few.median && few.median <= few.high);
+        assert!(few.low <= few.ratio && few.ratio <= few.high);
         assert!(many.high - many.low < few.high - few.low);
+    }
+
+    #[test]
+    fn a_change_is_certain_and_large() {
+        let ratio = |ratio: f64, margin: f64| Ratio {
+            low: ratio - margin,
+            ratio,
+            high: ratio + margin,
+            ..compare(&[1.0], &[1.0])
+        };
+        let since = |ours: f64, margin| ratio(ours, margin).change_since(&ratio(1.0, 0.005));
+        assert_eq!(since(1.03, 0.005), Change::Worse);
+        assert_eq!(since(0.97, 0.005), Change::Better);
+        // Certain but small, and large but uncertain.
+        assert_eq!(since(1.015, 0.005), Change::None);
+        assert_eq!(since(1.10, 0.10), Change::None);
+        // Nothing was measured.
+        assert_eq!(since(f64::NAN, 0.0), Change::None);
     }
 
     #[test]

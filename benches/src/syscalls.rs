@@ -1,12 +1,12 @@
 //! Counting the system calls of another process.
 
-use std::fs;
-use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::FromRawFd;
 
 /// `PERF_TYPE_TRACEPOINT`
 const TRACEPOINT: u32 = 2;
-/// `disabled` and `inherit` are bits 0 and 1 of the flags; inherited, so that threads to come count, too.
+/// `inherit`, a bit of the flags: threads to come count, too.
 const INHERIT: u64 = 1 << 1;
 /// `PERF_FLAG_FD_CLOEXEC`
 const CLOEXEC: u64 = 1 << 3;
@@ -24,10 +24,7 @@ struct Attributes {
 }
 
 /// A counter for each thread of a process.
-#[derive(Debug)]
-pub(crate) struct Counter {
-    threads: Vec<OwnedFd>,
-}
+pub(crate) struct Counter(Vec<File>);
 
 impl Counter {
     /// Counts from now on.
@@ -36,71 +33,52 @@ impl Counter {
     ///
     /// If the kernel has no such tracepoint, or we may not use it.
     pub(crate) fn start(process: u32) -> io::Result<Self> {
-        let id = tracepoint()?;
-        let mut threads = Vec::new();
+        let (tracepoint, mut threads) = (tracepoint()?, Vec::new());
         for entry in fs::read_dir(format!("/proc/{process}/task"))? {
             let name = entry?.file_name();
-            let Some(thread) = name.to_str().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            threads.push(open(id, thread)?);
+            if let Some(thread) = name.to_str().and_then(|name| name.parse().ok()) {
+                threads.push(open(tracepoint, thread)?);
+            }
         }
-        Ok(Counter { threads })
+        Ok(Counter(threads))
     }
 
     /// How many calls there were.
     pub(crate) fn read(&self) -> io::Result<u64> {
-        let mut sum = 0;
-        for thread in &self.threads {
-            let mut count = [0u8; 8];
-            let buf = count.as_mut_ptr().cast();
-            // SAFETY: the kernel writes at most 8 bytes to `count`, which lives across the call.
-            match unsafe { libc::read(thread.as_raw_fd(), buf, 8) } {
-                8 => sum += u64::from_ne_bytes(count),
-                _ => return Err(io::Error::last_os_error()),
-            }
-        }
-        Ok(sum)
+        let read = |mut thread: &File| {
+            let mut count = [0; 8];
+            thread.read_exact(&mut count)?;
+            Ok(u64::from_ne_bytes(count))
+        };
+        self.0.iter().map(read).sum()
     }
 }
 
 /// The tracepoint's number, from wherever tracefs is mounted.
 fn tracepoint() -> io::Result<u64> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
-    let mounts = mounts.lines().filter_map(|line| {
-        let mut fields = line.split(' ');
-        let (_, at, kind) = (fields.next()?, fields.next()?, fields.next()?);
-        (kind == "tracefs").then_some(at)
+    let mut mounts = mounts.lines().map(|line| line.split(' '));
+    let id = mounts.find_map(|mut fields| {
+        let at = fields.nth(1).filter(|_| fields.next() == Some("tracefs"))?;
+        fs::read_to_string(format!("{at}/events/raw_syscalls/sys_enter/id")).ok()
     });
-    let found = mounts
-        .map(|at| fs::read_to_string(format!("{at}/events/raw_syscalls/sys_enter/id")))
-        .find_map(Result::ok);
-    let id = found.ok_or(io::ErrorKind::NotFound)?;
+    let id = id.ok_or(io::ErrorKind::NotFound)?;
     id.trim().parse().map_err(io::Error::other)
 }
 
-fn open(id: u64, thread: libc::pid_t) -> io::Result<OwnedFd> {
+fn open(tracepoint: u64, thread: libc::pid_t) -> io::Result<File> {
     let attributes = Attributes {
         kind: TRACEPOINT,
         size: size_of::<Attributes>() as u32,
-        config: id,
+        config: tracepoint,
         flags: INHERIT,
         ..Attributes::default()
     };
+    let (open, attributes) = (libc::SYS_perf_event_open, &raw const attributes);
     // SAFETY: the kernel reads `size` bytes of the attributes, which live across the call.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_perf_event_open,
-            &raw const attributes,
-            thread,
-            -1,
-            -1,
-            CLOEXEC,
-        )
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
+    match unsafe { libc::syscall(open, attributes, thread, -1, -1, CLOEXEC) } {
+        // SAFETY: the kernel just gave us this descriptor, so nobody else owns it.
+        fd @ 0.. => Ok(unsafe { File::from_raw_fd(fd as i32) }),
+        _ => Err(io::Error::last_os_error()),
     }
-    // SAFETY: the kernel just gave us this descriptor, so nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

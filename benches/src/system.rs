@@ -58,11 +58,8 @@ impl System {
 
     /// Names and values, in order.
     pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
-        let versions: Vec<String> = self
-            .versions
-            .iter()
-            .map(|(name, version)| format!("{name} {version}"))
-            .collect();
+        let version = |(name, version): (&String, &String)| format!("{name} {version}");
+        let versions: Vec<String> = self.versions.iter().map(version).collect();
         vec![
             ("Kernel", self.kernel.clone()),
             ("CPU", format!("{}, {} cores in use", self.cpu, self.cores)),
@@ -95,22 +92,12 @@ fn field(path: &str, name: &str) -> String {
 
 fn memory_mib() -> u64 {
     let total = field("/proc/meminfo", "MemTotal");
-    let kib: u64 = total.trim_end_matches(" kB").parse().unwrap_or(0);
-    kib / 1024
+    total.trim_end_matches(" kB").parse().unwrap_or(0) / 1024
 }
 
 fn numa_nodes() -> usize {
-    let entries = fs::read_dir("/sys/devices/system/node")
-        .into_iter()
-        .flatten();
-    let is_node = |name: &str| {
-        let number = name.strip_prefix("node");
-        number.is_some_and(|number| number.parse::<u32>().is_ok())
-    };
-    let nodes = entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_str().is_some_and(is_node));
-    nodes.count().max(1)
+    let node = |n: &usize| Path::new(&format!("/sys/devices/system/node/node{n}")).exists();
+    (0..1024).filter(node).count().max(1)
 }
 
 /// The type and options of the longest mount that holds `path`.
@@ -128,28 +115,19 @@ fn file_system(path: &Path) -> String {
 }
 
 fn io_scheduler(path: &Path) -> String {
-    let Ok(about) = fs::metadata(path) else {
-        return UNKNOWN.into();
-    };
-    let (major, minor) = (libc::major(about.dev()), libc::minor(about.dev()));
+    let device = fs::metadata(path).map_or(0, |about| about.dev());
+    let (major, minor) = (libc::major(device), libc::minor(device));
     // A partition has no queue of its own; its disk is the directory above.
-    for up in ["", "/.."] {
-        let path = format!("/sys/dev/block/{major}:{minor}{up}/queue/scheduler");
-        if let Ok(text) = fs::read_to_string(path) {
-            return text.trim().into();
-        }
-    }
-    UNKNOWN.into()
+    let at = |up| {
+        read(&format!(
+            "/sys/dev/block/{major}:{minor}{up}/queue/scheduler"
+        ))
+    };
+    let mut found = ["", "/.."].map(at).into_iter();
+    found.find(|text| text != UNKNOWN).unwrap_or(UNKNOWN.into())
 }
 
 fn ring() -> String {
-    let runtime = match saferring::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return format!("none: {error}"),
-    };
-    let Some(info) = runtime.ring_info() else {
-        return UNKNOWN.into();
-    };
     const FLAGS: [(u32, &str); 7] = [
         (7, "SUBMIT_ALL"),
         (8, "COOP_TASKRUN"),
@@ -159,23 +137,20 @@ fn ring() -> String {
         (1, "SQPOLL"),
         (16, "NO_SQARRAY"),
     ];
-    let mut flags: Vec<&str> = FLAGS
-        .into_iter()
-        .filter(|(bit, _)| info.setup_flags & (1 << bit) != 0)
-        .map(|(_, name)| name)
-        .collect();
-    if info.registered_ring {
-        flags.push("registered ring");
-    }
-    if info.no_iowait {
-        flags.push("NO_IOWAIT");
-    }
-    format!(
-        "{} + {} entries; {}",
-        info.submission_entries,
-        info.completion_entries,
-        flags.join(", ")
-    )
+    let runtime = match saferring::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return format!("none: {error}"),
+    };
+    let Some(info) = runtime.ring_info() else {
+        return UNKNOWN.into();
+    };
+    let mut flags = Vec::from(FLAGS);
+    flags.retain(|(bit, _)| info.setup_flags & (1 << bit) != 0);
+    let mut flags: Vec<&str> = flags.into_iter().map(|(_, name)| name).collect();
+    flags.extend(info.registered_ring.then_some("registered ring"));
+    flags.extend(info.no_iowait.then_some("NO_IOWAIT"));
+    let (submission, completion) = (info.submission_entries, info.completion_entries);
+    format!("{submission} + {completion} entries; {}", flags.join(", "))
 }
 
 fn limit(resource: Resource) -> String {
@@ -203,33 +178,24 @@ pub(crate) fn raise_open_files(wanted: u64) -> u64 {
 
 fn rustc() -> String {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    match Command::new(rustc).arg("--version").output() {
-        Ok(output) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).trim().into()
-        }
-        _ => UNKNOWN.into(),
-    }
+    let output = Command::new(rustc).arg("--version").output();
+    let output = output.ok().filter(|output| output.status.success());
+    output.map_or(UNKNOWN.into(), |output| {
+        String::from_utf8_lossy(&output.stdout).trim().into()
+    })
 }
 
 /// The versions in a lock file, of the crates compared.
 fn versions(lock: &str) -> BTreeMap<String, String> {
-    let quoted = |line: &str, key: &str| {
-        let value = line.strip_prefix(key)?.strip_prefix(" = \"")?;
-        Some(value.strip_suffix('"')?.to_owned())
+    let of = |package: &str| {
+        let value = |key| package.split_once(key)?.1.split('"').next();
+        let (name, version) = (value("name = \"")?, value("version = \"")?);
+        CRATES
+            .contains(&name)
+            .then(|| (name.to_owned(), version.to_owned()))
     };
-    let mut versions = BTreeMap::new();
-    let mut name = String::new();
-    for line in lock.lines() {
-        if let Some(value) = quoted(line, "name") {
-            name = value;
-        } else if let Some(version) = quoted(line, "version") {
-            // Of two versions the later stands last.
-            if CRATES.contains(&name.as_str()) {
-                versions.insert(name.clone(), version);
-            }
-        }
-    }
-    versions
+    // Of two versions the later stands last.
+    lock.split("[[package]]").skip(1).filter_map(of).collect()
 }
 
 /// The date and time in UTC, as in `2026-01-31 12:00 UTC`.

@@ -11,7 +11,6 @@ use super::ring::{Memory, Ring};
 pub(crate) const GROUP: u16 = 0;
 
 /// Buffers that the kernel takes from one end of a ring, and we return at the other.
-#[derive(Debug)]
 pub(crate) struct Pool {
     ring: Memory,
     buffers: Memory,

@@ -1,7 +1,6 @@
 //! What the hand-written loops share: a ring set up as well as the kernel allows, the loop, and memory for it.
 
 use std::cell::Cell;
-use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
@@ -48,14 +47,6 @@ pub(crate) struct Ring {
     ring: IoUring,
     fd: i32,
     flags: u32,
-}
-
-impl fmt::Debug for Ring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ring")
-            .field("fd", &self.ring.as_raw_fd())
-            .finish_non_exhaustive()
-    }
 }
 
 impl Ring {
@@ -112,21 +103,15 @@ impl Ring {
 
 /// One call of io_uring_register(2) about the ring's own descriptor; returns the index it is registered at.
 fn register(ring: &IoUring, what: u32, offset: u32, data: u64) -> Option<u32> {
-    let mut update = RingFd {
-        offset,
-        resv: 0,
-        data,
-    };
+    let resv = 0;
+    let mut update = RingFd { offset, resv, data };
+    let (call, fd, at) = (
+        libc::SYS_io_uring_register,
+        ring.as_raw_fd(),
+        &raw mut update,
+    );
     // SAFETY: both calls read and write one record of this layout, and `update` lives across them.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_io_uring_register,
-            ring.as_raw_fd(),
-            what,
-            &raw mut update,
-            1,
-        )
-    };
+    let done = unsafe { libc::syscall(call, fd, what, at, 1) };
     (done == 1).then_some(update.offset)
 }
 
@@ -175,13 +160,8 @@ impl Queues<'_> {
         let wait = types::Timespec::from(wait);
         let arg = types::SubmitArgs::new().timespec(&wait);
         let size = size_of::<types::SubmitArgs<'_, '_>>();
-        let done = self.enter(
-            want,
-            self.flags | ENTER_EXT_ARG,
-            (&raw const arg).cast(),
-            size,
-        );
-        match done {
+        let flags = self.flags | ENTER_EXT_ARG;
+        match self.enter(want, flags, (&raw const arg).cast(), size) {
             Err(error) if error.raw_os_error() == Some(libc::ETIME) => Ok(()),
             done => done,
         }
@@ -194,20 +174,12 @@ impl Queues<'_> {
         // The kernel must see which completions were taken, or it finds some in the queue and does not wait.
         self.cq.sync();
         ENTERS.set(ENTERS.get() + 1);
+        const ENTER: libc::c_long = libc::SYS_io_uring_enter;
+        let submit = self.sq.len() as u32;
         // SAFETY: the descriptor, or the index it is registered at, is that of the ring whose queues these are; `arg` is
         // as said above in both callers, and what it points to lives in them. The entries were pushed under the promise
         // of `push`.
-        let done = unsafe {
-            libc::syscall(
-                libc::SYS_io_uring_enter,
-                self.fd,
-                self.sq.len() as u32,
-                want,
-                flags,
-                arg,
-                size,
-            )
-        };
+        let done = unsafe { libc::syscall(ENTER, self.fd, submit, want, flags, arg, size) };
         let error = (done < 0).then(io::Error::last_os_error);
         self.sq.sync();
         self.cq.sync();
@@ -259,14 +231,6 @@ impl Iterator for Queues<'_> {
     }
 }
 
-impl fmt::Debug for Queues<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queues")
-            .field("fd", &self.fd)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The result of a completion as std would give it.
 #[inline]
 pub(crate) fn result(cqe: &cqueue::Entry) -> io::Result<usize> {
@@ -277,7 +241,6 @@ pub(crate) fn result(cqe: &cqueue::Entry) -> io::Result<usize> {
 }
 
 /// Whole pages that are never unmapped: whatever a loop leaves in flight when it ends, the kernel may write to it.
-#[derive(Debug)]
 pub(crate) struct Memory {
     base: NonNull<u8>,
     len: usize,

@@ -20,56 +20,44 @@ pub(crate) fn write(report: &Report, out: &Path) -> io::Result<()> {
 
 /// Every plot with its name.
 fn drawings(report: &Report) -> Vec<(String, String)> {
-    let measured = || {
-        report
-            .workloads
-            .iter()
-            .filter(|workload| workload.skipped.is_none() && !workload.is_memory())
-    };
-    let bars = measured().map(|workload| (workload.name.clone(), bars(workload)));
-    let latencies =
-        measured().filter_map(|work| Some((format!("latency-{}", work.name), latencies(work)?)));
-    let messages = [64, 1024, 16384];
-    let costs = messages
-        .iter()
-        .filter_map(|&size| Some((format!("connections-{size}"), scaling(report, size)?)));
-    let lines: Vec<_> = latencies.chain(costs).collect();
-    let names: Vec<&str> = report
-        .contenders
-        .iter()
-        .map(|about| about.name.as_str())
+    let timed = || report.timed();
+    let mut all: Vec<_> = timed()
+        .map(|work| (work.name.clone(), bars(work)))
         .collect();
-    bars.chain(
-        lines
-            .into_iter()
+    let curves =
+        timed().filter_map(|work| Some((format!("latency-{}", work.name), latencies(work)?)));
+    let costs = [64, 1024, 16384].into_iter();
+    let costs =
+        costs.filter_map(|size| Some((format!("connections-{size}"), scaling(report, size)?)));
+    let names = report.names();
+    all.extend(
+        curves
+            .chain(costs)
             .map(|(name, svg)| (name, with_legend(&svg, &names))),
-    )
-    .collect()
+    );
+    all
 }
 
 /// Puts the names that have a line under a plot.
 fn with_legend(svg: &str, names: &[&str]) -> String {
     const EACH: f64 = 138.0;
     const ROW: f64 = 16.0;
-    let drawn: Vec<_> = names
-        .iter()
-        .filter(|name| svg.contains(&format!("<title>{}</title>", escape(name))))
-        .collect();
-    let rows = drawn.len().div_ceil(4) as f64;
+    let names = names.iter().map(|name| (escape(name), colour(name)));
+    let drawn = names.filter(|(name, _)| svg.contains(&format!("<title>{name}</title>")));
     let mut legend = String::new();
-    for (i, name) in drawn.iter().enumerate() {
-        let (x, y) = ((i % 4) as f64 * EACH + 4.0, (i / 4) as f64 * ROW + 312.0);
+    let mut rows = 0.0;
+    for (i, (name, colour)) in drawn.enumerate() {
+        rows = (i / 4) as f64;
+        let (x, y) = ((i % 4) as f64 * EACH + 4.0, rows * ROW + 312.0);
+        let (text_x, text_y) = (x + 15.0, y + 9.0);
         // Writing to a string does not fail, here and below.
         let _ = write!(
             legend,
-            "<rect x='{x}' y='{y}' width='10' height='10' rx='3' fill='{}'/><text x='{}' y='{}'>{}</text>",
-            colour(name),
-            x + 15.0,
-            y + 9.0,
-            escape(name)
+            "<rect x='{x}' y='{y}' width='10' height='10' rx='3' fill='{colour}'/>\
+             <text x='{text_x}' y='{text_y}'>{name}</text>"
         );
     }
-    let height = 300.0 + rows * ROW + 16.0;
+    let height = 332.0 + rows * ROW;
     svg.replacen("560 300'", &format!("560 {height}'"), 1)
         .replace("</svg>", &format!("{legend}</svg>"))
 }
@@ -87,139 +75,121 @@ fn standing_alone(svg: &str) -> String {
 }
 
 fn text(report: &Report) -> String {
-    let mut text = format!(
-        "{}, {} rounds of {} ms slices; {}, Linux {}.\n\n",
-        report.made, report.rounds, report.slice_ms, report.system.cpu, report.system.kernel
-    );
-    text += &against_raw(report);
-    text += &against_rivals(report);
-    text += &memory(report);
-    text += &latency(report);
-    text
+    let Report {
+        made,
+        rounds,
+        slice_ms,
+        system,
+        ..
+    } = report;
+    let (cpu, kernel) = (&system.cpu, &system.kernel);
+    let head =
+        format!("{made}, {rounds} rounds of {slice_ms} ms slices; {cpu}, Linux {kernel}.\n\n");
+    head + &against_raw(report) + &against_rivals(report) + &memory(report) + &latency(report)
 }
 
-fn measured(report: &Report) -> impl Iterator<Item = &Workload> {
-    report
-        .workloads
-        .iter()
-        .filter(|workload| workload.skipped.is_none() && !workload.is_memory())
+/// A heading, what there is to say, and a table; nothing without rows.
+fn section(heading: &str, text: &str, head: &[&str], rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
+    let rule = format!("|{}\n", "---|".repeat(head.len()));
+    let row = |cells: Vec<String>| line(&cells.iter().map(String::as_str).collect::<Vec<_>>());
+    let rows: String = rows.into_iter().map(row).collect();
+    format!("### {heading}\n\n{text}{}{rule}{rows}\n", line(head))
+}
+
+/// A table of all that was timed: names at the head, and a cell for each.
+fn matrix(
+    report: &Report,
+    [heading, text]: [&str; 2],
+    names: Vec<&str>,
+    cells: impl Fn(&Workload, &[&str]) -> Vec<String>,
+) -> String {
+    let row = |work: &Workload| [vec![work.title.clone()], cells(work, &names)].concat();
+    let rows = report.timed().map(row).collect();
+    section(heading, text, &[vec!["work"], names.clone()].concat(), rows)
 }
 
 /// The forms of saferring and of raw, with their intervals.
 fn against_raw(report: &Report) -> String {
-    let ours: Vec<&str> = report
-        .contenders
-        .iter()
-        .map(|about| about.name.as_str())
-        .filter(|name| *name != RAW && (name.starts_with(RAW) || name.starts_with("saferring")))
-        .collect();
-    let mut table = format!("| work | raw | {} |\n|---|---|", ours.join(" | "));
-    table += &"---|".repeat(ours.len());
-    table.push('\n');
-    for workload in measured(report) {
-        let raw = workload.entry(RAW).and_then(|raw| raw.figures.as_ref());
-        let cost = raw.map_or("–".into(), |raw| time(raw.cpu.median));
-        let _ = write!(table, "| {} | {cost} |", workload.title);
-        for name in &ours {
-            let _ = write!(
-                table,
-                " {} |",
-                workload.entry(name).map_or("–".into(), interval)
-            );
-        }
-        table.push('\n');
-    }
-    format!(
-        "### Beside the hand-written loop\n\nCPU time an operation: raw's, and ratios to it with their 95 % intervals.\n\n{table}\n"
+    let mut names = report.names();
+    names.retain(|name| name.starts_with(RAW) || name.starts_with("saferring"));
+    let text = "CPU time an operation: raw's, and ratios to it with their 95 % intervals.\n\n";
+    matrix(
+        report,
+        ["Beside the hand-written loop", text],
+        names,
+        |work, names| {
+            let cell = |name: &&str| work.entry(name).map_or("–".into(), interval);
+            names.iter().map(cell).collect()
+        },
     )
 }
 
 fn interval(entry: &Entry) -> String {
-    match (&entry.outcome, entry.cpu_to_raw()) {
-        (Outcome::Failed(_), _) => "failed".into(),
-        (_, Some(ratio)) => {
-            format!("{:.3} [{:.3}, {:.3}]", ratio.ratio, ratio.low, ratio.high)
-        }
+    match (&entry.outcome, entry.cpu_to_raw(), &entry.figures) {
+        (Outcome::Failed(_), ..) => "failed".into(),
+        (_, Some(it), _) => format!("{:.3} [{:.3}, {:.3}]", it.ratio, it.low, it.high),
+        (_, None, Some(figures)) if entry.contender == RAW => time(figures.cpu.median),
         _ => "–".into(),
     }
 }
 
 fn against_rivals(report: &Report) -> String {
-    let names: Vec<&str> = report
-        .contenders
-        .iter()
-        .map(|about| about.name.as_str())
-        .filter(|name| {
-            !name.starts_with(RAW) && (*name == "saferring" || !name.contains("saferring"))
-        })
-        .collect();
-    let mut table = format!("| work | {} |\n|---|", names.join(" | "));
-    table += &"---|".repeat(names.len());
-    table.push('\n');
-    for workload in measured(report) {
-        let ratios: Vec<_> = names
-            .iter()
-            .map(|name| Some(workload.entry(name)?.cpu_to_raw()?.ratio))
-            .collect();
-        let best = ratios.iter().flatten().copied().fold(f64::MAX, f64::min);
-        let _ = write!(table, "| {} |", workload.title);
-        for ratio in ratios {
-            let cell = match ratio {
-                None => "–".into(),
-                Some(ratio) if ratio == best => format!("**{ratio:.2}**"),
-                Some(ratio) => format!("{ratio:.2}"),
-            };
-            let _ = write!(table, " {cell} |");
-        }
-        table.push('\n');
-    }
-    format!("### Beside the rivals\n\nThe same ratios; the least of each row is bold.\n\n{table}\n")
+    let mut names = report.names();
+    names.retain(|name| {
+        !name.starts_with(RAW) && (*name == "saferring" || !name.contains("saferring"))
+    });
+    let text = "The same ratios; the least of each row is bold.\n\n";
+    matrix(report, ["Beside the rivals", text], names, |work, names| {
+        let ratio = |name: &&str| Some(work.entry(name)?.cpu_to_raw()?.ratio);
+        let ratios = names.iter().map(ratio);
+        let best = ratios.clone().flatten().fold(f64::MAX, f64::min);
+        let cell = |ratio| match ratio {
+            None => "–".into(),
+            Some(ratio) if ratio == best => format!("**{ratio:.2}**"),
+            Some(ratio) => format!("{ratio:.2}"),
+        };
+        ratios.map(cell).collect()
+    })
 }
 
 fn memory(report: &Report) -> String {
-    let mut table = String::new();
-    for workload in report.workloads.iter().filter(|work| work.is_memory()) {
-        let figures: Vec<String> = workload
-            .entries
-            .iter()
-            .filter_map(|entry| Some(format!("{} {}", entry.contender, grouped(entry.memory?, 0))))
-            .collect();
-        let _ = writeln!(table, "| {} | {} |", workload.title, figures.join(", "));
-    }
-    if table.is_empty() {
-        return String::new();
-    }
-    format!("### Memory\n\n| what | bytes each |\n|---|---|\n{table}\n")
+    let figure = |entry: &Entry| Some(format!("{} {}", entry.contender, grouped(entry.memory?, 0)));
+    let row = |work: &Workload| {
+        let figures: Vec<_> = work.entries.iter().filter_map(figure).collect();
+        vec![work.title.clone(), figures.join(", ")]
+    };
+    let works = report.workloads.iter().filter(|work| work.is_memory());
+    section(
+        "Memory",
+        "",
+        &["what", "bytes each"],
+        works.map(row).collect(),
+    )
 }
 
 fn latency(report: &Report) -> String {
-    let mut table = String::new();
-    for workload in measured(report) {
-        for name in [RAW, "saferring", "saferring (spin)", "tokio", "monoio-t"] {
-            let Some(figures) = workload
-                .entry(name)
-                .and_then(|entry| entry.figures.as_ref())
-            else {
-                continue;
-            };
-            let Some(latency) = &figures.latency else {
-                continue;
-            };
-            let _ = writeln!(
-                table,
-                "| {} | {name} | {} | {} | {} | {} |",
-                workload.title,
-                time(latency.p50 as f64),
-                time(latency.p99 as f64),
-                time(latency.p999 as f64),
-                grouped(figures.throughput.median, 0)
-            );
-        }
-    }
-    if table.is_empty() {
-        return String::new();
-    }
-    format!(
-        "### Latency\n\n| work | | p50 | p99 | p99.9 | a second |\n|---|---|---|---|---|---|\n{table}\n"
-    )
+    let row = |work: &Workload, name: &str| {
+        let figures = work.entry(name)?.figures.as_ref()?;
+        let latency = figures.latency.as_ref()?;
+        let times = [latency.p50, latency.p99, latency.p999].map(|nanos| time(nanos as f64));
+        let rate = grouped(figures.throughput.median, 0);
+        Some(
+            [
+                vec![work.title.clone(), name.into()],
+                times.into(),
+                vec![rate],
+            ]
+            .concat(),
+        )
+    };
+    let names = [RAW, "saferring", "saferring (spin)", "tokio", "monoio-t"];
+    let rows = report
+        .timed()
+        .flat_map(|work| names.iter().filter_map(move |name| row(work, name)));
+    let head = ["work", "", "p50", "p99", "p99.9", "a second"];
+    section("Latency", "", &head, rows.collect())
 }
