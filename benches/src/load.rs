@@ -1,4 +1,5 @@
-//! The load generator, in a process of its own for each server: one request in flight on each connection, the next as soon as the answer is there.
+//! The load generator, in a process of its own for each server: one request in flight on each connection, the next as
+//! soon as the answer is there.
 //!
 //! All requests and answers of a turn of its ring are timed together, by one look at the clock: when the answers were
 //! seen, and when the next requests were about to be sent.
@@ -8,13 +9,13 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::raw::ring::{Memory, POLL_FIRST, Queues, Ring, result};
 use hdrhistogram::Histogram;
 use io_uring::{opcode, squeue, types};
 use serde::{Deserialize, Serialize};
 
 use crate::contender::Done;
 use crate::control::{Control, histogram};
+use crate::raw::ring::{Memory, POLL_FIRST, Queues, Ring, result};
 
 /// A server that answers nothing for so long hangs.
 const PATIENCE: Duration = Duration::from_secs(5);

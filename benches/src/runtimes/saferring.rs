@@ -102,26 +102,25 @@ const COPY: Contender = Contender::worker(
 
 const MICROS_50: Duration = Duration::from_micros(50);
 
+/// One for each latency option, with its value.
+macro_rules! tuned {
+    ($($name:literal: $option:ident($($value:expr),*);)*) => {
+        [$(Contender::server(
+            concat!("tuning ", $name),
+            stringify!($option($($value),*)),
+            |listener, _| by_chunks(Builder::new().$option($($value),*), listener),
+        ),)*]
+    };
+}
+
 fn tuned() -> [Contender; 5] {
-    [
-        Contender::server("tuning min-wait", "min_wait(50 µs, 8)", |listener, _| {
-            by_chunks(Builder::new().min_wait(MICROS_50, 8), listener)
-        }),
-        Contender::server("tuning sqpoll", "sqpoll(1 ms)", |listener, _| {
-            by_chunks(Builder::new().sqpoll(Duration::from_millis(1)), listener)
-        }),
-        Contender::server("tuning napi", "napi(50 µs, prefer)", |listener, _| {
-            by_chunks(Builder::new().napi(MICROS_50, true), listener)
-        }),
-        Contender::server("tuning interval-16", "event_interval(16)", |listener, _| {
-            by_chunks(Builder::new().event_interval(16), listener)
-        }),
-        Contender::server(
-            "tuning interval-4096",
-            "event_interval(4096)",
-            |listener, _| by_chunks(Builder::new().event_interval(4096), listener),
-        ),
-    ]
+    tuned! {
+        "min-wait": min_wait(MICROS_50, 8);
+        "sqpoll": sqpoll(20 * MICROS_50);
+        "napi": napi(MICROS_50, true);
+        "interval-16": event_interval(16);
+        "interval-4096": event_interval(4096);
+    }
 }
 
 fn echo_chunks(listener: net::TcpListener, _: EchoSpec) -> io::Result<()> {
@@ -229,7 +228,9 @@ impl Buf for AlignedBuf {
 impl Buf for FixedBuf {
     fn bufs(count: usize, block: usize) -> io::Result<Vec<Self>> {
         let pool = FixedBufPool::new(count as u32, block)?;
-        Ok((0..count).filter_map(|_| pool.try_take()).collect())
+        let mut bufs: Vec<_> = (0..count).filter_map(|_| pool.try_take()).collect();
+        bufs.iter_mut().for_each(|buf| buf.resize(block, 0));
+        Ok(bufs)
     }
 }
 
@@ -291,8 +292,10 @@ impl<B: Buf, const INLINE: bool> Api for Saferring<B, INLINE> {
     }
 
     async fn write(file: &File, buf: B, offset: u64) -> io::Result<B> {
-        let (written, buf) = file.write_all_at(buf, offset).await;
-        written?;
-        Ok(buf)
+        let (written, buf) = file.write_at(buf, offset).await;
+        match written? == buf.buf_capacity() {
+            true => Ok(buf),
+            false => Err(short()),
+        }
     }
 }
