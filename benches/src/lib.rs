@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench ratio` compares saferring with the loop, `cargo bench --bench compare` with everybody, and
 //! `cargo bench --bench core` tracks each with criterion. All run the same workloads by the same means: each contender
-//! works in a process of its own, all of a workload are alive at once and take turns in short slices, and what counts is
-//! the CPU time of the process, not how long the disk or the load generator made it wait.
+//! works in a process of its own, all of a workload are alive at once and take turns in short slices, and what counts
+//! is the CPU time of the process, not how long the disk or the load generator made it wait.
 //!
 //! A [`Contender`](contender::Contender) is a runtime, by way of the functions that serve or work; [`runtimes::Api`] is
 //! what most of the work needs of one.

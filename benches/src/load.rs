@@ -40,8 +40,8 @@ pub(crate) enum Way {
     Churn,
 }
 
-/// Connects, and then asks in slices, of so many microseconds each, that [`Control::next`] tells; each connection has one
-/// request at least, even in a slice of none.
+/// Connects, and then asks in slices, of so many microseconds each, that [`Control::next`] tells; each connection has
+/// one request at least, even in a slice of none.
 pub(crate) fn run(target: Target, mut control: Control) -> io::Result<Done> {
     let mut load = Load::new(target)?;
     let mut latencies = histogram();
@@ -211,7 +211,8 @@ struct Lane {
 }
 
 impl Lane {
-    /// The user data of the next request. Of some the memory is cleared, so that an old answer is not taken for the new.
+    /// The user data of the next request. Of some the memory is cleared, so that an old answer is not taken for the
+    /// new.
     #[inline]
     fn next_data(&mut self, index: usize) -> u64 {
         self.requests += 1;

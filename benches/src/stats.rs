@@ -95,8 +95,8 @@ pub struct Ratio {
     pub significant: bool,
 }
 
-/// Compares two columns. The interval is a bootstrap over rows, so that what disturbed both in one round cancels out; the
-/// test is Mann-Whitney's by ranks. Rows beyond the shorter column are left out of the ratio.
+/// Compares two columns. The interval is a bootstrap over rows, so that what disturbed both in one round cancels out;
+/// the test is Mann-Whitney's by ranks. Rows beyond the shorter column are left out of the ratio.
 ///
 /// ```
 /// let ratio = saferring_benches::stats::compare(&[2.0, 4.0, 6.0], &[1.0, 2.0, 3.0]);

@@ -8,30 +8,25 @@ struct Page(#[expect(dead_code, reason = "read and written through pointers alon
 
 const PAGE: usize = 4096;
 
-/// So many bytes, all of them initialized, that never move.
-pub(super) struct Block {
-    pages: Box<[Page]>,
-    len: usize,
-}
+/// Whole pages, all of them initialized, that never move.
+pub(super) struct Block(Box<[Page]>);
 
 impl Block {
     pub(super) fn new(len: usize) -> Self {
-        Block {
-            pages: vec![Page([0; PAGE]); len.div_ceil(PAGE)].into_boxed_slice(),
-            len,
-        }
+        assert!(len.is_multiple_of(PAGE));
+        Block(vec![Page([0; PAGE]); len / PAGE].into_boxed_slice())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.len
+        size_of_val(&*self.0)
     }
 
     fn start(&self) -> *const u8 {
-        self.pages.as_ptr().cast()
+        self.0.as_ptr().cast()
     }
 
     fn start_mut(&mut self) -> *mut u8 {
-        self.pages.as_mut_ptr().cast()
+        self.0.as_mut_ptr().cast()
     }
 }
 
@@ -43,7 +38,7 @@ unsafe impl monoio::buf::IoBuf for Block {
     }
 
     fn bytes_init(&self) -> usize {
-        self.len
+        self.len()
     }
 }
 
@@ -54,7 +49,7 @@ unsafe impl monoio::buf::IoBufMut for Block {
     }
 
     fn bytes_total(&mut self) -> usize {
-        self.len
+        self.len()
     }
 
     unsafe fn set_init(&mut self, _: usize) {}
@@ -67,11 +62,11 @@ unsafe impl tokio_uring::buf::IoBuf for Block {
     }
 
     fn bytes_init(&self) -> usize {
-        self.len
+        self.len()
     }
 
     fn bytes_total(&self) -> usize {
-        self.len
+        self.len()
     }
 }
 
@@ -86,9 +81,9 @@ unsafe impl tokio_uring::buf::IoBufMut for Block {
 
 impl compio::buf::IoBuf for Block {
     fn as_init(&self) -> &[u8] {
-        // SAFETY: the first `len` bytes of the pages are within the allocation and initialized, and the shared borrow of
-        // `self` keeps them from being written to.
-        unsafe { std::slice::from_raw_parts(self.start(), self.len) }
+        // SAFETY: the first `len` bytes of the pages are within the allocation and initialized, and the shared borrow
+        // of `self` keeps them from being written to.
+        unsafe { std::slice::from_raw_parts(self.start(), self.len()) }
     }
 }
 
@@ -98,7 +93,7 @@ impl compio::buf::SetLen for Block {
 
 impl compio::buf::IoBufMut for Block {
     fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
-        let len = self.len;
+        let len = self.len();
         // SAFETY: as in `as_init`, with an exclusive borrow; `MaybeUninit<u8>` is laid out as `u8`. The trait's users
         // write initialized bytes alone, so all stay initialized.
         unsafe { std::slice::from_raw_parts_mut(self.start_mut().cast(), len) }

@@ -19,7 +19,7 @@ use rt::runtime::{JoinHandle, Runtime, RuntimeBuilder};
 use saferring_benches::contender::{Contender, Control, Done, EchoSpec, Work};
 use saferring_benches::runtimes::{Access, Api, entries, serve, short, work, yield_once};
 
-use super::with_owned_buffers;
+use super::blocks;
 use crate::block::Block;
 
 pub(super) fn contenders() -> [Contender; 2] {
@@ -86,7 +86,8 @@ fn work(runtime: Runtime, work: Work, control: Control) -> io::Result<Done> {
     runtime.block_on(work::run::<Compio>(work, control))
 }
 
-with_owned_buffers!(BufResult);
+saferring_benches::servers_with_owned_buffers!(BufResult);
+blocks!(BufResult);
 
 /// The crate has no such operation, but takes those of others.
 struct Nop;

@@ -40,30 +40,13 @@ fn echo(listener: net::TcpListener, spec: EchoSpec) -> io::Result<()> {
     })
 }
 
-async fn echo_one(mut stream: TcpStream, message: usize) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut buf = vec![0; message];
-    loop {
-        let n = stream.read(&mut buf).await?;
-        if n == 0 {
-            return Ok(());
-        }
-        stream.write_all(&buf[..n]).await?;
-    }
+fn udp_echo(socket: net::UdpSocket, spec: EchoSpec) -> io::Result<()> {
+    // SAFETY: the descriptor is a UDP socket's, and its owner gives it up.
+    let socket = move || unsafe { UdpSocket::from_raw_fd(socket.into_raw_fd()) };
+    executor()?.run(async { answer(socket(), spec.message).await })
 }
 
-fn udp_echo(socket: net::UdpSocket, spec: EchoSpec) -> io::Result<()> {
-    executor()?.run(async {
-        // SAFETY: the descriptor is a UDP socket's, and its owner gives it up.
-        let socket = unsafe { UdpSocket::from_raw_fd(socket.into_raw_fd()) };
-        let mut buf = vec![0; spec.message];
-        loop {
-            let (n, sender) = socket.recv_from(&mut buf).await?;
-            // What cannot be sent is lost, as datagrams are.
-            let _ = socket.send_to(&buf[..n], sender).await;
-        }
-    })
-}
+saferring_benches::servers_with_borrowed_buffers!();
 
 fn work(work: Work, control: Control) -> io::Result<Done> {
     executor()?.run(work::run::<Glommio>(work, control))

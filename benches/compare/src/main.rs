@@ -20,38 +20,10 @@ fn main() -> ExitCode {
     saferring_benches::compare(rivals)
 }
 
-/// What is alike in all runtimes whose operations take a buffer and give it back: what their servers do with a connection
-/// or a socket, and reads and writes of a block. What an operation gives is `(result, buffer)`, or that by another name.
-macro_rules! with_owned_buffers {
+/// Reads and writes of a block, for runtimes whose operations take a buffer and give it back: as `(result, buffer)`, or
+/// that by another name.
+macro_rules! blocks {
     ($($given:ident)?) => {
-        #[allow(unused_mut, reason = "not all want it")]
-        async fn echo_one(mut stream: TcpStream, message: usize) -> io::Result<()> {
-            stream.set_nodelay(true)?;
-            let mut buf = Vec::with_capacity(message);
-            loop {
-                buf.clear(); // With some, a read makes it longer, never shorter.
-                let $($given)? (read, filled) = stream.read(buf).await;
-                if read? == 0 {
-                    return Ok(());
-                }
-                let $($given)? (written, used) = stream.write_all(filled).await;
-                written?;
-                buf = used;
-            }
-        }
-
-        async fn answer(socket: UdpSocket, message: usize) -> io::Result<()> {
-            let mut buf = Vec::with_capacity(message);
-            loop {
-                buf.clear();
-                let $($given)? (received, datagram) = socket.recv_from(buf).await;
-                let (_, sender) = received?;
-                // What cannot be sent is lost, as datagrams are.
-                let $($given)? (_, used) = socket.send_to(datagram, sender).await;
-                buf = used;
-            }
-        }
-
         async fn read_block(file: &File, buf: Block, offset: u64) -> io::Result<Block> {
             let $($given)? (read, buf) = file.read_at(buf, offset).await;
             match read? == buf.len() {
@@ -68,4 +40,4 @@ macro_rules! with_owned_buffers {
         }
     };
 }
-use with_owned_buffers;
+use blocks;

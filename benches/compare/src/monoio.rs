@@ -19,7 +19,7 @@ use rt::{IoUringDriver, RuntimeBuilder};
 use saferring_benches::contender::{Contender, Control, Done, EchoSpec, Work};
 use saferring_benches::runtimes::{Access, Api, entries, serve, short, work, yield_once};
 
-use super::with_owned_buffers;
+use super::blocks;
 use crate::block::Block;
 
 pub(super) fn contenders() -> [Contender; 2] {
@@ -81,7 +81,8 @@ fn work(builder: Builder, work: Work, control: Control) -> io::Result<Done> {
     }
 }
 
-with_owned_buffers!();
+saferring_benches::servers_with_owned_buffers!();
+blocks!();
 
 /// Tasks that wait for others to have a turn.
 #[derive(Default)]

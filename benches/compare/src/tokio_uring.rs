@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use saferring_benches::contender::{Contender, EchoSpec};
 use saferring_benches::runtimes::{Access, Api, entries, serve, short, work};
 
-use super::with_owned_buffers;
+use super::blocks;
 use crate::block::Block;
 
 pub(super) fn contenders() -> [Contender; 2] {
@@ -61,7 +61,8 @@ fn udp_echo(runtime: Runtime, socket: net::UdpSocket, spec: EchoSpec) -> io::Res
     runtime.block_on(async { answer(UdpSocket::from_std(socket), spec.message).await })
 }
 
-with_owned_buffers!();
+saferring_benches::servers_with_owned_buffers!();
+blocks!();
 
 struct TokioUring;
 

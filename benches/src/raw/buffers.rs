@@ -56,9 +56,9 @@ impl Pool {
         const ENTRY: usize = size_of::<BufRingEntry>();
         let place = usize::from(self.tail & self.mask) * ENTRY;
         let entry = self.ring.at(place, ENTRY).cast::<BufRingEntry>();
-        // SAFETY: the place is inside the mapping, which is aligned and never unmapped; the kernel does not read entries
-        // at and beyond the tail. The first entry shares its last two bytes with the tail, and the setters leave
-        // these alone.
+        // SAFETY: the place is inside the mapping, which is aligned and never unmapped; the kernel does not read
+        // entries at and beyond the tail. The first entry shares its last two bytes with the tail, and the setters
+        // leave these alone.
         unsafe {
             (*entry).set_addr(self.buffer(id) as u64);
             (*entry).set_len(self.size as u32);

@@ -4,9 +4,9 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
 
-use super::ring::{Queues, Ring};
 use io_uring::{opcode, squeue, types};
 
+use super::ring::{Queues, Ring};
 /// The kinds of operations, in the upper two bits of the user data; the descriptor is in the lower 32.
 pub(super) const ACCEPT: u64 = 0 << 62;
 pub(super) const RECV: u64 = 1 << 62;

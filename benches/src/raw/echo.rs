@@ -4,13 +4,13 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::RawFd;
 
-use super::buffers::{GROUP, Pool};
-use super::ring::{Queues, result};
 use io_uring::{cqueue, opcode, types};
 
+use super::buffers::{GROUP, Pool};
 use super::connections::{
     ACCEPT, KIND, RECV, SEND, descriptor, no_delay, push_accept, push_close, ring, shut_down,
 };
+use super::ring::{Queues, result};
 use crate::contender::EchoSpec;
 
 /// More than that in buffers only spoils the caches: a turn of the loop needs a few of them.

@@ -176,9 +176,9 @@ impl Queues<'_> {
         ENTERS.set(ENTERS.get() + 1);
         const ENTER: libc::c_long = libc::SYS_io_uring_enter;
         let submit = self.sq.len() as u32;
-        // SAFETY: the descriptor, or the index it is registered at, is that of the ring whose queues these are; `arg` is
-        // as said above in both callers, and what it points to lives in them. The entries were pushed under the promise
-        // of `push`.
+        // SAFETY: the descriptor, or the index it is registered at, is that of the ring whose queues these are; `arg`
+        // is as said above in both callers, and what it points to lives in them. The entries were pushed under the
+        // promise of `push`.
         let done = unsafe { libc::syscall(ENTER, self.fd, submit, want, flags, arg, size) };
         let error = (done < 0).then(io::Error::last_os_error);
         self.sq.sync();

@@ -4,12 +4,12 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::RawFd;
 
-use super::ring::{Memory, POLL_FIRST, Queues, result};
 use io_uring::{cqueue, opcode, types};
 
 use super::connections::{
     ACCEPT, KIND, RECV, SEND, descriptor, no_delay, push_accept, push_close, ring,
 };
+use super::ring::{Memory, POLL_FIRST, Queues, result};
 use crate::contender::EchoSpec;
 
 /// Connections whose buffers are mapped at once.

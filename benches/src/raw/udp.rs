@@ -4,10 +4,10 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
-use super::buffers::{GROUP, Pool};
-use super::ring::{Memory, Queues, Ring, result};
 use io_uring::{cqueue, opcode, types};
 
+use super::buffers::{GROUP, Pool};
+use super::ring::{Memory, Queues, Ring, result};
 use crate::contender::EchoSpec;
 
 /// The user data of a send is its buffer.

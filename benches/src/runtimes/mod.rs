@@ -1,11 +1,12 @@
 //! saferring and the other runtimes, each used as its documentation says.
 //!
-//! What all of them do alike is written once, over [`Api`]: accepting connections here, and in [`work`] tasks that keep so
-//! many operations in flight, and so on. Its functions are generic, so no call on the way is dynamic. What a server does
-//! with a connection is written out for each.
+//! What all of them do alike is written once, over [`Api`]: accepting connections here, and in [`work`] tasks that keep
+//! so many operations in flight, and so on. Its functions are generic, so no call on the way is dynamic. What a server
+//! does with a connection is written out for each.
 
 mod files;
 pub(crate) mod saferring;
+mod servers;
 pub(crate) mod tokio;
 pub mod work;
 

@@ -140,19 +140,8 @@ fn by_chunks(builder: Builder, listener: net::TcpListener) -> io::Result<()> {
 }
 
 fn echo_plain(listener: net::TcpListener, spec: EchoSpec) -> io::Result<()> {
-    Runtime::new()?.block_on(accept_all(listener, async move |stream: TcpStream| {
-        stream.set_nodelay(true)?;
-        let mut buf = Vec::with_capacity(spec.message);
-        loop {
-            let (received, data) = stream.read(buf).await;
-            if received? == 0 {
-                return Ok(());
-            }
-            let (sent, data) = stream.write_all(data).await;
-            sent?;
-            buf = data;
-        }
-    }))
+    let echo = async move |stream| echo_one(stream, spec.message).await;
+    Runtime::new()?.block_on(accept_all(listener, echo))
 }
 
 async fn accept_all(
@@ -183,17 +172,10 @@ fn udp_echo(socket: net::UdpSocket, _: EchoSpec) -> io::Result<()> {
 }
 
 fn udp_echo_plain(socket: net::UdpSocket, spec: EchoSpec) -> io::Result<()> {
-    Runtime::new()?.block_on(async {
-        let socket = UdpSocket::from_std(socket);
-        let mut buf = Vec::with_capacity(spec.message);
-        loop {
-            let (received, datagram) = socket.recv_from(buf).await;
-            let (_, sender) = received?;
-            let (_, datagram) = socket.send_to(datagram, sender).await;
-            buf = datagram;
-        }
-    })
+    Runtime::new()?.block_on(async { answer(UdpSocket::from_std(socket), spec.message).await })
 }
+
+crate::servers_with_owned_buffers!();
 
 fn any_work<B: Buf, const INLINE: bool>(work: Work, control: Control) -> io::Result<Done> {
     let control = control.count(|| metrics().enters);

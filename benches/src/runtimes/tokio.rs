@@ -61,30 +61,14 @@ fn echo(listener: net::TcpListener, spec: EchoSpec) -> io::Result<()> {
     })
 }
 
-async fn echo_one(mut stream: TcpStream, message: usize) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut buf = vec![0; message];
-    loop {
-        let n = stream.read(&mut buf).await?;
-        if n == 0 {
-            return Ok(());
-        }
-        stream.write_all(&buf[..n]).await?;
-    }
-}
-
 fn udp_echo(socket: net::UdpSocket, spec: EchoSpec) -> io::Result<()> {
     runtime()?.block_on(async {
         socket.set_nonblocking(true)?;
-        let socket = UdpSocket::from_std(socket)?;
-        let mut buf = vec![0; spec.message];
-        loop {
-            let (n, sender) = socket.recv_from(&mut buf).await?;
-            // What cannot be sent is lost, as datagrams are.
-            let _ = socket.send_to(&buf[..n], sender).await;
-        }
+        answer(UdpSocket::from_std(socket)?, spec.message).await
     })
 }
+
+crate::servers_with_borrowed_buffers!();
 
 async fn do_work(work: Work, control: Control) -> io::Result<Done> {
     match work {

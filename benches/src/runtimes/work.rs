@@ -100,7 +100,8 @@ async fn transfer<A: Api, const WRITE: bool>(
 }
 
 async fn copy<A: Api>(from: &Blocks, to: &Path, control: Control) -> io::Result<Done> {
-    // For all runtimes the same system call, made directly: not every one has it, and some would ask a thread to make it.
+    // For all runtimes the same system call, made directly: not every one has it, and some would ask a thread to make
+    // it.
     let mut target = OpenOptions::new();
     let target = target.write(true).create(true).truncate(true).open(to)?;
     let files = Rc::new([
