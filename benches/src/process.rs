@@ -12,7 +12,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::child::{Orders, Task};
 use crate::control::{Message, Slice, anonymous_memory};
-use crate::measure::learn_cores;
+use crate::measure::{clock, learn_cores};
 
 /// Lines of a child's standard error that are kept to explain its end.
 const LINES: usize = 6;
@@ -74,13 +74,7 @@ impl Process {
 
     /// User and system time of all its threads, those that the kernel made for it included.
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
-        // SAFETY: zeros are a valid time.
-        let mut now: libc::timespec = unsafe { std::mem::zeroed() };
-        // SAFETY: `now` is a timespec that lives across the call, which only writes to it.
-        match unsafe { libc::clock_gettime(self.clock, &mut now) } {
-            0 => Ok(Duration::new(now.tv_sec as u64, now.tv_nsec as u32)),
-            _ => Err(io::Error::last_os_error()),
-        }
+        clock(self.clock)
     }
 
     /// User and system time apart, in the kernel's ticks.

@@ -112,17 +112,27 @@ fn transfer(
     depth: u64,
     offsets: &mut Offsets,
 ) -> io::Result<()> {
-    let entry = |slot, offset| files.entry(write, 0, slot, offset).user_data(slot);
-    let first: Vec<Entry> = (0..depth)
-        .zip(&mut *offsets)
-        .map(|(slot, offset)| entry(slot, offset))
-        .collect();
-    let next = |cqe: &io_uring::cqueue::Entry| match result(cqe)? == files.block {
-        true => Ok(offsets.next().map(|offset| entry(cqe.user_data(), offset))),
-        false => Err(short()),
+    let mut next = |slot| {
+        let offset = offsets.next()?;
+        Some(files.entry(write, 0, slot, offset).user_data(slot))
     };
-    // SAFETY: the memory is never unmapped, and each slot of it has one operation at a time.
-    unsafe { queues.keep_in_flight(first.into_iter(), next) }
+    let mut in_flight = 0;
+    for (slot, entry) in (0..depth).map_while(|slot| Some((slot, next(slot)?))) {
+        // SAFETY: the memory is never unmapped, and each slot of it has one operation at a time.
+        unsafe { queues.push(&entry)? };
+        in_flight = slot + 1;
+    }
+    queues.keep_in_flight(in_flight, |queues, cqe| {
+        if result(cqe)? != files.block {
+            return Err(short());
+        }
+        let Some(entry) = next(cqe.user_data()) else {
+            return Ok(false);
+        };
+        // SAFETY: as above: the slot's operation has just ended.
+        unsafe { queues.push(&entry)? };
+        Ok(true)
+    })
 }
 
 /// In the user data: the slot below, the block above.
@@ -133,23 +143,32 @@ const WRITE: u64 = 1 << 63;
 /// A pass over the file: so many blocks on their way, each read and then written.
 fn copy(files: &Files, queues: &mut Queues<'_>, depth: u64, blocks: u64) -> io::Result<()> {
     let entry = |slot, index, write: bool| {
-        let entry = files.entry(write, usize::from(write), slot, index * files.block as u64);
-        entry.user_data(if write { WRITE } else { 0 } | index << BLOCK | slot)
+        let offset = index * files.block as u64;
+        let kind = if write { WRITE } else { 0 };
+        let entry = files.entry(write, usize::from(write), slot, offset);
+        entry.user_data(kind | index << BLOCK | slot)
     };
-    let mut started = blocks.min(depth);
-    let first = (0..started).map(|slot| entry(slot, slot, false));
-    let next = |cqe: &io_uring::cqueue::Entry| {
+    let first = blocks.min(depth);
+    for slot in 0..first {
+        // SAFETY: as in `transfer`.
+        unsafe { queues.push(&entry(slot, slot, false))? };
+    }
+    let mut started = first;
+    queues.keep_in_flight(first, |queues, cqe| {
         let data = cqe.user_data();
         if result(cqe)? != files.block {
             return Err(short());
         }
-        if data & WRITE == 0 {
-            return Ok(Some(entry(data & SLOT, data >> BLOCK, true)));
-        }
-        let more = started < blocks;
-        started += u64::from(more);
-        Ok(more.then(|| entry(data & SLOT, started - 1, false)))
-    };
-    // SAFETY: as in `transfer`.
-    unsafe { queues.keep_in_flight(first, next) }
+        let entry = if data & WRITE == 0 {
+            entry(data & SLOT, data >> BLOCK, true)
+        } else if started == blocks {
+            return Ok(false);
+        } else {
+            started += 1;
+            entry(data & SLOT, started - 1, false)
+        };
+        // SAFETY: as in `transfer`.
+        unsafe { queues.push(&entry)? };
+        Ok(true)
+    })
 }

@@ -137,7 +137,7 @@ impl Queues<'_> {
     /// # Safety
     ///
     /// What the entry points to stays valid until its completion, and nobody else uses it meanwhile.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn push(&mut self, entry: &Entry) -> io::Result<()> {
         loop {
             // SAFETY: the caller's promise.
@@ -149,7 +149,7 @@ impl Queues<'_> {
     }
 
     /// Submits what was pushed, waits for `want` completions, and shows those that are there to `next`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn turn(&mut self, want: u32) -> io::Result<()> {
         self.enter(want, self.flags, ptr::null(), 0)
     }
@@ -168,7 +168,7 @@ impl Queues<'_> {
     }
 
     /// `arg` is null, or points to an argument of that size and the kind that the flags announce.
-    #[inline]
+    #[inline(always)]
     fn enter(&mut self, want: u32, flags: u32, arg: *const u8, size: usize) -> io::Result<()> {
         self.sq.sync();
         // The kernel must see which completions were taken, or it finds some in the queue and does not wait.
@@ -189,32 +189,18 @@ impl Queues<'_> {
         }
     }
 
-    /// The loop of all work with so many operations in flight: starts the first ones, and after each completion the
-    /// next, if there is one. Ends with the last completion.
-    ///
-    /// # Safety
-    ///
-    /// That of [`push`](Queues::push), for all entries.
-    #[inline]
-    pub(crate) unsafe fn keep_in_flight(
+    /// The loop of all work with so many operations in flight: `next` sees each completion, and says whether it has
+    /// pushed another entry. Ends with the last completion.
+    #[inline(always)]
+    pub(crate) fn keep_in_flight(
         &mut self,
-        first: impl Iterator<Item = Entry>,
-        mut next: impl FnMut(&cqueue::Entry) -> io::Result<Option<Entry>>,
+        mut in_flight: u64,
+        mut next: impl FnMut(&mut Self, &cqueue::Entry) -> io::Result<bool>,
     ) -> io::Result<()> {
-        let mut in_flight = 0u32;
-        for entry in first {
-            // SAFETY: the caller's promise.
-            unsafe { self.push(&entry)? };
-            in_flight += 1;
-        }
         while in_flight > 0 {
             self.turn(1)?;
             while let Some(cqe) = self.cq.next() {
-                match next(&cqe)? {
-                    // SAFETY: as above.
-                    Some(entry) => unsafe { self.push(&entry)? },
-                    None => in_flight -= 1,
-                }
+                in_flight -= u64::from(!next(self, &cqe)?);
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use io_uring::{cqueue, opcode, types};
+use io_uring::{opcode, types};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::ring::{Memory, Queues, Ring, result};
@@ -34,16 +34,22 @@ pub(super) fn run(work: Work, control: Control) -> io::Result<Done> {
 
 fn nops(queues: &mut Queues<'_>, depth: u64, ops: u64) -> io::Result<u64> {
     let nop = opcode::Nop::new().build();
-    let mut left = ops - ops.min(depth);
-    let first = (left..ops).map(|_| nop.clone());
-    let next = |cqe: &cqueue::Entry| {
+    let first = ops.min(depth);
+    for _ in 0..first {
+        // SAFETY: a nop points to nothing.
+        unsafe { queues.push(&nop)? };
+    }
+    let mut left = ops - first;
+    queues.keep_in_flight(first, |queues, cqe| {
         result(cqe)?;
-        let more = left > 0;
-        left -= u64::from(more);
-        Ok(more.then(|| nop.clone()))
-    };
-    // SAFETY: a nop points to nothing.
-    unsafe { queues.keep_in_flight(first, next)? };
+        if left == 0 {
+            return Ok(false);
+        }
+        left -= 1;
+        // SAFETY: as above.
+        unsafe { queues.push(&nop)? };
+        Ok(true)
+    })?;
     Ok(ops)
 }
 

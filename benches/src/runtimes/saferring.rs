@@ -178,21 +178,27 @@ fn udp_echo_plain(socket: net::UdpSocket, spec: EchoSpec) -> io::Result<()> {
 crate::servers_with_owned_buffers!();
 
 fn any_work<B: Buf, const INLINE: bool>(work: Work, control: Control) -> io::Result<Done> {
+    match work.file() {
+        Some(_) => file_work::<B, INLINE>(work, control),
+        None => task_work(work, control),
+    }
+}
+
+/// In one form for all, so that the compiler inlines what has one caller, as in a program of its own.
+fn task_work(work: Work, control: Control) -> io::Result<Done> {
+    let work =
+        work::tasks::<Saferring<AlignedBuf, false>>(work, control.count(|| metrics().enters));
+    Runtime::new()?.block_on(work)
+}
+
+fn file_work<B: Buf, const INLINE: bool>(work: Work, control: Control) -> io::Result<Done> {
     let control = control.count(|| metrics().enters);
     Runtime::new()?.block_on(async {
         match work {
-            Work::Streams(file, streams) => files::streams(file, streams, control).await,
-            work => work::run::<Saferring<B, INLINE>>(work, control).await,
+            Work::Streams(file, streams) if INLINE => files::streams(file, streams, control).await,
+            work => work::files::<Saferring<B, INLINE>>(work, control).await,
         }
     })
-}
-
-/// Nothing else, where this is no other than what somebody else does.
-fn file_work<B: Buf, const INLINE: bool>(work: Work, control: Control) -> io::Result<Done> {
-    match work {
-        Work::Read { .. } | Work::Write(_) | Work::Copy(..) => any_work::<B, INLINE>(work, control),
-        _ => Ok(Done::Unsupported),
-    }
 }
 
 /// A buffer that files are read into and written from.
@@ -241,8 +247,8 @@ impl<B: Buf, const INLINE: bool> Api for Saferring<B, INLINE> {
         rt::time::sleep_until(deadline)
     }
 
-    async fn nop() -> io::Result<()> {
-        rt::op::nop().await
+    fn nop() -> impl Future<Output = io::Result<()>> {
+        rt::op::nop()
     }
 
     fn bufs(count: usize, block: usize) -> io::Result<Vec<B>> {

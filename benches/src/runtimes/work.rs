@@ -25,24 +25,36 @@ const HOUR: Duration = Duration::from_secs(3600);
 ///
 /// Those of the runtime.
 pub async fn run<A: Api>(work: Work, control: Control) -> io::Result<Done> {
+    match work.file() {
+        Some(_) => files::<A>(work, control).await,
+        None => tasks::<A>(work, control).await,
+    }
+}
+
+/// Work on files.
+pub(super) async fn files<A: Api>(work: Work, control: Control) -> io::Result<Done> {
     match work {
         Work::Read {
             file,
             random,
             direct,
         } => {
-            let access = if direct {
-                Access::ReadDirect
-            } else {
-                Access::Read
+            let access = match direct {
+                true => Access::ReadDirect,
+                false => Access::Read,
             };
             transfer::<A, false>(&file, access, random, control).await
         }
         Work::Write(file) => transfer::<A, true>(&file, Access::Write, false, control).await,
         Work::Copy(from, to) => copy::<A>(&from, &to, control).await,
-        Work::Streams(..) => Ok(Done::Unsupported),
-        Work::Nop(_) if !A::NOP => Ok(Done::Unsupported),
-        Work::Nop(depth) => nop::<A>(depth, control).await,
+        _ => Ok(Done::Unsupported),
+    }
+}
+
+/// Work without files.
+pub(super) async fn tasks<A: Api>(work: Work, control: Control) -> io::Result<Done> {
+    match work {
+        Work::Nop(depth) if A::NOP => nop::<A>(depth, control).await,
         Work::Yield(tasks) => yields::<A>(tasks as u64, control).await,
         Work::SpawnJoin(batch) => spawn_join::<A>(batch as u64, control).await,
         Work::Wake => wake::<A>(control).await,
@@ -51,6 +63,7 @@ pub async fn run<A: Api>(work: Work, control: Control) -> io::Result<Done> {
             memory::<A, _>(count, || A::sleep_until(Instant::now() + HOUR)).await
         }
         Work::Pending(count) => memory::<A, _>(count, pending).await,
+        _ => Ok(Done::Unsupported),
     }
 }
 
