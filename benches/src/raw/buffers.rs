@@ -54,9 +54,9 @@ impl Pool {
     #[inline]
     pub(crate) fn give(&mut self, id: u16) {
         const ENTRY: usize = size_of::<BufRingEntry>();
-        let place = usize::from(self.tail & self.mask) * ENTRY;
-        let entry = self.ring.at(place, ENTRY).cast::<BufRingEntry>();
-        // SAFETY: the place is inside the mapping, which is aligned and never unmapped; the kernel does not read
+        let offset = usize::from(self.tail & self.mask) * ENTRY;
+        let entry = self.ring.at(offset, ENTRY).cast::<BufRingEntry>();
+        // SAFETY: the offset is inside the mapping, which is aligned and never unmapped; the kernel does not read
         // entries at and beyond the tail. The first entry shares its last two bytes with the tail, and the setters
         // leave these alone.
         unsafe {

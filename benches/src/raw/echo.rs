@@ -86,11 +86,11 @@ pub(super) fn serve(listener: TcpListener, spec: EchoSpec) -> io::Result<()> {
 
 impl Server {
     fn accepted(&mut self, queues: &mut Queues<'_>, fd: RawFd) -> io::Result<()> {
-        let place = fd as usize;
-        if place >= self.connections.len() {
-            self.connections.resize_with(place + 1, Connection::default);
+        let index = fd as usize;
+        if index >= self.connections.len() {
+            self.connections.resize_with(index + 1, Connection::default);
         }
-        self.connections[place].ended = false;
+        self.connections[index].ended = false;
         self.arm(queues, fd)
     }
 

@@ -266,9 +266,9 @@ impl Memory {
     ///
     /// # Safety
     ///
-    /// The kernel is not using that place.
+    /// The kernel is not using these bytes.
     pub(crate) unsafe fn write(&self, offset: usize, bytes: &[u8]) {
-        // SAFETY: `at` has checked the place; `bytes` cannot overlap with it, because no reference to the mapping is
+        // SAFETY: `at` has checked the range; `bytes` cannot overlap with it, because no reference to the mapping is
         // ever made; the caller says that nobody else uses it.
         unsafe {
             self.at(offset, bytes.len())
@@ -280,9 +280,9 @@ impl Memory {
     ///
     /// # Safety
     ///
-    /// The kernel is not using that place.
+    /// The kernel is not using these bytes.
     pub(crate) unsafe fn holds(&self, offset: usize, bytes: &[u8]) -> bool {
-        // SAFETY: `at` has checked the place, mappings are initialised with zeros, and by the caller's word nobody
+        // SAFETY: `at` has checked the range, mappings are initialised with zeros, and by the caller's word nobody
         // writes to it while the slice lives.
         bytes == unsafe { std::slice::from_raw_parts(self.at(offset, bytes.len()), bytes.len()) }
     }

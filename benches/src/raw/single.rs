@@ -16,7 +16,7 @@ use crate::contender::EchoSpec;
 const CHUNK: usize = 64;
 
 /// A buffer for each descriptor.
-struct Places {
+struct Buffers {
     chunks: Vec<Memory>,
     message: usize,
     stride: usize,
@@ -26,7 +26,7 @@ pub(super) fn serve(listener: TcpListener, spec: EchoSpec) -> io::Result<()> {
     no_delay(&listener)?;
     let mut ring = ring(spec.connections)?;
     let mut queues = ring.queues();
-    let mut places = Places {
+    let mut buffers = Buffers {
         chunks: Vec::new(),
         message: spec.message,
         stride: spec.message.next_multiple_of(64),
@@ -38,13 +38,13 @@ pub(super) fn serve(listener: TcpListener, spec: EchoSpec) -> io::Result<()> {
             let data = cqe.user_data();
             let fd = descriptor(data);
             match (data & KIND, cqe.result()) {
-                (RECV, n @ 1..) => places.push_send(&mut queues, fd, n as u32)?,
-                (SEND, 0..) => places.push_recv(&mut queues, fd)?,
+                (RECV, n @ 1..) => buffers.push_send(&mut queues, fd, n as u32)?,
+                (SEND, 0..) => buffers.push_recv(&mut queues, fd)?,
                 (RECV | SEND, _) => push_close(&mut queues, fd)?,
                 (ACCEPT, accepted) => {
                     if accepted >= 0 {
-                        places.reserve(accepted as usize)?;
-                        places.push_recv(&mut queues, accepted)?;
+                        buffers.reserve(accepted as usize)?;
+                        buffers.push_recv(&mut queues, accepted)?;
                     }
                     if !cqueue::more(cqe.flags()) {
                         push_accept(&mut queues, &listener)?;
@@ -56,7 +56,7 @@ pub(super) fn serve(listener: TcpListener, spec: EchoSpec) -> io::Result<()> {
     }
 }
 
-impl Places {
+impl Buffers {
     fn reserve(&mut self, fd: usize) -> io::Result<()> {
         while fd / CHUNK >= self.chunks.len() {
             self.chunks.push(Memory::map(CHUNK * self.stride)?);
@@ -76,7 +76,7 @@ impl Places {
             .ioprio(POLL_FIRST)
             .build()
             .user_data(RECV | fd as u64);
-        // SAFETY: the memory is never unmapped, and each connection's place has one operation at a time.
+        // SAFETY: the memory is never unmapped, and each connection's buffer has one operation at a time.
         unsafe { queues.push(&recv) }
     }
 
