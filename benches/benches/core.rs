@@ -1,46 +1,42 @@
-//! Tracks each workload in each variant with criterion. What it is given is CPU time, not elapsed time; the names of the
-//! groups say so.
+//! Tracks each workload on each contender with criterion. What it is given is CPU time, not elapsed time; the names of
+//! the groups say so.
 
+use std::io;
 use std::time::Duration;
 
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion};
-use saferring_benches::{Bench, Scale, Variant, Workload, workloads};
+use criterion::Criterion;
+use saferring_benches::{Track, tracks};
 
-fn main() {
+fn main() -> io::Result<()> {
+    // In a contender's process there is nothing else to do.
+    let Some(mut tracks) = tracks(256 << 20)? else {
+        return Ok(());
+    };
     let mut criterion = Criterion::default().configure_from_args();
-    for workload in workloads() {
-        track(&mut criterion, &workload);
+    for tracks in tracks.chunk_by_mut(|one, next| one.workload() == next.workload()) {
+        follow(&mut criterion, tracks)?;
     }
     criterion.final_summary();
+    Ok(())
 }
 
-fn track(criterion: &mut Criterion, workload: &Workload) {
-    let mut group = criterion.benchmark_group(format!("cpu/{}", workload.name));
+fn follow(criterion: &mut Criterion, tracks: &mut [Track]) -> io::Result<()> {
+    let mut group = criterion.benchmark_group(format!("cpu/{}", tracks[0].workload()));
     group
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(2));
-    for variant in &workload.variants {
-        track_variant(&mut group, workload, variant);
+    for track in tracks {
+        if track.start()? {
+            group.bench_function(track.contender().to_owned(), |bencher| {
+                bencher.iter_custom(|iterations| {
+                    let measured = track.run(iterations);
+                    measured.unwrap_or_else(|error| panic!("{track:?}: {error}"))
+                });
+            });
+        }
+        track.stop();
     }
     group.finish();
-}
-
-fn track_variant(group: &mut BenchmarkGroup<'_, WallTime>, workload: &Workload, variant: &Variant) {
-    // Made when criterion first asks for it: a filter may have left it out.
-    let mut made: Option<Box<dyn Bench>> = None;
-    group.bench_function(variant.name, |bencher| {
-        bencher.iter_custom(|iterations| {
-            let bench = made.get_or_insert_with(|| match (variant.make)(Scale::default()) {
-                Ok(bench) => bench,
-                Err(error) => panic!("{}, {}: {error}", workload.name, variant.name),
-            });
-            match bench.run(iterations) {
-                // Workloads that run in batches do more than they are asked for.
-                Ok(sample) => sample.cpu.mul_f64(iterations as f64 / sample.ops as f64),
-                Err(error) => panic!("{}, {}: {error}", workload.name, variant.name),
-            }
-        });
-    });
+    Ok(())
 }

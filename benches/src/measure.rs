@@ -1,143 +1,122 @@
 //! Clocks, cores and random numbers.
 
-use std::mem::MaybeUninit;
-use std::time::{Duration, Instant};
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
 
-use crate::Sample;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Whose CPU time is counted.
-#[derive(Clone, Copy, Debug)]
-pub enum Cpu {
-    /// The calling thread's.
-    Thread,
-    /// That of all threads, those included that the kernel makes for the process.
-    Process,
+/// The CPU time, user and system, of this process: of all threads, those included that the kernel makes for it.
+pub(crate) fn cpu_time() -> Duration {
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default() // Every Linux has it.
 }
 
-impl Cpu {
-    /// What it has used so far.
-    pub fn time(self) -> Duration {
-        let clock = match self {
-            Cpu::Thread => libc::CLOCK_THREAD_CPUTIME_ID,
-            Cpu::Process => libc::CLOCK_PROCESS_CPUTIME_ID,
-        };
-        let mut now = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: `now` is a timespec that lives across the call, which only writes to it. It cannot fail: both clocks
-        // exist on every Linux.
-        unsafe { libc::clock_gettime(clock, &mut now) };
-        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+/// What a clock says. Not by rustix, which looks for the vDSO, and that is not there under valgrind.
+pub(crate) fn clock(id: libc::clockid_t) -> io::Result<Duration> {
+    // SAFETY: zeros are a valid time.
+    let mut now: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: `now` lives across the call, which only writes to it.
+    match unsafe { libc::clock_gettime(id, &mut now) } {
+        0 => Ok(Duration::new(now.tv_sec as u64, now.tv_nsec as u32)),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Measures one slice.
-#[derive(Debug)]
-pub struct Meter {
-    clock: Cpu,
-    wall: Instant,
-    cpu: Duration,
-}
+/// The cores this process was given: servers on the first, loads and other threads on the second.
+static CORES: OnceLock<Vec<usize>> = OnceLock::new();
 
-impl Meter {
-    /// Starts it.
-    pub fn start(clock: Cpu) -> Self {
-        Meter {
-            clock,
-            wall: Instant::now(),
-            cpu: clock.time(),
-        }
-    }
-
-    /// Ends it, after so many operations and calls of io_uring_enter(2).
-    pub fn stop(self, ops: u64, enters: Option<u64>) -> Sample {
-        Sample {
-            ops,
-            cpu: self.clock.time().saturating_sub(self.cpu),
-            wall: self.wall.elapsed(),
-            enters,
-        }
-    }
-}
-
-/// Keeps the calling thread on one core until it is dropped.
-#[derive(Debug)]
-#[must_use = "the thread may move again as soon as this is dropped"]
-pub struct Pinned {
-    before: Option<libc::cpu_set_t>,
-}
-
-/// Keeps the calling thread on the n-th of the cores it may use. With fewer cores they are shared; where the system
-/// refuses, the thread stays free.
-pub fn pin(n: usize) -> Pinned {
-    match allowed_cores().as_slice() {
-        [] => Pinned { before: None },
-        cores => pin_to(cores[n % cores.len()]),
-    }
-}
-
-/// Keeps the calling thread on the core of this number, whether or not it may use it now. Where the system refuses, the
-/// thread stays where it is.
-pub fn pin_to(core: usize) -> Pinned {
-    let before = affinity();
-    // SAFETY: a set of all zeros is the empty set.
-    let mut wanted: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    if core < libc::CPU_SETSIZE as usize {
-        // SAFETY: the index is below the size of the set.
-        unsafe { libc::CPU_SET(core, &mut wanted) };
-        set_affinity(&wanted);
-    }
-    Pinned { before }
+/// What this process may use, or what its parent said.
+pub(crate) fn learn_cores(said: Option<Vec<usize>>) -> &'static [usize] {
+    CORES.get_or_init(|| said.unwrap_or_else(allowed_cores))
 }
 
 /// The numbers of the cores that the calling thread may use; none if the system does not tell.
-pub fn allowed_cores() -> Vec<usize> {
-    let Some(set) = affinity() else {
-        return Vec::new();
-    };
-    // SAFETY: CPU_ISSET only reads the set, and the index is below its size.
-    let allowed = |&cpu: &usize| unsafe { libc::CPU_ISSET(cpu, &set) };
-    (0..libc::CPU_SETSIZE as usize).filter(allowed).collect()
+fn allowed_cores() -> Vec<usize> {
+    sched_getaffinity(None).map_or(Vec::new(), |set| {
+        (0..CpuSet::MAX_CPU)
+            .filter(|&core| set.is_set(core))
+            .collect()
+    })
 }
 
-fn affinity() -> Option<libc::cpu_set_t> {
-    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
-    // SAFETY: the call writes at most the given size into `set`, which lives across it.
-    let got = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) };
-    // SAFETY: zeros are a valid set, whatever the call has written to it.
-    (got == 0).then(|| unsafe { set.assume_init() })
+/// Keeps the calling thread, and those that it starts, on the servers' core for good.
+pub(crate) fn stay_on_first_core() {
+    stay_on(0);
 }
 
-fn set_affinity(set: &libc::cpu_set_t) {
-    // SAFETY: the call reads the given size from `set`, which lives across it.
-    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), set) };
+/// Keeps the calling thread, and those that it starts, on the other core for good.
+pub(crate) fn stay_on_second_core() {
+    stay_on(1);
 }
 
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            set_affinity(before);
-        }
+fn stay_on(n: usize) {
+    if let Some(cores) = CORES.get().filter(|cores| !cores.is_empty()) {
+        let mut set = CpuSet::new();
+        set.set(cores[n % cores.len()]);
+        // Where the system refuses, the thread stays free.
+        let _ = sched_setaffinity(None, &set);
     }
 }
 
-/// Marsaglia's xorshift generator: a nanosecond a number, the same for every variant.
+/// Marsaglia's xorshift generator: a nanosecond a number, the same for every contender.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The same seed gives the same numbers.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// A number below `bound`, which is not zero.
     #[inline]
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         ((u128::from(self.0) * u128::from(bound)) >> 64) as u64
+    }
+}
+
+/// The blocks of a file that come next, at random or in a row.
+#[derive(Debug)]
+pub(crate) struct Offsets {
+    random: Option<Random>,
+    next: u64,
+    block: u64,
+    blocks: u64,
+    /// How many are left of this slice.
+    pub(crate) left: u64,
+}
+
+impl Offsets {
+    pub(crate) fn new(blocks: u64, block: usize, random: bool) -> Self {
+        Offsets {
+            random: random.then(|| Random::new(1)),
+            next: 0,
+            block: block as u64,
+            blocks,
+            left: 0,
+        }
+    }
+}
+
+/// Offsets until the slice is over.
+impl Iterator for Offsets {
+    type Item = u64;
+
+    #[inline]
+    fn next(&mut self) -> Option<u64> {
+        self.left = self.left.checked_sub(1)?;
+        if let Some(random) = &mut self.random {
+            return Some(random.below(self.blocks) * self.block);
+        }
+        let index = self.next;
+        self.next = if index + 1 == self.blocks {
+            0
+        } else {
+            index + 1
+        };
+        Some(index * self.block)
     }
 }

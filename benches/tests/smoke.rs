@@ -1,37 +1,36 @@
-//! Every workload runs in each of its variants.
+//! Every contender does what it can of every workload. Not run by libtest: each contender's process is this program.
 
-use std::io::ErrorKind;
+use std::collections::BTreeMap;
 
-use saferring_benches::{Scale, workloads};
-
-#[test]
-fn every_variant_runs() {
+fn main() -> std::io::Result<()> {
     // Small enough for a debug build; the figures mean nothing here.
-    let scale = Scale { file_len: 1 << 20 };
-    for workload in workloads() {
-        assert_eq!(workload.variants[0].name, "raw");
-        for variant in workload.variants {
-            let what = format!("{}, {}", workload.name, variant.name);
-            let mut bench = match (variant.make)(scale) {
-                Ok(bench) => bench,
-                // The hand-written ring wants a newer kernel than saferring does, and not every file system has O_DIRECT.
-                Err(error)
-                    if error.kind() == ErrorKind::InvalidInput
-                        && (variant.name.starts_with("raw")
-                            || workload.name.contains("direct")) =>
-                {
-                    println!("{what}: skipped: {error}");
-                    continue;
-                }
-                Err(error) => panic!("{what}: {error}"),
-            };
-            for ops in [1, 300] {
-                let sample = match bench.run(ops) {
-                    Ok(sample) => sample,
-                    Err(error) => panic!("{what}: {error}"),
-                };
-                assert!(sample.ops >= ops, "{what}: {sample}");
+    let Some(tracks) = saferring_benches::tracks(1 << 20)? else {
+        return Ok(());
+    };
+    let mut done = BTreeMap::new();
+    for mut track in tracks {
+        match track.start() {
+            Ok(true) => {}
+            Ok(false) => continue,
+            // Not every file system has O_DIRECT, and the hand-written ring wants a newer kernel than saferring does.
+            Err(error)
+                if error.to_string().contains("os error 22")
+                    && (track.workload().contains("direct")
+                        || track.contender().starts_with("raw")) =>
+            {
+                println!("{track:?}: skipped: {error}");
+                continue;
+            }
+            Err(error) => panic!("{track:?}: {error}"),
+        }
+        for ops in [1, 300] {
+            if let Err(error) = track.run(ops) {
+                panic!("{track:?}: {error}");
             }
         }
+        *done.entry(track.workload().to_owned()).or_insert(0) += 1;
     }
+    println!("contenders by workload: {done:?}");
+    assert_eq!(done.len(), 16);
+    Ok(())
 }

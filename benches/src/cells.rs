@@ -1,0 +1,194 @@
+//! The workloads.
+
+use std::path::Path;
+
+use crate::contender::{Blocks, Work};
+use crate::load::Way;
+use crate::report::grouped;
+
+/// One workload, and how large it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    /// For tables and `--workload`.
+    pub(crate) name: String,
+    /// For people.
+    pub(crate) title: String,
+    /// What one operation is.
+    pub(crate) operation: &'static str,
+    /// Bytes that an operation moves, if it is throughput in bytes that one talks of.
+    pub(crate) bytes: Option<u64>,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// So many connections or clients, and bytes of a message.
+    Serve(Way, usize, usize),
+    /// Memory of so many idle connections.
+    Idle(usize),
+    Work(Work),
+    /// Work of which a slice is so many operations, whatever time they take; fewer rounds.
+    Long(Work, u64),
+    /// Memory only.
+    Memory(Work),
+}
+
+impl Kind {
+    pub(crate) fn work(&self) -> Option<&Work> {
+        match self {
+            Kind::Work(work) | Kind::Long(work, _) | Kind::Memory(work) => Some(work),
+            Kind::Serve(..) | Kind::Idle(_) => None,
+        }
+    }
+}
+
+/// A workload by name, title and operation; in the first two, `{}` stand for variables.
+macro_rules! cell {
+    ($name:literal, $title:literal, a $operation:literal: $kind:expr) => {
+        Cell {
+            name: format!($name),
+            title: format!($title),
+            operation: $operation,
+            bytes: None,
+            kind: $kind,
+        }
+    };
+}
+
+const KIB: usize = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// What the comparison runs, or as much of it as a quick look needs. Files are in `dir`.
+pub(crate) fn compared(quick: bool, dir: &Path) -> Vec<Cell> {
+    let echoes = match quick {
+        true => vec![(1, 64), (50, 64), (200, 1024), (1000, 64)],
+        false => [64, 1024, 16_384]
+            .into_iter()
+            .flat_map(|message| {
+                [1, 50, 200, 1000, 10_000].map(|connections| (connections, message))
+            })
+            .collect(),
+    };
+    let mut cells: Vec<Cell> = echoes.into_iter().map(echo).collect();
+    cells.push(cell! { "churn", "connect, one echo of 64 B, close; 50 at a time", a "connection": Kind::Serve(Way::Churn, 50, 64) });
+    cells.push(
+        cell! { "udp", "UDP echo, 50 clients, 64 B", a "datagram": Kind::Serve(Way::Udp, 50, 64) },
+    );
+    let (idle, tasks_count, copied) = match quick {
+        true => (1000, 10_000, 256 * MIB),
+        false => (10_000, 100_000, 1024 * MIB),
+    };
+    let (connections, count) = (grouped(idle as f64, 0), grouped(tasks_count as f64, 0));
+    cells.push(cell! { "idle", "memory of an idle connection, buffers of 4 KiB ({connections} of them)", a "connection": Kind::Idle(idle) });
+    let (depths, len): (&[usize], _) = (if quick { &[1, 32] } else { &[1, 32, 128] }, 256 * MIB);
+    for direct in [true, false] {
+        let read = |&depth| random_read(dir, len, direct, depth);
+        cells.extend(depths.iter().map(read));
+    }
+    cells.push(sequential_read(dir, len));
+    cells.extend([16, 64].map(|count| streams(dir, len, count)));
+    cells.push(copy(dir, copied));
+    cells.extend(tasks());
+    cells.extend([
+        cell! { "timers", "{count} sleeps of 0 to 1 s", a "sleep": Kind::Long(Work::Timers, tasks_count as u64) },
+        cell! { "sleepers", "memory of a sleeping task ({count} of them)", a "task": Kind::Memory(Work::Sleepers(tasks_count)) },
+        cell! { "pending", "memory of a pending task ({count} of them)", a "task": Kind::Memory(Work::Pending(tasks_count)) },
+    ]);
+    cells
+}
+
+/// What there is a hand-written loop for, with a file of so many bytes.
+pub(crate) fn ratios(dir: &Path, len: u64) -> Vec<Cell> {
+    let mut cells = tasks();
+    cells.extend([(50, 64), (200, 1024)].map(echo));
+    for direct in [false, true] {
+        cells.extend([1, 32].map(|depth| random_read(dir, len, direct, depth)));
+    }
+    cells.extend([1, 32].map(|depth| write(dir, depth)));
+    cells.push(copy(dir, len));
+    cells
+}
+
+fn tasks() -> Vec<Cell> {
+    use Work::{Nop, SpawnJoin, Wake, Yield};
+    vec![
+        cell! { "nop-1", "nop round trip, one at a time", a "nop": Kind::Work(Nop(1)) },
+        cell! { "nop-32", "nop round trip, 32 at a time", a "nop": Kind::Work(Nop(32)) },
+        cell! { "yield-1", "yield, 1 task", a "yield": Kind::Work(Yield(1)) },
+        cell! { "yield-100", "yield, 100 tasks", a "yield": Kind::Work(Yield(100)) },
+        cell! { "spawn-1", "spawn and join, one at a time", a "task": Kind::Work(SpawnJoin(1)) },
+        cell! { "spawn-1000", "spawn and join, batches of 1000", a "task": Kind::Work(SpawnJoin(1000)) },
+        cell! { "wake", "wake from another thread and answer", a "round trip": Kind::Work(Wake) },
+    ]
+}
+
+fn echo((connections, message): (usize, usize)) -> Cell {
+    let count = grouped(connections as f64, 0);
+    let plural = if connections == 1 { "" } else { "s" };
+    let size = size(message as u64);
+    cell! { "echo-{connections}x{message}", "TCP echo, {count} connection{plural}, {size}", a "request": Kind::Serve(Way::Tcp, connections, message) }
+}
+
+/// A file in the data directory.
+fn file(dir: &Path, name: &str, len: u64, block: usize, depth: usize) -> Blocks {
+    Blocks {
+        path: dir.join(name),
+        len,
+        block,
+        depth,
+    }
+}
+
+fn random_read(dir: &Path, len: u64, direct: bool, depth: usize) -> Cell {
+    let file = file(dir, "read", len, 4 * KIB, depth);
+    let (kind, words) = match direct {
+        true => ("direct", "O_DIRECT"),
+        false => ("cached", "page cache"),
+    };
+    let random = true;
+    cell! { "read-{kind}-{depth}", "4 KiB random read, {words}, depth {depth}", a "read": Kind::Work(Work::Read { file, random, direct }) }
+}
+
+fn sequential_read(dir: &Path, len: u64) -> Cell {
+    let (random, direct) = (false, false);
+    let file = file(dir, "read", len, 64 * KIB, 8);
+    in_bytes(
+        cell! { "read-sequential", "sequential read, page cache, 64 KiB, depth 8", a "block": Kind::Work(Work::Read { file, random, direct }) },
+    )
+}
+
+fn streams(dir: &Path, len: u64, count: usize) -> Cell {
+    let file = file(dir, "read", len, 64 * KIB, 2);
+    in_bytes(
+        cell! { "streams-{count}", "{count} streams of a file at once, page cache, 64 KiB, 2 ahead", a "block": Kind::Work(Work::Streams(file, count)) },
+    )
+}
+
+/// Over and over the same part of a file, so that the disk does not take part.
+fn write(dir: &Path, depth: usize) -> Cell {
+    let file = file(dir, "written", 4 * MIB, 4 * KIB, depth);
+    cell! { "write-cached-{depth}", "4 KiB write, page cache, depth {depth}", a "write": Kind::Work(Work::Write(file)) }
+}
+
+fn copy(dir: &Path, len: u64) -> Cell {
+    let from = file(dir, "source", len, 64 * KIB, 16);
+    let (blocks, size, to) = (from.count(), size(len), dir.join("target"));
+    in_bytes(
+        cell! { "copy", "file copy, {size}, 64 KiB buffers", a "block": Kind::Long(Work::Copy(from, to), blocks) },
+    )
+}
+
+/// Of work in blocks of 64 KiB.
+fn in_bytes(mut cell: Cell) -> Cell {
+    cell.bytes = Some(64 * KIB as u64);
+    cell
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        n if n < 1 << 10 => format!("{n} B"),
+        n if n < 1 << 20 => format!("{} KiB", n >> 10),
+        n if n < 1 << 30 => format!("{} MiB", n >> 20),
+        n => format!("{} GiB", n >> 30),
+    }
+}
