@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 
 use io_uring::IoUring;
-use rustix::process::{Resource, getrlimit};
 
 use super::config::{RingConfig, Setup};
 use crate::Error;
@@ -193,11 +192,19 @@ fn explain_permission(sysctl: &str) -> (String, String) {
     }
 }
 
-/// The locked-memory limit in words.
+/// The locked-memory limit in words. (Asked by libc: rustix takes for granted that a limit can be asked for, which a seccomp
+/// profile may forbid.)
 pub(crate) fn memlock() -> impl fmt::Display {
-    match getrlimit(Resource::Memlock).current {
-        None => "RLIMIT_MEMLOCK is unlimited".to_owned(),
-        Some(bytes) => format!("RLIMIT_MEMLOCK is {} KiB", bytes / 1024),
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` lives across the call, which only writes to it.
+    let failed = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) } != 0;
+    match limit.rlim_cur {
+        _ if failed => "RLIMIT_MEMLOCK unknown".to_owned(),
+        libc::RLIM_INFINITY => "RLIMIT_MEMLOCK is unlimited".to_owned(),
+        bytes => format!("RLIMIT_MEMLOCK is {} KiB", bytes / 1024),
     }
 }
 
