@@ -109,7 +109,6 @@ impl<F: Future> TaskCell<F> {
     /// # Safety
     ///
     /// As for `poll`; `self` is the task's.
-    #[inline(never)] // So that a poll that goes on needs few registers: 6 of 78 instructions of a yield.
     unsafe fn finish(&self, task: &LocalRef, mut answer: Option<Result<F::Output, Payload>>) {
         // The future's Drop is code of a user: it may wake, abort, spawn, and drop this task's JoinHandle. The flags
         // say "not DONE" meanwhile, and `running` keeps executors from being re-entered.
