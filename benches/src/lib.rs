@@ -25,6 +25,7 @@ mod report;
 mod runner;
 pub mod runtimes;
 mod session;
+mod settings;
 pub mod stats;
 mod syscalls;
 mod system;

@@ -12,7 +12,8 @@ use crate::measure;
 use crate::options::{self, Options, Program};
 use crate::progress::Progress;
 use crate::report::{self, About, Report, VERSION};
-use crate::session::{self, Session, Settings};
+use crate::session::{self, Session};
+use crate::settings::Settings;
 use crate::system::{self, System};
 use crate::{cells, check, raw, runtimes};
 

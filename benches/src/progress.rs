@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use crate::cells::{Cell, Kind};
-use crate::session::Settings;
+use crate::settings::Settings;
 
 /// A line that is rewritten on a terminal; elsewhere a line for each workload.
 pub(crate) struct Progress {

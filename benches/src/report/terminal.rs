@@ -1,7 +1,7 @@
 //! The report on the terminal.
 
 use super::{Entry, Outcome, RAW, Report, Workload, grouped, judgement, time};
-use crate::session::Settings;
+use crate::settings::Settings;
 use crate::stats::Column;
 
 /// All of it: a line for each pair, then the table.
