@@ -240,7 +240,7 @@ impl<B: IoBuf> Deref for Slice<B> {
 }
 
 /// What is in a buffer.
-pub(super) fn bytes(buf: &impl IoBuf) -> &[u8] {
+pub(crate) fn bytes(buf: &impl IoBuf) -> &[u8] {
     // SAFETY: the contract of `IoBuf`: `buf_len` initialised bytes in one allocation, from a pointer on that is not null, which
     // nobody writes to while `buf` is borrowed.
     unsafe { std::slice::from_raw_parts(buf.buf_ptr(), buf.buf_len()) }

@@ -185,7 +185,7 @@ impl<B: IoBufMut> DerefMut for Slice<B> {
 }
 
 /// As [`bytes`](super::io_buf::bytes), to be changed.
-pub(super) fn bytes_mut(buf: &mut impl IoBufMut) -> &mut [u8] {
+pub(crate) fn bytes_mut(buf: &mut impl IoBufMut) -> &mut [u8] {
     let len = buf.buf_len();
     // SAFETY: the first `len <= capacity` bytes at `buf_mut_ptr`, which equals `buf_ptr`, are initialised, and the contract of
     // `IoBufMut` leaves nobody else to reach them while `buf` is borrowed mutably. Any byte value is valid there.

@@ -76,7 +76,9 @@ mod vectored;
 pub use aligned::AlignedBuf;
 pub use buffer_pool::{BufferPool, PooledBuf};
 pub use io_buf::IoBuf;
+pub(crate) use io_buf::bytes;
 pub use io_buf_mut::IoBufMut;
+pub(crate) use io_buf_mut::bytes_mut;
 pub(crate) use partial::{Unfilled, Unwritten};
 #[doc(hidden)]
 pub use registration::Registration;

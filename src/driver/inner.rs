@@ -85,7 +85,7 @@ impl<W, F> Inner<W, F> {
     pub(super) fn push(&mut self, entry: Promised<&Entry>) {
         let Some(ring) = &mut self.ring else { return };
         self.counters.submissions += 1;
-        if !self.backlog.is_empty() || !ring.push(entry) {
+        if !self.backlog.is_empty() || !ring.push(&entry) {
             self.counters.backlogged += 1;
             self.backlog.push_back(entry.into_owned());
         }
@@ -95,7 +95,7 @@ impl<W, F> Inner<W, F> {
     fn drain_backlog(&mut self) {
         let Some(ring) = &mut self.ring else { return };
         while let Some(entry) = self.backlog.front() {
-            if !ring.push(entry.borrow()) {
+            if !ring.push(&entry.borrow()) {
                 break;
             }
             self.backlog.pop_front();

@@ -50,8 +50,7 @@ impl Entry {
     }
 }
 
-/// An entry, or a reference to one, that may go to the kernel.
-#[derive(Clone, Copy)]
+/// An entry, or a reference to one, that may go to the kernel, once: it is no `Clone`.
 pub(crate) struct Promised<E>(E);
 
 impl<E> Promised<E> {

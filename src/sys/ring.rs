@@ -118,7 +118,7 @@ impl Ring {
 
     /// Puts `entry` into the submission queue; false if there is no room.
     #[inline]
-    pub(crate) fn push(&mut self, entry: Promised<&Entry>) -> bool {
+    pub(crate) fn push(&mut self, entry: &Promised<&Entry>) -> bool {
         // SAFETY: what the entry points to stays valid until its completion (`Promised::new`).
         unsafe { self.ring.submission().push(entry.as_raw()).is_ok() }
     }

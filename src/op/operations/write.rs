@@ -1,10 +1,8 @@
 //! `IORING_OP_WRITE`: pwrite(2), and write(2) of files that have no position.
 
-use crate::buf::{BufResult, IoBuf};
+use crate::buf::{BufResult, IoBuf, bytes};
 use crate::op::mechanism::{Op, Operation};
-use crate::op::resource::{
-    Position, SharedFd, Side, byte_count, bytes_of, len_u32, registered_slot,
-};
+use crate::op::resource::{Position, SharedFd, Side, byte_count, len_u32, registered_slot};
 use crate::sys::{Completion, Entry, RingId, opcode};
 
 /// Writes a file.
@@ -30,7 +28,7 @@ impl<B: IoBuf> Write<B> {
             return -libc::EBADF;
         }
         let len = len_u32(self.buf.buf_len()) as usize;
-        let bytes = &bytes_of(&self.buf)[..len];
+        let bytes = &bytes(&self.buf)[..len];
         let written = match self.position {
             Position::At(offset) => rustix::io::pwrite(&self.fd, bytes, offset),
             Position::Cursor | Position::Stream => rustix::io::write(&self.fd, bytes),

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::arena::Arena;
-use crate::buf::{IoBuf, IoBufMut, Registration};
+use crate::buf::{IoBuf, IoBufMut, Registration, bytes, bytes_mut};
 use crate::sys::RingId;
 
 /// A buffer of a [`FixedBufPool`](super::FixedBufPool), to which it returns when it is dropped.
@@ -109,16 +109,13 @@ impl Deref for FixedBuf {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: by the invariant these bytes are ours, initialised, and mapped as long as `arena` lives; nobody can
-        // change them while `self` is borrowed.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+        bytes(self)
     }
 }
 
 impl DerefMut for FixedBuf {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `deref`, and `&mut self` makes the access exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+        bytes_mut(self)
     }
 }
 

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::buf::IoBuf;
+use crate::buf::{IoBuf, bytes};
 use crate::driver::{Lease, Pool, RemoteLease};
 
 /// Bytes that the kernel has put into a buffer of the runtime's own: an owned lease, given back on drop.
@@ -216,10 +216,7 @@ impl Deref for ProvidedBuf {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: `start` has `len` initialised bytes, which are ours alone until the drop: those of a leased buffer,
-        // which the kernel does not touch before it is given back, or those of the vector in `owner`. The parts of a
-        // buffer do not overlap, and nobody writes to any.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+        bytes(self)
     }
 }
 
@@ -229,8 +226,10 @@ impl AsRef<[u8]> for ProvidedBuf {
     }
 }
 
-// SAFETY: the bytes stay where they are, and unchanged, from the lease to the drop, wherever the value moves. `start` and
-// `len` change by `&mut self` alone.
+// SAFETY: `start` has `len` initialised bytes, which are ours alone until the drop: those of a leased buffer, which the kernel
+// does not touch before it is given back, or those of the vector in `owner`. The parts of a buffer do not overlap, and nobody
+// writes to any. So the bytes stay where they are, and unchanged, wherever the value moves; `start` and `len` change by
+// `&mut self` alone.
 unsafe impl IoBuf for ProvidedBuf {
     fn buf_ptr(&self) -> *const u8 {
         self.start.as_ptr()

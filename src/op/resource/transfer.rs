@@ -4,7 +4,7 @@ use std::io;
 
 use super::fd::Order;
 use super::fd::SharedFd;
-use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::buf::{BufResult, IoBufMut, bytes};
 use crate::sys::Completion;
 
 /// What the kernel transfers in one call at most (`MAX_RW_COUNT`).
@@ -32,12 +32,6 @@ pub(in crate::op) fn read_result(cqe: Completion, capacity: usize) -> io::Result
         )),
         result => result,
     }
-}
-
-/// What a buffer holds.
-pub(in crate::op) fn bytes_of(buf: &impl IoBuf) -> &[u8] {
-    // SAFETY: the contract of `IoBuf`: so many initialised bytes are there, which nobody writes to while `buf` is borrowed.
-    unsafe { std::slice::from_raw_parts(buf.buf_ptr(), buf.buf_len()) }
 }
 
 /// A buffer into which something arrives from a descriptor. What arrives for a read of a stream that was dropped is stashed
@@ -122,7 +116,7 @@ impl<B: IoBufMut> ReadInto<B> {
         match self.fill(cqe) {
             // Nothing from a stream is its end, which comes again.
             Ok(n) if n > 0 || self.fd.is_datagram() => {
-                self.fd.stash_bytes(order, &bytes_of(&self.buf)[..n]);
+                self.fd.stash_bytes(order, &bytes(&self.buf)[..n]);
             }
             Ok(_) => {}
             Err(_) => self.fd.stash_error(order, cqe.raw_result()),
