@@ -158,7 +158,7 @@
 //! 3. There `Read::prepare` makes the entry, with pointers to where everything lies now. `Driver::submit` (`driver/driver.rs`)
 //!    puts it into the submission queue. From here on only the kernel's last word frees the operation.
 //! 4. When no task is ready, `Core::tick` (`runtime/event_loop.rs`) enters the kernel: `Ring::enter`
-//!    (`sys/ring.rs`) submits what is queued, and waits.
+//!    (`sys/kernel_ring.rs`) submits what is queued, and waits.
 //! 5. `Driver::next_event` takes the completion and files its result in the cell. `handle` (`op/resource/fd/turns.rs`) wakes
 //!    the task.
 //! 6. The second poll comes to `Flight::finish`, which takes the operation out of its cell. `Read::complete` sets the

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::RawFd;
 
-use crate::sys::{Memory, Ring, features};
+use crate::sys::{Memory, Ring};
 
 /// How many ranges of memory can be registered: each is a pool of many buffers.
 const BUFFER_SLOTS: u32 = 64;
@@ -73,7 +73,7 @@ impl RingTables {
 
     pub(super) fn take_file_slot(&mut self, ring: &mut Ring) -> io::Result<u32> {
         let slot = self.files.take(|| {
-            if !features().registered_files() {
+            if !ring.features().registered_files() {
                 return 0;
             }
             let made = FILE_SLOTS

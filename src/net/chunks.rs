@@ -19,7 +19,6 @@ use crate::op::{
     RecvMulti, SharedFd,
 };
 use crate::runtime::with_driver;
-use crate::sys::features;
 
 type Arrival<C> = io::Result<Received<C>>;
 
@@ -168,7 +167,7 @@ impl<R: Receive> Chunks<R> {
     fn arm(&mut self) {
         self.state = with_driver("a stream of chunks", |driver| {
             let pool = driver.pool();
-            if !features().multishot_recv() {
+            if !driver.features().multishot_recv() {
                 return State::One(one::<R>(&self.fd, pool.buffer_size()));
             }
             let group = match pool.pick() {

@@ -8,8 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_util::Stream;
 use socket2::SockAddr;
 
-use crate::op::{Accept, AcceptMulti, Multi, Operation, Pause, SharedFd, Submitted};
-use crate::sys::features;
+use crate::op::{Accept, AcceptMulti, Multi, Operation, Pause, SharedFd, Submitted, features};
 
 /// The connections of a listener: by one multishot accept, which is made again whenever the kernel ends it; if there is
 /// a bound, by as many accepts at a time, and before kernel 5.19 by one after the other.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::rc::{Rc, Weak};
 
-use crate::sys::RingId;
+use crate::sys::{self, Features, RingId};
 use crate::task::WakeRef;
 
 /// The driver of this crate's executor.
@@ -58,6 +58,14 @@ pub(crate) fn current() -> Option<Rc<Driver>> {
     unsafe {
         Rc::increment_strong_count(driver);
         Some(Rc::from_raw(driver))
+    }
+}
+
+/// What the thread's driver can do; without one, what a ring of this process can.
+pub(crate) fn features() -> Features {
+    match current() {
+        Some(driver) => driver.features(),
+        None => sys::features(),
     }
 }
 

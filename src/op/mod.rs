@@ -39,7 +39,9 @@ mod resource;
 
 pub(crate) use crate::driver::Pool;
 pub use crate::sys::{Completion, Entry, RingId};
-pub(crate) use context::{Driver, Entered, current, enter, guests, has_guests, is_elsewhere};
+pub(crate) use context::{
+    Driver, Entered, current, enter, features, guests, has_guests, is_elsewhere,
+};
 pub(crate) use fork::register;
 pub(crate) use mechanism::{Multi, submit_detached};
 pub use mechanism::{Multishot, Op, Operation, Submitted, ZcBuf};

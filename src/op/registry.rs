@@ -15,7 +15,6 @@ use super::operations::{
 };
 use super::resource::{CURRENT, Position, RegisteredFd, Slot};
 use crate::buf::{IoBuf, IoBufMut};
-use crate::sys::features;
 
 /// The table of registered files of a runtime: where descriptors are made that only its ring knows.
 ///
@@ -71,7 +70,7 @@ impl Registry {
                  task or #[saferring::main]"
             )
         };
-        if !features().registered_files() {
+        if !driver.features().registered_files() {
             return Err(explain(io::ErrorKind::Unsupported.into()));
         }
         Ok(Registry(driver))

@@ -20,9 +20,9 @@ use super::vtable::Table;
 use super::zc_buf::ZcBuf;
 use crate::buf::BufResult;
 use crate::driver::Owner;
-use crate::op::context::current_or_panic;
+use crate::op::context::{current_or_panic, features};
 use crate::op::resource::{Hold, SharedFd, Side, Usage};
-use crate::sys::{Completion, Entry, RingId, Target, features};
+use crate::sys::{Completion, Entry, RingId, Target};
 use crate::task::WakeRef;
 
 /// What a zero-copy operation sends: all of it but the hold on its socket, which is the same for each.

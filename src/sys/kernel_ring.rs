@@ -1,4 +1,4 @@
-//! An io_uring.
+//! A ring of the kernel's.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -9,9 +9,10 @@ use io_uring::{IoUring, types};
 use super::buf_ring::BufRing;
 use super::config::{RingConfig, RingInfo, Wait};
 use super::entry::{Completion, Entry, Promised};
+use super::features::{self, Features};
 use super::memory::Memory;
 use super::notifier::Notifier;
-use super::{features, setup};
+use super::setup;
 use crate::Error;
 
 const ENTER_GETEVENTS: u32 = 1 << 0;
@@ -47,7 +48,7 @@ struct Timespec {
 }
 
 /// A pair of queues: entries go in, completions come out.
-pub(crate) struct Ring {
+pub(crate) struct KernelRing {
     ring: IoUring,
     /// What io_uring_enter(2) gets as its descriptor: the registered index, or the ring's own.
     enter_fd: i32,
@@ -59,9 +60,10 @@ pub(crate) struct Ring {
     /// The most threads of the kernel for files, and for all else; 0 if that is not known.
     workers: [u32; 2],
     overflows: u64,
+    features: Features,
 }
 
-impl Ring {
+impl KernelRing {
     /// Makes the best ring that the kernel lets us have; it belongs to the calling thread.
     pub(crate) fn new(config: &RingConfig) -> Result<Self, Error> {
         let (ring, setup_flags) = setup::create(config)?;
@@ -71,10 +73,11 @@ impl Ring {
             enter_fd = index;
             enter_flags |= ENTER_REGISTERED_RING;
         }
-        if features::learn(&ring).no_iowait() {
+        let features = features::learn(&ring);
+        if features.no_iowait() {
             enter_flags |= ENTER_NO_IOWAIT;
         }
-        let mut ring = Ring {
+        let mut ring = KernelRing {
             ring,
             enter_fd,
             enter_flags,
@@ -82,6 +85,7 @@ impl Ring {
             min_wait: (0, 1),
             workers: [0, 0],
             overflows: 0,
+            features,
         };
         ring.apply_tuning(config);
         Ok(ring)
@@ -306,6 +310,11 @@ impl Ring {
         Notifier::new(self.ring.as_raw_fd())
     }
 
+    /// What the runtime may use of this ring.
+    pub(crate) fn features(&self) -> Features {
+        self.features
+    }
+
     /// How often the completion queue was found overflown.
     pub(crate) fn overflows(&self) -> u64 {
         self.overflows
@@ -355,7 +364,7 @@ fn register_ring_fd(ring: &IoUring) -> Option<i32> {
     (registered == 1).then_some(update.offset as i32)
 }
 
-impl Drop for Ring {
+impl Drop for KernelRing {
     fn drop(&mut self) {
         if self.enter_flags & ENTER_REGISTERED_RING == 0 {
             return;
