@@ -35,7 +35,7 @@ pub enum Error {
     },
     /// The environment or the builder names a backend that this version does not have.
     #[error(
-        "unknown backend {name:?}: use \"auto\" or \"io_uring\" (Builder::backend, SAFERRING_BACKEND)"
+        "unknown backend {name:?}: use \"auto\", \"io_uring\" or \"software\" (Builder::backend, SAFERRING_BACKEND)"
     )]
     #[non_exhaustive]
     UnknownBackend {

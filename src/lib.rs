@@ -173,6 +173,7 @@ compile_error!("saferring drives io_uring, which only Linux has");
 mod error;
 mod foreign;
 mod sys;
+mod warning;
 
 pub mod buf;
 

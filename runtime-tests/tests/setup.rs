@@ -1,7 +1,7 @@
 //! Hazard 32: kernels, limits and filters that refuse a ring. Each in a process of its own, as limits are the process's.
 
 use saferring::Error;
-use saferring::runtime::{Builder, Runtime};
+use saferring::runtime::{Backend, Builder, Runtime};
 use saferring_tests::{Refusal, in_child, limit, open_fds, refuse, ring_fds, unprivileged};
 
 #[track_caller]
@@ -20,17 +20,23 @@ fn refused(built: Result<Runtime, Error>, words: &[&str]) {
 fn hazard_32_little_locked_memory() {
     in_child("hazard_32_little_locked_memory", || {
         limit(libc::RLIMIT_MEMLOCK, 64 << 10);
-        unprivileged(|| match Builder::new().entries(4096).build() {
-            // Rings are not charged on this kernel, or a smaller one was made.
-            Ok(runtime) => {
-                let info = runtime.ring_info().unwrap();
-                assert!(
-                    info.submission_entries >= 8
-                        && info.completion_entries >= info.submission_entries
-                );
-                runtime.block_on(saferring::op::nop()).unwrap();
+        unprivileged(|| {
+            match Builder::new()
+                .backend(Backend::IoUring)
+                .entries(4096)
+                .build()
+            {
+                // Rings are not charged on this kernel, or a smaller one was made.
+                Ok(runtime) => {
+                    let info = runtime.ring_info().unwrap();
+                    assert!(
+                        info.submission_entries >= 8
+                            && info.completion_entries >= info.submission_entries
+                    );
+                    runtime.block_on(saferring::op::nop()).unwrap();
+                }
+                Err(error) => refused(Err(error), &["ulimit -l", "RLIMIT_MEMLOCK"]),
             }
-            Err(error) => refused(Err(error), &["ulimit -l", "RLIMIT_MEMLOCK"]),
         });
     });
 }
@@ -62,13 +68,13 @@ fn hazard_32_each_refusal_says_what_to_do() {
             (libc::ENOMEM, ["locked memory is too low", "ulimit -l"]),
         ] {
             refuses(libc::SYS_io_uring_setup, errno);
-            match Runtime::new().map(drop).unwrap_err() {
+            match io_uring().map(drop).unwrap_err() {
                 Error::RingUnavailable { source, .. } => {
                     assert_eq!(source.raw_os_error(), Some(errno));
                 }
                 other => panic!("{other}"),
             }
-            refused(Runtime::new(), &words);
+            refused(io_uring(), &words);
         }
         // The limit is named as it is.
         let mut now = libc::rlimit {
@@ -82,7 +88,13 @@ fn hazard_32_each_refusal_says_what_to_do() {
             libc::RLIM_INFINITY => "RLIMIT_MEMLOCK is unlimited".to_owned(),
             bytes => format!("RLIMIT_MEMLOCK is {} KiB", bytes / 1024),
         };
-        refused(Builder::new().entries(4096).build(), &[&words]);
+        refused(
+            Builder::new()
+                .backend(Backend::IoUring)
+                .entries(4096)
+                .build(),
+            &[&words],
+        );
         limit(libc::RLIMIT_MEMLOCK, 48 << 10);
         let builders = [
             Builder::new(),
@@ -90,12 +102,12 @@ fn hazard_32_each_refusal_says_what_to_do() {
         ];
         for builder in builders {
             refused(
-                builder.build(),
+                builder.backend(Backend::IoUring).build(),
                 &["RLIMIT_MEMLOCK is 48 KiB", "Builder::entries"],
             );
         }
         refuses(libc::SYS_prlimit64, libc::EPERM);
-        refused(Runtime::new(), &["RLIMIT_MEMLOCK unknown"]);
+        refused(io_uring(), &["RLIMIT_MEMLOCK unknown"]);
     });
 }
 
@@ -110,7 +122,7 @@ fn hazard_32_no_descriptor_is_free() {
         while let Ok(file) = std::fs::File::open("/dev/null") {
             fillers.push(file);
         }
-        refused_without_proc(Runtime::new());
+        refused_without_proc(io_uring());
         fillers.pop();
         match Runtime::new() {
             Ok(runtime) => runtime.block_on(saferring::op::nop()).unwrap(),
@@ -142,6 +154,11 @@ fn refused_without_proc(built: Result<Runtime, Error>) {
     assert_eq!(std::io::Error::from(error).to_string(), text);
 }
 
+/// A runtime on io_uring, or an error.
+fn io_uring() -> Result<Runtime, Error> {
+    Builder::new().backend(Backend::IoUring).build()
+}
+
 #[test]
 fn hazard_32_filter_says_eperm() {
     in_child("hazard_32_filter_says_eperm", || {
@@ -150,7 +167,7 @@ fn hazard_32_filter_says_eperm() {
             errno: libc::EPERM,
         })
         .unwrap();
-        refused(Runtime::new(), &["seccomp", "container", "io_uring_setup"]);
+        refused(io_uring(), &["seccomp", "container", "io_uring_setup"]);
         assert!(!saferring::features().has_opcode(0));
     });
 }
@@ -163,7 +180,7 @@ fn hazard_32_filter_says_enosys() {
             errno: libc::ENOSYS,
         })
         .unwrap();
-        refused(Runtime::new(), &["seccomp", "container", "5.15"]);
+        refused(io_uring(), &["seccomp", "container", "5.15"]);
     });
 }
 

@@ -91,19 +91,10 @@ const UNNAMED: &[Unnamed] = &[
         name: "shutdown_write",
         reason: HIDDEN,
     },
-    Unnamed {
-        name: "has_more",
-        reason: ENTRIES,
-    },
-    Unnamed {
-        name: "raw_result",
-        reason: ENTRIES,
-    },
 ];
 
 const CONTRACT: &str = "of a trait between operations and the driver, which nobody else can call";
 const HIDDEN: &str = "of a trait that is public for bounds alone, and that no path leads to";
-const ENTRIES: &str = "of completions, which only operations are given";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

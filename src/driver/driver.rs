@@ -66,11 +66,11 @@ pub(crate) struct Driver<W: 'static> {
 impl<W> Driver<W> {
     pub(crate) fn new(config: &RingConfig, pool: PoolConfig) -> Result<Self, Error> {
         let id = RingId::new();
-        let inner = Inner::new(config, pool, id)?;
+        let mut inner = Inner::new(config, pool, id)?;
         accounts::made();
         Ok(Driver {
             id,
-            features: inner.ring.as_ref().map(Ring::features).unwrap_or_default(),
+            features: inner.ring.as_mut().map(Ring::features).unwrap_or_default(),
             inner: UnsafeCell::new(inner),
             borrowed: Cell::new(false),
             ending: Cell::new(false),
@@ -330,7 +330,7 @@ impl<W> Driver<W> {
     ///
     /// If it needs a descriptor and none is free; after shutdown.
     pub(crate) fn notifier(&self) -> io::Result<Notifier> {
-        self.with(|inner| match &inner.ring {
+        self.with(|inner| match &mut inner.ring {
             Some(ring) => ring.notifier(),
             None => Err(io::ErrorKind::NotConnected.into()),
         })
@@ -343,14 +343,14 @@ impl<W> Driver<W> {
 
     pub(crate) fn counters(&self) -> (Counters, u64) {
         self.with(|inner| {
-            let overflows = inner.ring.as_ref().map_or(0, Ring::overflows);
+            let overflows = inner.ring.as_mut().map_or(0, Ring::overflows);
             (inner.counters, overflows)
         })
     }
 
     /// The ring's size and flags; `None` after shutdown.
     pub(crate) fn ring_info(&self) -> Option<RingInfo> {
-        self.with(|inner| inner.ring.as_ref().map(Ring::info))
+        self.with(|inner| inner.ring.as_mut().map(Ring::info))
     }
 
     /// Every operation in flight. `id` names the task that a waiter belongs to, `number` a file's descriptor.

@@ -73,9 +73,6 @@ impl RingTables {
 
     pub(super) fn take_file_slot(&mut self, ring: &mut Ring) -> io::Result<u32> {
         let slot = self.files.take(|| {
-            if !ring.features().registered_files() {
-                return 0;
-            }
             let made = FILE_SLOTS
                 .into_iter()
                 .find(|&size| ring.make_file_table(size).is_ok());

@@ -176,11 +176,7 @@ impl File {
     /// # }
     /// ```
     pub async fn set_len(&self, len: u64) -> io::Result<()> {
-        if crate::sys::features().has_opcode(<Ftruncate as crate::op::Operation>::CODE) {
-            return Ftruncate::new(&self.fd, len).await;
-        }
-        let file = self.duplicate()?;
-        blocking(move || file.set_len(len)).await
+        Ftruncate::new(&self.fd, len).await
     }
 
     /// Reserves room for `len` bytes from `offset` on, so that writing them cannot fail for want of space. The file

@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Metadata;
-use super::fallback::native_or;
 use super::path_error::at;
 use crate::op::{MkdirAt, RenameAt, Statx, UnlinkAt};
 
@@ -49,8 +48,7 @@ const DIRECTORY_MODE: u32 = 0o777;
 /// # }
 /// ```
 pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
-    let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
-    native_or(RenameAt::new(&from, &to), move || std::fs::rename(from, to)).await
+    RenameAt::new(from.as_ref(), to.as_ref())?.await
 }
 
 /// Removes a file: its name now, its contents when nobody has it open any more.
@@ -80,8 +78,7 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 /// # });
 /// ```
 pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    native_or(UnlinkAt::new(&path, 0), move || std::fs::remove_file(path)).await
+    UnlinkAt::new(path.as_ref(), 0)?.await
 }
 
 /// Removes an empty directory.
@@ -102,11 +99,7 @@ pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
 ///
 /// As for [`remove_file`].
 pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    native_or(UnlinkAt::new(&path, libc::AT_REMOVEDIR), move || {
-        std::fs::remove_dir(path)
-    })
-    .await
+    UnlinkAt::new(path.as_ref(), libc::AT_REMOVEDIR)?.await
 }
 
 /// Makes a directory, with mode 0o777 minus the umask.
@@ -145,10 +138,7 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 }
 
 async fn make_dir(path: PathBuf) -> io::Result<()> {
-    native_or(MkdirAt::new(&path, DIRECTORY_MODE), move || {
-        std::fs::create_dir(path)
-    })
-    .await
+    MkdirAt::new(&path, DIRECTORY_MODE)?.await
 }
 
 /// Makes a directory and those it is to be in. It is no error if they exist, nor if someone else makes them meanwhile.

@@ -70,7 +70,7 @@ impl Registry {
                  task or #[saferring::main]"
             )
         };
-        if !driver.features().registered_files() {
+        if !driver.features().direct_descriptors() {
             return Err(explain(io::ErrorKind::Unsupported.into()));
         }
         Ok(Registry(driver))

@@ -11,8 +11,8 @@ use std::thread;
 
 use super::context;
 use super::event_loop::Core;
-use super::thread_pool::Job;
 use crate::foreign;
+use crate::sys::{Closure, Job};
 use crate::task::JoinHandle;
 
 /// Runs `f`, which may block, on a thread of its own, and gives its result through the handle.
@@ -59,7 +59,7 @@ where
     let (job, answer) = job(f);
     if let Err((_, job)) = core.own_blocking.run(job) {
         core.run_here.set(core.run_here.get() + 1);
-        job();
+        job.run();
     }
     join(&core, answer, None)
 }
@@ -77,7 +77,7 @@ where
     let (job, answer) = job(f);
     thread::Builder::new()
         .name("saferring-waiting".to_owned())
-        .spawn(move || foreign::guarded(job))?;
+        .spawn(move || foreign::guarded(|| job.run()))?;
     Ok(async move {
         match answer.await {
             Some(Ok(result)) => result,
@@ -88,7 +88,7 @@ where
 }
 
 /// What a thread is to run, and how it ends.
-fn job<F, R>(f: F) -> (Job, Answer<R>)
+fn job<F, R>(f: F) -> (Closure, Answer<R>)
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,

@@ -8,22 +8,10 @@ use std::time::Duration;
 use super::event_loop::Core;
 use super::park::Spin;
 use super::runtime::Runtime;
-use super::thread_pool::ThreadPool;
 use crate::Error;
 use crate::driver::{Driver, PoolConfig};
-use crate::sys::{Notifier, RingConfig, RingTuning, Setup};
+use crate::sys::{Backend, Notifier, RingConfig, RingTuning, Setup, ThreadPool};
 use crate::task::{Executor, Unpark};
-
-/// What carries the operations out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Backend {
-    /// The best there is. The environment variable `SAFERRING_BACKEND` (`auto` or `io_uring`) overrides it.
-    #[default]
-    Auto,
-    /// The kernel's io_uring.
-    IoUring,
-}
 
 /// Makes a [`Runtime`].
 ///
@@ -175,8 +163,8 @@ impl Builder {
     ///
     /// If io_uring cannot be had (the error names the cause and the cure), or no descriptor is free.
     pub fn build(self) -> Result<Runtime, Error> {
-        self.check_environment()?;
         let ring = RingConfig {
+            backend: self.choose_backend()?,
             entries: self.entries,
             completions: self
                 .completion_entries
@@ -202,8 +190,8 @@ impl Builder {
             core: Rc::new(Core {
                 executor,
                 driver,
-                blocking: ThreadPool::new(self.blocking_threads),
-                own_blocking: ThreadPool::new(OWN_THREADS),
+                blocking: ThreadPool::new("saferring-blocking", self.blocking_threads),
+                own_blocking: ThreadPool::new("saferring-blocking", OWN_THREADS),
                 run_here: Cell::new(0),
                 notifier,
                 event_armed: Rc::new(Cell::new(false)),
@@ -217,14 +205,16 @@ impl Builder {
         })
     }
 
-    /// There is one backend today, so all that the environment can do is to name one that does not exist.
-    fn check_environment(&self) -> Result<(), Error> {
+    /// The environment decides where the program leaves it open.
+    fn choose_backend(&self) -> Result<Backend, Error> {
         if self.backend != Backend::Auto {
-            return Ok(());
+            return Ok(self.backend);
         }
         match std::env::var_os("SAFERRING_BACKEND") {
-            None => Ok(()),
-            Some(name) if name == "auto" || name == "io_uring" => Ok(()),
+            None => Ok(Backend::Auto),
+            Some(name) if name == "auto" => Ok(Backend::Auto),
+            Some(name) if name == "io_uring" => Ok(Backend::IoUring),
+            Some(name) if name == "software" => Ok(Backend::Software),
             Some(name) => Err(Error::UnknownBackend {
                 name: name.to_string_lossy().into_owned(),
             }),

@@ -14,11 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::park::Spin;
-use super::thread_pool::ThreadPool;
 use crate::driver::InFlightOp;
 use crate::foreign;
 use crate::op::{self, Driver, FixedBufPool, WakeEvent};
-use crate::sys::Notifier;
+use crate::sys::{Closure, Notifier, ThreadPool};
 use crate::task::Executor;
 
 /// How often the rings of other runtimes are looked at, of which something is awaited here.
@@ -28,9 +27,9 @@ const GUEST_INTERVAL: Duration = Duration::from_millis(1);
 pub(super) struct Core {
     pub(super) executor: Executor,
     pub(super) driver: Rc<Driver>,
-    pub(super) blocking: Arc<ThreadPool>,
+    pub(super) blocking: Arc<ThreadPool<Closure>>,
     /// For work of the runtime's own, so that users' jobs cannot keep it waiting.
-    pub(super) own_blocking: Arc<ThreadPool>,
+    pub(super) own_blocking: Arc<ThreadPool<Closure>>,
     /// How much of that was done on this thread, for want of others.
     pub(super) run_here: Cell<u64>,
     /// By it other threads end our wait.

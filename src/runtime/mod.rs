@@ -42,16 +42,16 @@ mod park;
 #[allow(clippy::module_inception)] // A type's file has the type's name, here as elsewhere.
 mod runtime;
 mod shutdown;
-mod thread_pool;
 mod tuning;
 
 pub use crate::driver::InFlightOp;
 #[doc(hidden)]
 pub use crate::driver::{Accounts, accounts};
+pub use crate::sys::Backend;
 pub use crate::sys::{RingInfo, Setup};
 pub use blocking::spawn_blocking;
 pub(crate) use blocking::{spawn_apart, spawn_own};
-pub use builder::{Backend, Builder};
+pub use builder::Builder;
 pub(crate) use context::with_driver;
 pub use context::{fixed_buffers, in_flight, metrics};
 pub use metrics::Metrics;

@@ -16,10 +16,26 @@ pub enum Setup {
     Plain,
 }
 
+/// What carries the operations out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Backend {
+    /// io_uring, and where it cannot be had plain system calls, with one warning that says why. The environment variable
+    /// `SAFERRING_BACKEND` (`auto`, `io_uring` or `software`) overrides it.
+    #[default]
+    Auto,
+    /// The kernel's io_uring, or an error.
+    IoUring,
+    /// Plain system calls, readiness by epoll(7), and threads for what blocks.
+    Software,
+}
+
 /// The ring that a runtime obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RingInfo {
+    /// What carries the operations out: never [`Backend::Auto`].
+    pub backend: Backend,
     /// Entries of the submission queue.
     pub submission_entries: u32,
     /// Entries of the completion queue.
@@ -51,6 +67,7 @@ pub(crate) enum Wait {
 /// What a ring is made with.
 #[derive(Clone, Debug)]
 pub(crate) struct RingConfig {
+    pub(crate) backend: Backend,
     pub(crate) entries: u32,
     pub(crate) completions: u32,
     pub(crate) setup: Setup,

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::sqe::Sqe;
 use crate::Error;
 use crate::error::Elapsed;
 
@@ -70,6 +71,22 @@ impl Promised<&Entry> {
         &self.0.0
     }
 
+    /// What it is made of.
+    pub(super) fn entry(&self) -> &Entry {
+        self.0
+    }
+
+    /// What it says.
+    #[inline]
+    pub(super) fn read(&self) -> Sqe {
+        const {
+            assert!(size_of::<Sqe>() == size_of::<squeue::Entry>());
+            assert!(align_of::<Sqe>() == align_of::<squeue::Entry>());
+        }
+        // SAFETY: both are the kernel's 64-byte `io_uring_sqe`, with all bytes initialised: the crate makes it of zeros.
+        unsafe { *(&raw const self.0.0).cast::<Sqe>() }
+    }
+
     /// The same promise, for longer.
     pub(crate) fn into_owned(self) -> Promised<Entry> {
         Promised(self.0.clone())
@@ -103,6 +120,14 @@ pub(crate) const ELAPSED: i32 = OTHER_RUNTIME - 1;
 pub(crate) const ENDED: i32 = OTHER_RUNTIME - 2;
 /// The result of an operation that needs a thread of the kernel, where none can be had.
 pub(crate) const NO_THREAD: i32 = OTHER_RUNTIME - 3;
+
+/// One less for each number of an operation that the software ring does not know.
+const UNSUPPORTED: i32 = -(1 << 21);
+
+/// The result of an operation that the software ring does not know.
+pub(super) fn unsupported(code: u8) -> i32 {
+    UNSUPPORTED - i32::from(code)
+}
 
 /// A completion queue entry: what the kernel answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +182,13 @@ impl Completion {
             ENDED => Err(io::Error::new(
                 io::ErrorKind::NotConnected,
                 "the runtime has ended, or this process is a child of the one that made it",
+            )),
+            code @ ..=UNSUPPORTED => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!(
+                    "operation {} needs io_uring, which cannot be had here",
+                    UNSUPPORTED - code
+                ),
             )),
             _ => Err(io::Error::from_raw_os_error(-self.result)),
         }

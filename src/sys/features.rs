@@ -10,6 +10,7 @@ use io_uring::{IoUring, Probe, opcode};
 pub struct Features {
     opcodes: u128,
     no_iowait: bool,
+    software: bool,
 }
 
 static FEATURES: OnceLock<Features> = OnceLock::new();
@@ -55,6 +56,7 @@ impl Features {
         Features {
             opcodes,
             no_iowait: ring.params().is_feature_no_iowait(),
+            software: false,
         }
     }
 
@@ -90,6 +92,26 @@ impl Features {
     #[inline]
     pub fn registered_files(&self) -> bool {
         self.no_iowait
+    }
+
+    /// Whether a send can name an address (kernel 6.0).
+    pub(super) fn send_address(&self) -> bool {
+        // It came with zero-copy send.
+        self.has_opcode(opcode::SendZc::CODE)
+    }
+
+    /// Those of a software ring.
+    pub(super) fn of_software() -> Self {
+        Features {
+            opcodes: u128::MAX,
+            no_iowait: false,
+            software: true,
+        }
+    }
+
+    /// Whether there are direct descriptors, in whatever table.
+    pub(crate) fn direct_descriptors(&self) -> bool {
+        true
     }
 
     /// Whether a waiting ring can be kept out of the I/O wait statistics (kernel 6.15).

@@ -7,11 +7,12 @@ use std::ptr;
 use io_uring::{IoUring, types};
 
 use super::buf_ring::BufRing;
-use super::config::{RingConfig, RingInfo, Wait};
+use super::config::{Backend, RingConfig, RingInfo, Wait};
 use super::entry::{Completion, Entry, Promised};
 use super::features::{self, Features};
 use super::memory::Memory;
 use super::notifier::Notifier;
+use super::ring_index::RingIndex;
 use super::setup;
 use crate::Error;
 
@@ -21,8 +22,6 @@ const ENTER_EXT_ARG: u32 = 1 << 3;
 const ENTER_REGISTERED_RING: u32 = 1 << 4;
 const ENTER_NO_IOWAIT: u32 = 1 << 7;
 
-const REGISTER_RING_FDS: u32 = 20;
-
 /// `struct io_uring_getevents_arg`
 #[repr(C)]
 struct EnterArg {
@@ -30,14 +29,6 @@ struct EnterArg {
     sigmask_size: u32,
     min_wait_usec: u32,
     timeout: u64,
-}
-
-/// `struct io_uring_rsrc_update`
-#[repr(C)]
-struct RingFdUpdate {
-    offset: u32,
-    resv: u32,
-    data: u64,
 }
 
 /// `struct __kernel_timespec`
@@ -49,6 +40,8 @@ struct Timespec {
 
 /// A pair of queues: entries go in, completions come out.
 pub(crate) struct KernelRing {
+    /// The ring's index. (It goes before the ring.)
+    index: Option<RingIndex>,
     ring: IoUring,
     /// What io_uring_enter(2) gets as its descriptor: the registered index, or the ring's own.
     enter_fd: i32,
@@ -69,8 +62,9 @@ impl KernelRing {
         let (ring, setup_flags) = setup::create(config)?;
         let mut enter_fd = ring.as_raw_fd();
         let mut enter_flags = ENTER_GETEVENTS;
-        if let Some(index) = register_ring_fd(&ring) {
-            enter_fd = index;
+        let index = RingIndex::register(&ring);
+        if let Some(index) = &index {
+            enter_fd = index.number();
             enter_flags |= ENTER_REGISTERED_RING;
         }
         let features = features::learn(&ring);
@@ -78,6 +72,7 @@ impl KernelRing {
             enter_flags |= ENTER_NO_IOWAIT;
         }
         let mut ring = KernelRing {
+            index,
             ring,
             enter_fd,
             enter_flags,
@@ -87,8 +82,29 @@ impl KernelRing {
             overflows: 0,
             features,
         };
+        ring.may_enter().map_err(setup::explain)?;
         ring.apply_tuning(config);
         Ok(ring)
+    }
+
+    /// Whether the kernel can be entered at all: a filter may let a ring be made and forbid its use.
+    fn may_enter(&self) -> io::Result<()> {
+        // SAFETY: nothing is submitted, and nothing waited for.
+        let entered = unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_enter,
+                self.enter_fd,
+                0,
+                0,
+                self.enter_flags,
+                ptr::null::<EnterArg>(),
+                0,
+            )
+        };
+        match entered {
+            ..0 => passing_only(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
     }
 
     /// Applies the latency options that this kernel knows. They change how fast an operation is, never its result.
@@ -323,10 +339,11 @@ impl KernelRing {
     /// What was asked of the kernel, and obtained.
     pub(crate) fn info(&self) -> RingInfo {
         RingInfo {
+            backend: Backend::IoUring,
             submission_entries: self.ring.params().sq_entries(),
             completion_entries: self.ring.params().cq_entries(),
             setup_flags: self.setup_flags,
-            registered_ring: self.enter_flags & ENTER_REGISTERED_RING != 0,
+            registered_ring: self.index.is_some(),
             no_iowait: self.enter_flags & ENTER_NO_IOWAIT != 0,
             bounded_workers: self.workers[0],
             unbounded_workers: self.workers[1],
@@ -340,51 +357,5 @@ fn passing_only(error: io::Error) -> io::Result<()> {
     match error.raw_os_error() {
         Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => Ok(()),
         _ => Err(error),
-    }
-}
-
-/// Registers the ring's descriptor with the calling thread, which saves the kernel a look-up a call (5.18). The
-/// crate's own call keeps the index in a `Submitter` that borrows the ring, so it is made here.
-fn register_ring_fd(ring: &IoUring) -> Option<i32> {
-    let mut update = RingFdUpdate {
-        offset: u32::MAX,
-        resv: 0,
-        data: ring.as_raw_fd() as u64,
-    };
-    // SAFETY: `update` is one record of the layout that the call reads and writes, and lives across it.
-    let registered = unsafe {
-        libc::syscall(
-            libc::SYS_io_uring_register,
-            ring.as_raw_fd(),
-            REGISTER_RING_FDS,
-            &raw mut update,
-            1,
-        )
-    };
-    (registered == 1).then_some(update.offset as i32)
-}
-
-impl Drop for KernelRing {
-    fn drop(&mut self) {
-        if self.enter_flags & ENTER_REGISTERED_RING == 0 {
-            return;
-        }
-        const UNREGISTER_RING_FDS: u32 = 21;
-        let mut update = RingFdUpdate {
-            offset: self.enter_fd as u32,
-            resv: 0,
-            data: 0,
-        };
-        // The thread's table keeps the ring open otherwise. A failure leaves it for the thread's exit to undo.
-        // SAFETY: as in `register_ring_fd`.
-        unsafe {
-            libc::syscall(
-                libc::SYS_io_uring_register,
-                self.ring.as_raw_fd(),
-                UNREGISTER_RING_FDS,
-                &raw mut update,
-                1,
-            );
-        }
     }
 }

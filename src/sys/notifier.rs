@@ -3,10 +3,12 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use io_uring::{opcode, types};
 use rustix::event::{EventfdFlags, eventfd};
+
+use super::software::Remote;
 
 /// The user data of messages that only end a wait.
 const IGNORED: u64 = u64::MAX;
@@ -33,6 +35,8 @@ enum Way {
     Message(Mutex<Option<RawFd>>),
     /// An eventfd(2), of which the owner keeps a read in flight.
     Event(OwnedFd),
+    /// What the threads of a software ring use, too.
+    Software(Arc<Remote>),
 }
 
 impl Notifier {
@@ -51,12 +55,21 @@ impl Notifier {
         Ok(Notifier { generation, way })
     }
 
+    /// That of a software ring.
+    pub(super) fn of_software(remote: &Arc<Remote>) -> Self {
+        Notifier {
+            generation: GENERATION.load(Ordering::Relaxed),
+            way: Way::Software(Arc::clone(remote)),
+        }
+    }
+
     /// Ends the owner's wait, this one or the next.
     pub(crate) fn notify(&self) {
         if self.generation != GENERATION.load(Ordering::Relaxed) {
             return; // The owner is another process.
         }
         match &self.way {
+            Way::Software(remote) => remote.wake(),
             Way::Event(event) => {
                 // It makes the descriptor readable. It cannot block before 2^64 - 2 notifications that nobody has read, and so
                 // cannot be interrupted.
@@ -85,7 +98,7 @@ impl Notifier {
     pub(crate) fn event(&self) -> Option<RawFd> {
         match &self.way {
             Way::Event(event) => Some(event.as_raw_fd()),
-            Way::Message(_) => None,
+            Way::Message(_) | Way::Software(_) => None,
         }
     }
 }

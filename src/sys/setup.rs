@@ -132,7 +132,7 @@ fn check_floor(ring: &IoUring) -> Result<(), Error> {
 }
 
 /// Why io_uring_setup(2) refused, and what the operator can do.
-fn explain(error: io::Error) -> Error {
+pub(super) fn explain(error: io::Error) -> Error {
     let (reason, cure) = match error.raw_os_error() {
         Some(libc::ENOSYS) => (
             "this kernel has no io_uring, or a seccomp profile hides it".to_owned(),

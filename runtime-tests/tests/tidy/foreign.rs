@@ -185,7 +185,7 @@ pub(crate) const SITES: &[Site] = sites! {
     "src/runtime/shutdown.rs" {
         "shut_down" Run: "between two turns",
     }
-    "src/runtime/thread_pool.rs" {
+    "src/sys/thread_pool.rs" {
         "work" Guarded: "a job, outside the lock, on its own thread",
         "close" Guarded: "what a job that never ran holds, outside the lock",
     }

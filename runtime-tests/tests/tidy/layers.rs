@@ -8,7 +8,7 @@ use crate::source::{Source, after_closing};
 
 /// The layers, lowest first. Modules of one row are siblings, which do not know each other.
 const LAYERS: [&[&str]; 8] = [
-    &["error", "foreign"],
+    &["error", "foreign", "warning"],
     &["sys", "buf"],
     &["driver", "task"],
     &["op"],

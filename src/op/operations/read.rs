@@ -106,10 +106,11 @@ mod tests {
     use crate::driver::PoolConfig;
     use crate::op::context::{Driver, enter};
     use crate::op::resource::FixedBufPool;
-    use crate::sys::{RingConfig, RingTuning, Setup};
+    use crate::sys::{Backend, RingConfig, RingTuning, Setup};
 
     fn driver() -> Rc<Driver> {
         let ring = RingConfig {
+            backend: Backend::IoUring,
             entries: 8,
             completions: 8,
             setup: Setup::default(),

@@ -3,7 +3,7 @@
 use crate::buf::{BufResult, IoBufMut};
 use crate::op::mechanism::{Op, Operation};
 use crate::op::resource::{ReadInto, SharedFd, Side, len_u32};
-use crate::sys::{Completion, Entry, RingId, features, opcode};
+use crate::sys::{Completion, Entry, RingId, opcode};
 
 /// Do not try before there is data: `IORING_RECVSEND_POLL_FIRST`.
 const POLL_FIRST: u16 = 1 << 0;
@@ -55,7 +55,7 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
         let ReadInto { fd, buf, .. } = &mut self.0;
         let len = len_u32(buf.buf_capacity());
         let entry = Entry::from(opcode::Recv::new(fd.target(), buf.buf_mut_ptr(), len).build());
-        if fd.is_drained() && features().poll_first() {
+        if fd.is_drained() {
             entry.with_ioprio(POLL_FIRST)
         } else {
             entry

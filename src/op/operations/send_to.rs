@@ -5,7 +5,7 @@ use socket2::SockAddr;
 use crate::buf::{BufResult, IoBuf};
 use crate::op::mechanism::{Op, Operation};
 use crate::op::resource::{SharedFd, byte_count, len_u32};
-use crate::sys::{Completion, Entry, RingId, features, opcode};
+use crate::sys::{Completion, Entry, RingId, opcode};
 
 /// Room for an Internet address, in words: it is 28 bytes.
 const WORDS: usize = size_of::<libc::sockaddr_in6>() / 4;
@@ -24,14 +24,10 @@ pub(crate) struct SendTo<B> {
 impl<B: IoBuf> SendTo<B> {
     /// # Errors
     ///
-    /// The buffer, if the kernel cannot, or the address is of another family: [`SendMsg`](crate::op::SendMsg) can.
+    /// The buffer, if the address is of another family: [`SendMsg`](crate::op::SendMsg) can.
     pub(crate) fn new(fd: &SharedFd, buf: B, to: &SockAddr) -> Result<Op<Self>, B> {
         let len = to.len() as usize;
-        // It came with zero-copy send.
-        if !features().has_opcode(opcode::SendZc::CODE)
-            || len > WORDS * 4
-            || to.as_socket().is_none()
-        {
+        if len > WORDS * 4 || to.as_socket().is_none() {
             return Err(buf);
         }
         let mut addr = [0; WORDS];

@@ -16,7 +16,8 @@ impl SharedFd {
         if self.0.slot.get() != NO_SLOT || self.is_closing() {
             return;
         }
-        let slot = current().and_then(|driver| Slot::of(&driver, self.0.raw).ok());
+        let driver = current().filter(|driver| driver.features().registered_files());
+        let slot = driver.and_then(|driver| Slot::of(&driver, self.0.raw).ok());
         if let Some(slot) = slot {
             self.0.set_slot(slot);
         }

@@ -18,7 +18,7 @@ use super::position::Begun;
 use super::queues::{Queues, Side};
 use super::slot::Slot;
 use super::stash::{Order, Stash};
-use crate::sys::{Completion, Target, types};
+use crate::sys::{Completion, Target, note_descriptor, types};
 use crate::task::WakeRef;
 
 /// Shared ownership of a descriptor.
@@ -77,6 +77,7 @@ pub(super) const NO_SLOT: u32 = u32::MAX;
 impl SharedFd {
     pub(crate) fn new(fd: OwnedFd) -> Self {
         let raw = fd.as_raw_fd();
+        note_descriptor(raw);
         Self::with(Some(fd), raw)
     }
 

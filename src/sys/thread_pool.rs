@@ -1,4 +1,4 @@
-//! A pool of threads that run closures. They are made when needed, and end when idle.
+//! A pool of threads for what would block. They are made when needed, and end when idle.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,42 +11,61 @@ use crate::foreign;
 /// How long an idle thread waits for work before it ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-pub(super) type Job = Box<dyn FnOnce() + Send>;
+/// What a thread of a pool runs.
+pub(crate) trait Job: Send + 'static {
+    fn run(self);
+}
 
-/// Threads that run closures, made when needed.
-pub(super) struct ThreadPool {
-    state: Mutex<State>,
+/// A job of any kind.
+pub(crate) type Closure = Box<dyn FnOnce() + Send>;
+
+impl Job for Closure {
+    fn run(self) {
+        self();
+    }
+}
+
+/// Threads that run jobs, made when needed.
+pub(crate) struct ThreadPool<J> {
+    state: Mutex<State<J>>,
     /// Signalled when there is work, when the pool closes, and when a thread ends its work or itself.
     changed: Condvar,
     threads_max: usize,
+    name: &'static str,
 }
 
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Job>,
+struct State<J> {
+    jobs: VecDeque<J>,
     threads: usize,
     idle: usize,
     closed: bool,
 }
 
-impl ThreadPool {
-    pub(super) fn new(threads_max: usize) -> Arc<Self> {
+impl<J: Job> ThreadPool<J> {
+    /// A pool of at most so many threads, which are called so.
+    pub(crate) fn new(name: &'static str, threads_max: usize) -> Arc<Self> {
         Arc::new(ThreadPool {
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                threads: 0,
+                idle: 0,
+                closed: false,
+            }),
             changed: Condvar::new(),
             threads_max,
+            name,
         })
     }
 
     /// Jobs run outside the lock, so a poisoned lock holds no broken state.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// # Errors
     ///
     /// Why it cannot be run, and the job.
-    pub(super) fn run(self: &Arc<Self>, job: Job) -> Result<(), (io::Error, Job)> {
+    pub(crate) fn run(self: &Arc<Self>, job: J) -> Result<(), (io::Error, J)> {
         let mut state = self.lock();
         if state.closed {
             return Err((io::Error::other("the runtime is shutting down"), job));
@@ -55,7 +74,7 @@ impl ThreadPool {
         if needs_thread {
             let pool = Arc::clone(self);
             let thread = thread::Builder::new()
-                .name("saferring-blocking".to_owned())
+                .name(self.name.to_owned())
                 .spawn(move || pool.work());
             match thread {
                 Ok(_) => state.threads += 1,
@@ -78,7 +97,7 @@ impl ThreadPool {
                 drop(state);
                 // The job itself catches the panics of the user's closure. Its result may be dropped here, if nobody
                 // wants it any more: that is foreign code, too, and must not end the thread.
-                foreign::guarded(job);
+                foreign::guarded(|| job.run());
                 state = self.lock();
                 continue;
             }
@@ -101,8 +120,20 @@ impl ThreadPool {
         self.changed.notify_all();
     }
 
+    /// How many threads it has at most.
+    pub(crate) fn most(&self) -> usize {
+        self.threads_max
+    }
+
+    /// Takes out a job that no thread has begun.
+    pub(crate) fn take(&self, wanted: impl Fn(&J) -> bool) -> Option<J> {
+        let mut state = self.lock();
+        let at = state.jobs.iter().position(wanted)?;
+        state.jobs.remove(at)
+    }
+
     /// Drops the jobs that no thread has begun, and waits for the others as long as `grace` allows.
-    pub(super) fn close(&self, grace: Duration) {
+    pub(crate) fn close(&self, grace: Duration) {
         let started = Instant::now();
         let mut state = self.lock();
         state.closed = true;
