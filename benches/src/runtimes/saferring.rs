@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use rt::buf::{AlignedBuf, IoBufMut};
 use rt::fs::{File, FixedBuf, FixedBufPool, OpenOptions};
 use rt::net::{TcpListener, TcpStream, UdpSocket};
-use rt::runtime::{Builder, Runtime, metrics};
+use rt::runtime::{Backend, Builder, Runtime, metrics};
 use rt::task::JoinHandle;
 
 use super::{Access, Api, files, serve, short, work};
@@ -47,9 +47,37 @@ pub(crate) fn compared() -> Vec<Contender> {
             |listener, _| by_chunks(Builder::new().spin(MICROS_50), listener),
         ),
         COPY,
+        Contender {
+            name: "saferring (software)",
+            what: "Builder::backend(Backend::Software), which needs no io_uring; echo by recv_stream(), UDP by recv_from(); \
+                   files in ordinary buffers",
+            echo: Some(|listener, _| by_chunks(software(), listener)),
+            udp_echo: Some(|socket, spec| {
+                software()
+                    .build()?
+                    .block_on(async { answer(UdpSocket::from_std(socket), spec.message).await })
+            }),
+            work: |work, control| match work.file() {
+                Some(_) => {
+                    let control = control.count(|| metrics().enters);
+                    let work = work::files::<Saferring<AlignedBuf, false>>(work, control);
+                    software().build()?.block_on(work)
+                }
+                None => {
+                    let control = control.count(|| metrics().enters);
+                    let work = work::tasks::<Saferring<AlignedBuf, false>>(work, control);
+                    software().build()?.block_on(work)
+                }
+            },
+        },
     ];
     all.extend(tuned());
     all
+}
+
+/// Without io_uring.
+fn software() -> Builder {
+    Builder::new().backend(Backend::Software)
 }
 
 /// As the ratios have them: saferring as in its first example, and what does better.

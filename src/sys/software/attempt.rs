@@ -110,13 +110,17 @@ impl SoftwareRing {
     fn attempt_accept(&mut self, operation: &mut Operation) -> Fate {
         let (sqe, fd) = (*operation.sqe(), operation.fd());
         let many = sqe.ioprio & ACCEPT_MULTISHOT != 0;
-        if operation.done == 0 {
-            // accept(2) has no flag to say that it is not to block.
-            if let Err(error) = self.files.hold(operation.file()) {
-                return self.end(&sqe, error);
-            }
-            operation.done = 1;
+        // accept(2) has no flag to say that it is not to block.
+        let held = match operation.done {
+            0 => self.files.hold(operation.file()),
+            _ => self.files.hold_on(operation.file()),
+        };
+        if let Err(error) = held {
+            self.complete(&sqe, error);
+            self.has_ended(operation);
+            return Fate::Ended;
         }
+        operation.done = 1;
         for _ in 0..SHARE {
             let accepted = net::attempt(operation);
             let result = match accepted {

@@ -243,6 +243,17 @@ impl Files {
         Ok(())
     }
 
+    /// Sees to it that a file which is held is still non-blocking: who shares it may have changed that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hold`](Self::hold).
+    pub(super) fn hold_on(&mut self, file: BorrowedFd<'_>) -> Result<(), i32> {
+        let unblocked = unblock(file).map_err(|error| -error.raw_os_error())?;
+        self.get(file.as_raw_fd()).unblocked |= unblocked;
+        Ok(())
+    }
+
     /// Undoes [`hold`](Self::hold).
     pub(super) fn release(&mut self, file: BorrowedFd<'_>) {
         let known = self.get(file.as_raw_fd());

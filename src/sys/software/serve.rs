@@ -15,7 +15,7 @@ use crate::sys::sqe::POLL_FIRST;
 impl SoftwareRing {
     /// Tries an operation for the first time.
     #[inline]
-    pub(super) fn begin(&mut self, mut operation: Operation) {
+    pub(super) fn begin(&mut self, operation: &mut Operation) {
         let for_socket = net::is_for_socket(operation.code());
         if for_socket || rw::is_transfer(operation.code()) {
             let file = self.files.get(operation.fd());
@@ -28,14 +28,14 @@ impl SoftwareRing {
                 false => file.may_be(side),
             }
         }
-        match self.attempt(&mut operation) {
+        match self.attempt(operation) {
             Fate::Ended => {}
-            Fate::Thread => self.call(operation),
+            Fate::Thread => self.call(*operation),
             Fate::Waits => {
-                self.wait_for(operation);
+                self.wait_for(*operation);
             }
             Fate::GoesOn => {
-                let waiting = self.wait_for(operation);
+                let waiting = self.wait_for(*operation);
                 self.again.extend(waiting);
             }
         }

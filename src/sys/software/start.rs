@@ -57,7 +57,7 @@ impl SoftwareRing {
         }
         // SAFETY: who pushed the entry has promised its memory, and its files are counted. The value and its copies are in
         // `pending`, in a call, or on the stack of a method: gone when the last completion is reaped.
-        let operation = unsafe { Operation::new(sqe, fd) };
+        let mut operation = unsafe { Operation::new(sqe, fd) };
         match sqe.opcode {
             opcode::Nop::CODE => self.complete(&sqe, 0),
             opcode::AsyncCancel::CODE => self.cancel(&sqe, fd),
@@ -74,7 +74,7 @@ impl SoftwareRing {
                 if fd < 0 {
                     return self.complete(&sqe, -libc::EBADF);
                 }
-                self.begin(operation);
+                self.begin(&mut operation);
             }
             code => self.complete(&sqe, unsupported(code)),
         }
