@@ -4,10 +4,29 @@
 use std::fmt;
 use std::io;
 
+use crate::feature::{DisabledBy, Feature, UnknownFeature};
+
 /// Why a runtime could not be made, or could not do what was asked.
 ///
 /// Operations answer with [`std::io::Error`], as std does; this type is what [`Builder::build`] answers with, and
-/// turns into an `io::Error` by `?`.
+/// turns into an `io::Error` by `?`. It is found again inside of that one:
+///
+/// ```
+/// use saferring::Error;
+/// use saferring::op::Registry;
+/// use saferring::runtime::{AdvancedConfig, Builder, FallbackStrategy};
+/// use saferring::Feature;
+///
+/// let config = AdvancedConfig::new().disable(Feature::RegisteredFiles);
+/// # let config = config.disable_newer_than("5.1")?;
+/// let builder = Builder::new().advanced(config.fallback(FallbackStrategy::Strict));
+/// let error = builder.build()?.block_on(async { Registry::current().unwrap_err() });
+/// match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+///     Some(Error::FeatureDisabled { feature, by, .. }) => println!("{feature}, by {by}"),
+///     _ => panic!("{error}"),
+/// }
+/// # Ok::<_, Error>(())
+/// ```
 ///
 /// [`Builder::build`]: crate::runtime::Builder::build
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +67,33 @@ pub enum Error {
          in, or make an ordinary descriptor there (RegisteredFd::install)"
     )]
     OtherRuntime,
+    /// The kernel lacks a feature, and [`FallbackStrategy::Strict`] forbids to do without.
+    ///
+    /// [`FallbackStrategy::Strict`]: crate::runtime::FallbackStrategy::Strict
+    #[error("this kernel ({current}) has no {feature}: Linux {required} and later have it")]
+    #[non_exhaustive]
+    UnsupportedFeature {
+        /// What was to be used.
+        feature: Feature,
+        /// The first version of Linux that has it.
+        required: &'static str,
+        /// The version that runs.
+        current: String,
+    },
+    /// A feature is switched off or refused, and [`FallbackStrategy::Strict`] forbids to do without.
+    ///
+    /// [`FallbackStrategy::Strict`]: crate::runtime::FallbackStrategy::Strict
+    #[error("{feature} cannot be used: it is off, by {by}")]
+    #[non_exhaustive]
+    FeatureDisabled {
+        /// What was to be used.
+        feature: Feature,
+        /// Who has switched it off.
+        by: DisabledBy,
+    },
+    /// `SAFERRING_DISABLE` names a feature that does not exist.
+    #[error(transparent)]
+    UnknownFeature(#[from] UnknownFeature),
     /// A resource besides the ring could not be had.
     #[error("cannot start the runtime: {what}: {source}")]
     #[non_exhaustive]
@@ -63,8 +109,12 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error {
             Error::RingUnavailable { source, .. } | Error::Resource { source, .. } => source.kind(),
-            Error::KernelTooOld { .. } => io::ErrorKind::Unsupported,
-            Error::UnknownBackend { .. } | Error::OtherRuntime => io::ErrorKind::InvalidInput,
+            Error::KernelTooOld { .. }
+            | Error::UnsupportedFeature { .. }
+            | Error::FeatureDisabled { .. } => io::ErrorKind::Unsupported,
+            Error::UnknownBackend { .. } | Error::OtherRuntime | Error::UnknownFeature(_) => {
+                io::ErrorKind::InvalidInput
+            }
         };
         io::Error::new(kind, error)
     }

@@ -145,7 +145,8 @@
 //! # Kernel
 //!
 //! Linux 5.15 and later, or 5.10.162 and later. What a kernel lacks is done another way where there is one;
-//! [`features`] tells what was found.
+//! [`features`] tells what was found, and [`runtime::AdvancedConfig`] what is to happen without. The environment variable
+//! `SAFERRING_DISABLE` switches [features](Feature) off, by name or by version.
 //!
 //! # For readers of the source
 //!
@@ -170,6 +171,8 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("saferring drives io_uring, which only Linux has");
 
+mod feature;
+
 mod error;
 mod foreign;
 mod sys;
@@ -192,10 +195,12 @@ pub mod signal;
 pub mod time;
 
 pub use error::Error;
+pub use feature::{DisabledBy, Feature, UnknownFeature};
+pub use op::features;
 pub use runtime::spawn_blocking;
 #[cfg(feature = "macros")]
 pub use saferring_macros::{main, test};
-pub use sys::{Features, features};
+pub use sys::{Features, Status};
 pub use task::{JoinHandle, spawn};
 
 /// The README's programs compile.

@@ -1,18 +1,47 @@
-//! What an operator should know, said once.
+//! What an operator should know, said once: by an event of `tracing` where there is a subscriber to it, else on stderr.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-/// Says it, unless something was said of the same before in this process.
+use crate::foreign;
+
+/// Says it, unless something was said of the same before in this process. Nothing may be borrowed or half done: a subscriber is
+/// foreign code.
 #[cold]
 pub(crate) fn once(what: &'static str, message: impl FnOnce() -> String) {
     static SAID: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    if SAID
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(what)
-    {
-        eprintln!("saferring: {}", message());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = said.insert(what);
+    drop(said);
+    if first {
+        tell(&message());
     }
+}
+
+fn tell(text: &str) {
+    foreign::guarded(|| {
+        if !is_told(text) {
+            // Who has closed stderr does not want to know.
+            let _ = writeln!(std::io::stderr(), "saferring: {text}");
+        }
+    });
+}
+
+#[cfg(feature = "tracing")]
+fn is_told(text: &str) -> bool {
+    use tracing::dispatcher::get_default;
+    use tracing::subscriber::NoSubscriber;
+
+    let has_subscriber = !get_default(|subscriber| subscriber.is::<NoSubscriber>());
+    if has_subscriber {
+        tracing::warn!(target: "saferring", "{text}");
+    }
+    has_subscriber
+}
+
+#[cfg(not(feature = "tracing"))]
+fn is_told(_text: &str) -> bool {
+    false
 }

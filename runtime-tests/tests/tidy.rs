@@ -213,6 +213,11 @@ fn folders_within_a_layer_know_each_other_one_way() {
 }
 
 #[test]
+fn an_operation_is_a_feature() {
+    assert_none(operations::without_a_feature(&sources("src")));
+}
+
+#[test]
 fn an_operation_is_one_file() {
     let sources = sources("src");
     let mentions = Names::new(&sources).mentions();

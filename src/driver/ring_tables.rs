@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::RawFd;
 
+use crate::feature::Feature;
 use crate::sys::{Memory, Ring};
 
 /// How many ranges of memory can be registered: each is a pool of many buffers.
@@ -46,9 +47,10 @@ impl RingTables {
         ring: &mut Ring,
         memory: &Memory,
     ) -> io::Result<Option<u16>> {
-        let make = || match ring.make_buffer_table(BUFFER_SLOTS) {
-            Ok(()) => BUFFER_SLOTS,
-            Err(_) => 0,
+        let may = ring.features().has(Feature::RegisteredBuffers);
+        let make = || match may && ring.make_buffer_table(BUFFER_SLOTS).is_ok() {
+            true => BUFFER_SLOTS,
+            false => 0,
         };
         let Some(slot) = self.buffers.take(make) else {
             return Ok(None);

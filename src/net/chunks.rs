@@ -14,6 +14,8 @@ use std::task::{Context, Poll, ready};
 use futures_util::{FutureExt, Stream};
 use socket2::SockAddr;
 
+use crate::Error;
+use crate::feature::Feature;
 use crate::op::{
     Message, Multi, Multishot, Op, Pool, ProvidedBuf, Ready, Received, RecvFromMulti, RecvMsg,
     RecvMulti, SharedFd,
@@ -29,6 +31,8 @@ pub(super) trait Receive: Multishot<Item = Arrival<Self::Chunk>> + Sized {
 
     /// Whether a receive of nothing is the end.
     const ENDS: bool;
+    /// What the kernel calls it.
+    const FEATURE: Feature;
 
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self;
 
@@ -39,6 +43,7 @@ pub(super) trait Receive: Multishot<Item = Arrival<Self::Chunk>> + Sized {
 impl Receive for RecvMulti {
     type Chunk = ProvidedBuf;
     const ENDS: bool = true;
+    const FEATURE: Feature = Feature::MultishotRecv;
 
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
         RecvMulti::new(fd, pool, group)
@@ -52,6 +57,7 @@ impl Receive for RecvMulti {
 impl Receive for RecvFromMulti {
     type Chunk = (ProvidedBuf, Option<SockAddr>);
     const ENDS: bool = false;
+    const FEATURE: Feature = Feature::MultishotRecvmsg;
 
     fn many(fd: &SharedFd, pool: Rc<Pool>, group: u16) -> Self {
         RecvFromMulti::new(fd, pool, group)
@@ -165,23 +171,25 @@ impl<R: Receive> Chunks<R> {
 
     /// Asks the kernel for what comes.
     fn arm(&mut self) {
-        self.state = with_driver("a stream of chunks", |driver| {
+        let armed = with_driver("a stream of chunks", |driver| {
             let pool = driver.pool();
-            if !driver.features().multishot_recv() {
-                return State::One(one::<R>(&self.fd, pool.buffer_size()));
+            let features = driver.features();
+            if !(features.may_use(R::FEATURE)? && features.may_use(Feature::BufferRings)?) {
+                return Ok(State::One(one::<R>(&self.fd, pool.buffer_size())));
             }
             let group = match pool.pick() {
                 None if driver.grow_pool() => pool.pick(),
                 picked => picked,
             };
-            match group {
+            Ok(match group {
                 Some(group) => State::Many(Multi::new(R::many(&self.fd, pool, group))),
                 None => {
                     pool.count_exhausted();
                     State::Waiting(Box::pin(Ready::read(&self.fd)))
                 }
-            }
+            })
         });
+        self.state = armed.unwrap_or_else(|error: Error| State::Failed(error.into()));
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 use futures_util::Stream;
 use socket2::SockAddr;
 
-use crate::op::{Accept, AcceptMulti, Multi, Operation, Pause, SharedFd, Submitted, features};
+use crate::feature::Feature;
+use crate::op::{Accept, AcceptMulti, Multi, Operation, Pause, SharedFd, Submitted, may_use};
 
 /// The connections of a listener: by one multishot accept, which is made again whenever the kernel ends it; if there is
 /// a bound, by as many accepts at a time, and before kernel 5.19 by one after the other.
@@ -55,7 +56,7 @@ enum Accepting {
     Paused(Pause),
     Many(Multi<AcceptMulti>),
     Few(Vec<Submitted<Accept>>),
-    /// The listener was closed.
+    /// The listener was closed, or there is to be no other way than one that is not to be had.
     Ended,
 }
 
@@ -80,10 +81,18 @@ impl Stream for Connections {
                         this.state = Accepting::Paused(pause);
                         continue;
                     }
-                    this.state = if this.bound.is_none() && features().multishot_accept() {
-                        Accepting::Many(Multi::new(AcceptMulti::new(&this.listener)))
-                    } else {
-                        Accepting::Few(Vec::new())
+                    this.state = match this.bound.is_none() {
+                        true => match may_use(Feature::MultishotAccept) {
+                            Ok(true) => {
+                                Accepting::Many(Multi::new(AcceptMulti::new(&this.listener)))
+                            }
+                            Ok(false) => Accepting::Few(Vec::new()),
+                            Err(error) => {
+                                this.state = Accepting::Ended;
+                                return Poll::Ready(Some(Err(error)));
+                            }
+                        },
+                        false => Accepting::Few(Vec::new()),
                     };
                     continue;
                 }

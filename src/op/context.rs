@@ -1,10 +1,12 @@
 //! Which driver the calling thread's operations go to, and which others the thread has.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::marker::PhantomData;
 use std::ptr;
 use std::rc::{Rc, Weak};
 
+use crate::feature::Feature;
 use crate::sys::{self, Features, RingId};
 use crate::task::WakeRef;
 
@@ -61,12 +63,50 @@ pub(crate) fn current() -> Option<Rc<Driver>> {
     }
 }
 
-/// What the thread's driver can do; without one, what a ring of this process can.
-pub(crate) fn features() -> Features {
+/// What the runtime can do that the calling thread is in; outside of one, what one with the defaults could.
+///
+/// The kernel is asked once a process. Where io_uring is refused altogether, nothing can be used. What a limit or a filter
+/// refuses to one runtime later on is told by that:
+/// [`Metrics::provided_refused`](crate::runtime::Metrics::provided_refused) for provided buffers,
+/// [`FixedBufPool::is_registered`](crate::fs::FixedBufPool::is_registered) for registered ones.
+///
+/// # Examples
+///
+/// ```
+/// let features = saferring::features();
+/// println!("{features}");
+/// if !features.multishot_accept() {
+///     println!("each accept is a request of its own (kernel before 5.19)");
+/// }
+/// ```
+pub fn features() -> Features {
     match current() {
-        Some(driver) => driver.features(),
+        Some(driver) => *driver.features(),
         None => sys::features(),
     }
+}
+
+/// Whether a feature may be used by the thread's operations.
+#[inline]
+pub(super) fn has(feature: Feature) -> bool {
+    match current() {
+        Some(driver) => driver.features().has(feature),
+        None => sys::features().has(feature),
+    }
+}
+
+/// Whether the thread's operations may be given the form that `feature` is; if not, they go another way. With nothing
+/// borrowed: it may warn.
+///
+/// # Errors
+///
+/// If there is to be no other way.
+#[inline]
+pub(crate) fn may_use(feature: Feature) -> io::Result<bool> {
+    Ok(match current() {
+        Some(driver) => driver.features().may_use(feature)?,
+        None => sys::features().may_use(feature)?,
+    })
 }
 
 /// The thread's driver.

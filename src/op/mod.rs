@@ -39,8 +39,9 @@ mod resource;
 
 pub(crate) use crate::driver::Pool;
 pub use crate::sys::{Completion, Entry, RingId};
+pub use context::features;
 pub(crate) use context::{
-    Driver, Entered, current, enter, features, guests, has_guests, is_elsewhere,
+    Driver, Entered, current, enter, guests, has_guests, is_elsewhere, may_use,
 };
 pub(crate) use fork::register;
 pub(crate) use mechanism::{Multi, submit_detached};

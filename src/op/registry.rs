@@ -15,6 +15,7 @@ use super::operations::{
 };
 use super::resource::{CURRENT, Position, RegisteredFd, Slot};
 use crate::buf::{IoBuf, IoBufMut};
+use crate::feature::Feature;
 
 /// The table of registered files of a runtime: where descriptors are made that only its ring knows.
 ///
@@ -27,7 +28,7 @@ use crate::buf::{IoBuf, IoBufMut};
 ///
 /// # Kernel
 ///
-/// Used from 6.15 on ([`Features::registered_files`](crate::Features::registered_files)); see io_uring_registered_files(7).
+/// Since 6.13 ([`Features::registered_files`](crate::Features::registered_files)); see io_uring_registered_files(7).
 ///
 /// # Examples
 ///
@@ -57,7 +58,9 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// `Unsupported` if the kernel has no such table, or one that does not let go of files in time.
+    /// `Unsupported` under [`FallbackStrategy::Strict`](crate::runtime::FallbackStrategy::Strict), if the kernel has no such
+    /// table, or one that does not let go of files in time, or [`Feature::RegisteredFiles`] is switched off; with an
+    /// [`Error`](crate::Error) inside that says which. Otherwise they are files in software then.
     ///
     /// # Panics
     ///
@@ -70,9 +73,8 @@ impl Registry {
                  task or #[saferring::main]"
             )
         };
-        if !driver.features().direct_descriptors() {
-            return Err(explain(io::ErrorKind::Unsupported.into()));
-        }
+        // What the kernel has no table for has one in software.
+        driver.features().may_use(Feature::RegisteredFiles)?;
         Ok(Registry(driver))
     }
 
@@ -137,7 +139,7 @@ fn explain(error: io::Error) -> io::Error {
             "the ring's table of registered files is full: drop some, or use ordinary descriptors"
         }
         io::ErrorKind::Unsupported => {
-            "the kernel makes no table of registered files that can be used: it is older than Linux 6.15, or a seccomp \
+            "the kernel makes no table of registered files that can be used: it is older than Linux 6.13, or a seccomp \
              profile forbids it (io_uring_register); use ordinary descriptors"
         }
         io::ErrorKind::NotConnected => "the runtime of this registry has ended",

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::advanced::AdvancedConfig;
 use super::event_loop::Core;
 use super::park::Spin;
 use super::runtime::Runtime;
@@ -39,6 +40,7 @@ pub struct Builder {
     pub(super) spin: Duration,
     /// What the latency options add to the ring's configuration.
     pub(super) ring: RingTuning,
+    advanced: AdvancedConfig,
     blocking_threads: usize,
     shutdown_grace: Duration,
     provided: PoolConfig,
@@ -65,6 +67,7 @@ impl Builder {
             event_interval: 256,
             spin: Duration::ZERO,
             ring: RingTuning::default(),
+            advanced: AdvancedConfig::default(),
             blocking_threads: 64,
             shutdown_grace: Duration::from_secs(5),
             provided: PoolConfig {
@@ -99,6 +102,12 @@ impl Builder {
     /// The setup flags to try first.
     pub fn setup(mut self, setup: Setup) -> Self {
         self.setup = setup;
+        self
+    }
+
+    /// Which features of the kernel the runtime may use, and what happens without them.
+    pub fn advanced(mut self, config: AdvancedConfig) -> Self {
+        self.advanced = config;
         self
     }
 
@@ -161,7 +170,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If io_uring cannot be had (the error names the cause and the cure), or no descriptor is free.
+    /// If io_uring cannot be had (the error names the cause and the cure), or no descriptor is free; if `SAFERRING_DISABLE`
+    /// names a feature that there is not; if the kernel lacks a feature, and is not to
+    /// ([`FallbackStrategy::Strict`](super::FallbackStrategy::Strict)).
     pub fn build(self) -> Result<Runtime, Error> {
         let ring = RingConfig {
             backend: self.choose_backend()?,
@@ -171,6 +182,7 @@ impl Builder {
                 .unwrap_or_else(|| self.entries.saturating_mul(COMPLETIONS_PER_ENTRY)),
             setup: self.setup,
             tuning: self.ring,
+            policy: self.advanced.policy()?,
         };
         let driver = Rc::new(Driver::new(&ring, self.provided)?);
         crate::op::register(&driver);

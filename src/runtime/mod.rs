@@ -33,6 +33,7 @@
 //! - There is no cooperative budget. A task that always finds something ready keeps the core until it awaits something
 //!   that is not, or [`yield_now`](crate::task::yield_now).
 
+mod advanced;
 mod blocking;
 mod builder;
 mod context;
@@ -47,8 +48,8 @@ mod tuning;
 pub use crate::driver::InFlightOp;
 #[doc(hidden)]
 pub use crate::driver::{Accounts, accounts};
-pub use crate::sys::Backend;
-pub use crate::sys::{RingInfo, Setup};
+pub use crate::sys::{Backend, FallbackStrategy, RingInfo, Setup};
+pub use advanced::AdvancedConfig;
 pub use blocking::spawn_blocking;
 pub(crate) use blocking::{spawn_apart, spawn_own};
 pub use builder::Builder;

@@ -12,7 +12,7 @@ use super::event_loop::Core;
 use super::metrics::Metrics;
 use crate::driver::InFlightOp;
 use crate::foreign::{self, Scope};
-use crate::sys::RingInfo;
+use crate::sys::{Features, RingInfo};
 use crate::task::JoinHandle;
 
 /// A single-threaded runtime: it belongs to the thread that made it.
@@ -88,6 +88,20 @@ impl Runtime {
     /// The ring's size and flags: what was obtained, not what was asked for.
     pub fn ring_info(&self) -> Option<RingInfo> {
         self.core.driver.ring_info()
+    }
+
+    /// What it can do here, what it uses, and why not more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = saferring::runtime::Runtime::new()?;
+    /// println!("{}", runtime.features());
+    /// # assert!(runtime.features().to_string().contains("multishot_recv"));
+    /// # Ok::<_, saferring::Error>(())
+    /// ```
+    pub fn features(&self) -> Features {
+        *self.core.driver.features()
     }
 
     /// Shuts down as drop does, with a grace period of its own.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::policy::Policy;
+
 /// Which way of working with the ring to try first. What the kernel does not have is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -65,13 +67,14 @@ pub(crate) enum Wait {
 }
 
 /// What a ring is made with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RingConfig {
     pub(crate) backend: Backend,
     pub(crate) entries: u32,
     pub(crate) completions: u32,
     pub(crate) setup: Setup,
     pub(crate) tuning: RingTuning,
+    pub(crate) policy: Policy,
 }
 
 /// How a ring waits and submits, where that is not as usual.

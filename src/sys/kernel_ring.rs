@@ -9,12 +9,13 @@ use io_uring::{IoUring, types};
 use super::buf_ring::BufRing;
 use super::config::{Backend, RingConfig, RingInfo, Wait};
 use super::entry::{Completion, Entry, Promised};
-use super::features::{self, Features};
+use super::features::Features;
 use super::memory::Memory;
 use super::notifier::Notifier;
 use super::ring_index::RingIndex;
-use super::setup;
+use super::{flags, setup};
 use crate::Error;
+use crate::feature::Feature;
 
 const ENTER_GETEVENTS: u32 = 1 << 0;
 const ENTER_SQ_WAKEUP: u32 = 1 << 1;
@@ -59,16 +60,21 @@ pub(crate) struct KernelRing {
 impl KernelRing {
     /// Makes the best ring that the kernel lets us have; it belongs to the calling thread.
     pub(crate) fn new(config: &RingConfig) -> Result<Self, Error> {
-        let (ring, setup_flags) = setup::create(config)?;
+        let mut features = Features::for_ring(&config.policy);
+        let (ring, flags) = setup::create(config, &features)?;
+        features.settle(config, flags)?;
         let mut enter_fd = ring.as_raw_fd();
         let mut enter_flags = ENTER_GETEVENTS;
-        let index = RingIndex::register(&ring);
-        if let Some(index) = &index {
-            enter_fd = index.number();
-            enter_flags |= ENTER_REGISTERED_RING;
+        let may = features.has(Feature::RegisteredRing);
+        let index = may.then(|| RingIndex::register(&ring)).flatten();
+        match &index {
+            Some(index) => {
+                enter_fd = index.number();
+                enter_flags |= ENTER_REGISTERED_RING;
+            }
+            None => features.note_unused(Feature::RegisteredRing),
         }
-        let features = features::learn(&ring);
-        if features.no_iowait() {
+        if features.has(Feature::NoIowait) {
             enter_flags |= ENTER_NO_IOWAIT;
         }
         let mut ring = KernelRing {
@@ -76,7 +82,7 @@ impl KernelRing {
             ring,
             enter_fd,
             enter_flags,
-            setup_flags,
+            setup_flags: flags::bits(flags),
             min_wait: (0, 1),
             workers: [0, 0],
             overflows: 0,
@@ -110,22 +116,24 @@ impl KernelRing {
     /// Applies the latency options that this kernel knows. They change how fast an operation is, never its result.
     fn apply_tuning(&mut self, config: &RingConfig) {
         let tuning = &config.tuning;
-        let can_wait = self.ring.params().is_feature_min_timeout();
-        if let Some((window, completions)) = tuning.min_wait.filter(|_| can_wait) {
+        let has = |feature| self.features.has(feature);
+        if let Some((window, completions)) = tuning.min_wait.filter(|_| has(Feature::MinWait)) {
             let micros = window.as_micros().min(u32::MAX.into()) as u32;
             // Without a window, a wait would hold out for ever.
             let batch = if micros == 0 { 1 } else { completions };
             self.min_wait = (micros, batch.min(config.completions).max(1));
         }
-        if let Some((busy_poll, prefer)) = tuning.napi {
+        if let Some((busy_poll, prefer)) = tuning.napi.filter(|_| has(Feature::Napi)) {
             let micros = busy_poll.as_micros().min(u32::MAX.into()) as u32;
             let mut napi = types::Napi::new()
                 .set_busy_poll_timeout(micros)
                 .set_prefer_busy_poll(prefer);
             let _ = self.ring.submitter().register_napi(&mut napi);
         }
-        let _ = self.limit_workers(tuning.workers);
-        self.workers = self.limit_workers([0, 0]).unwrap_or_default();
+        if has(Feature::KernelWorkers) {
+            let _ = self.limit_workers(tuning.workers);
+            self.workers = self.limit_workers([0, 0]).unwrap_or_default();
+        }
     }
 
     /// Sets the limits of the thread's kernel workers that are not 0; gives what they were.
@@ -160,7 +168,7 @@ impl KernelRing {
         // The kernel keeps what did not fit, in order, and hands it over in this call.
         self.overflows += u64::from(overflown);
         let mut wakeup = 0;
-        if self.setup_flags & setup::SQPOLL != 0 {
+        if self.setup_flags & flags::SQPOLL != 0 {
             if submission.need_wakeup() {
                 wakeup = ENTER_SQ_WAKEUP;
             } else if wait == Wait::No && !overflown {
@@ -323,12 +331,13 @@ impl KernelRing {
     ///
     /// If it needs a descriptor and none is free.
     pub(crate) fn notifier(&self) -> io::Result<Notifier> {
-        Notifier::new(self.ring.as_raw_fd())
+        let ring = self.ring.as_raw_fd();
+        Notifier::new(ring, self.features.has(Feature::MessageWakes))
     }
 
     /// What the runtime may use of this ring.
-    pub(crate) fn features(&self) -> Features {
-        self.features
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
     }
 
     /// How often the completion queue was found overflown.

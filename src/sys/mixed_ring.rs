@@ -14,6 +14,7 @@ use super::features::Features;
 use super::kernel_ring::KernelRing;
 use super::software::SoftwareRing;
 use super::sqe::{FIXED_FILE, POLL_FIRST, Sqe};
+use crate::feature::Feature;
 
 /// The user data of the poll by which the kernel's ring hears of the other one.
 const BESIDE: u64 = u64::MAX - 1;
@@ -59,11 +60,11 @@ impl MixedRing {
             opcode::Statx::CODE,
             opcode::UnlinkAt::CODE,
         ];
-        let lacking = used.iter().filter(|&&code| !features.has_opcode(code));
+        let lacking = used.iter().filter(|&&code| features.lacks_opcode(code));
         let lacks = Lacks {
             opcodes: lacking.fold(0, |set, code| set | 1 << code),
-            poll_first: !features.poll_first(),
-            send_address: !features.send_address(),
+            poll_first: !features.has(Feature::PollFirst),
+            send_address: !features.has(Feature::SendAddress),
             file_table: !features.registered_files(),
         };
         let nothing = Lacks {
@@ -105,6 +106,10 @@ impl MixedRing {
     /// Whether an entry is for the ring beside the kernel's.
     fn is_for_software(&self, sqe: &Sqe) -> bool {
         let has_address = sqe.opcode == opcode::Send::CODE && sqe.has_send_address();
+        if !self.lacks.file_table && sqe.flags & FIXED_FILE != 0 {
+            // The kernel has the file. (Where it has the table, it has the operations, unless they are switched off.)
+            return false;
+        }
         if self.lacks.opcodes & 1 << sqe.opcode != 0 || self.lacks.send_address && has_address {
             return true;
         }

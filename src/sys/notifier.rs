@@ -5,15 +5,10 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use io_uring::{opcode, types};
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::message::send;
 use super::software::Remote;
-
-/// The user data of messages that only end a wait.
-const IGNORED: u64 = u64::MAX;
-
-const SEND_MSG_RING: u32 = 31;
 
 /// How often this process is a child: what was made in another generation belongs to an ancestor.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
@@ -40,16 +35,16 @@ enum Way {
 }
 
 impl Notifier {
-    /// The best that there is for the ring with this descriptor, which is the calling thread's.
+    /// The best that there is for the ring with this descriptor, which is the calling thread's; a message only if it may be one.
     ///
     /// # Errors
     ///
     /// If no descriptor is free for an eventfd.
-    pub(super) fn new(ring: RawFd) -> io::Result<Self> {
-        // Tried out, because a kernel may lack it and a filter may forbid it. The completion says nothing.
-        let way = match send(ring) {
-            Ok(()) => Way::Message(Mutex::new(Some(ring))),
-            Err(_) => Way::Event(eventfd(0, EventfdFlags::CLOEXEC)?),
+    pub(super) fn new(ring: RawFd, by_message: bool) -> io::Result<Self> {
+        // Tried out, because a filter may forbid it to this thread. The completion says nothing.
+        let way = match by_message && send(ring).is_ok() {
+            true => Way::Message(Mutex::new(Some(ring))),
+            false => Way::Event(eventfd(0, EventfdFlags::CLOEXEC)?),
         };
         let generation = GENERATION.load(Ordering::Relaxed);
         Ok(Notifier { generation, way })
@@ -108,23 +103,4 @@ fn is_passing(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::ENOMEM | libc::EAGAIN | libc::EINTR | libc::EBUSY)
     )
-}
-
-/// Sends an empty message to a ring, without a ring.
-fn send(ring: RawFd) -> io::Result<()> {
-    let message = opcode::MsgRingData::new(types::Fd(ring), 0, IGNORED, None).build();
-    // SAFETY: the call reads one entry, which lives across it, and which points to nothing.
-    let sent = unsafe {
-        libc::syscall(
-            libc::SYS_io_uring_register,
-            -1,
-            SEND_MSG_RING,
-            &raw const message,
-            1,
-        )
-    };
-    if sent < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
 }

@@ -60,7 +60,7 @@ impl Ring {
 
     fn kernel(config: &RingConfig) -> Result<Self, Error> {
         let kernel = KernelRing::new(config)?;
-        Ok(match MixedRing::lacks(&kernel.features()) {
+        Ok(match MixedRing::lacks(kernel.features()) {
             None => Ring::Kernel(kernel),
             Some(lacks) => Ring::Mixed(Box::new(MixedRing::new(kernel, lacks, config))),
         })
@@ -202,11 +202,11 @@ impl Ring {
     }
 
     /// What the runtime may use of this ring.
-    pub(crate) fn features(&mut self) -> Features {
+    pub(crate) fn features(&mut self) -> &Features {
         match self {
             Ring::Kernel(ring) => ring.features(),
             Ring::Mixed(ring) => ring.kernel().features(),
-            Ring::Software(_) => Features::of_software(),
+            Ring::Software(ring) => ring.features(),
         }
     }
 

@@ -5,72 +5,54 @@ use std::io;
 
 use io_uring::IoUring;
 
-use super::config::{RingConfig, Setup};
+use super::config::RingConfig;
+use super::features::{Features, plan};
+use super::flags;
 use crate::Error;
+use crate::feature::{Feature, FeatureSet};
 
-pub(super) const SQPOLL: u32 = 1 << 1;
-const SUBMIT_ALL: u32 = 1 << 7;
-const COOP_TASKRUN: u32 = 1 << 8;
-const TASKRUN_FLAG: u32 = 1 << 9;
-const SINGLE_ISSUER: u32 = 1 << 12;
-const DEFER_TASKRUN: u32 = 1 << 13;
-const NO_SQARRAY: u32 = 1 << 16;
-
-const DEFERRED: u32 = SINGLE_ISSUER | DEFER_TASKRUN | TASKRUN_FLAG | SUBMIT_ALL;
-
-/// The rungs, best first. A kernel refuses an unknown flag with EINVAL and does not say which, so each rung is the
-/// exact set of one generation of kernels.
-const LADDER: [(Setup, u32); 6] = [
-    (Setup::Deferred, DEFERRED | NO_SQARRAY), // 6.6
-    (Setup::Deferred, DEFERRED),              // 6.1
-    (
-        Setup::Cooperative,
-        SINGLE_ISSUER | COOP_TASKRUN | TASKRUN_FLAG | SUBMIT_ALL,
-    ), // 6.0
-    (Setup::Cooperative, COOP_TASKRUN | TASKRUN_FLAG | SUBMIT_ALL), // 5.19
-    (Setup::Plain, SUBMIT_ALL),               // 5.18
-    (Setup::Plain, 0),
-];
-
-/// The same for a ring with a thread of the kernel, which has no use for the ways of handing completions over.
-const SQPOLL_LADDER: [u32; 3] = [
-    SQPOLL | SINGLE_ISSUER | SUBMIT_ALL | NO_SQARRAY, // 6.6
-    SQPOLL | SUBMIT_ALL,                              // 5.18
-    SQPOLL,
+/// What is done without first where a set of flags is refused: a kernel says `EINVAL` to an unknown one, and not which.
+const DROPPED: [Feature; 6] = [
+    Feature::NoSqarray,
+    Feature::DeferTaskrun,
+    Feature::SingleIssuer,
+    Feature::TaskrunFlag,
+    Feature::CoopTaskrun,
+    Feature::SubmitAll,
 ];
 
 /// Fewer entries than this are not worth a ring.
 const ENTRIES_MIN: u32 = 8;
 
-/// Makes the ring of the best rung that the kernel accepts. Rings are charged to the locked-memory limit from 6.14
-/// on, so a refusal for want of memory is answered with half the size.
-pub(super) fn create(config: &RingConfig) -> Result<(IoUring, u32), Error> {
-    if config.tuning.sqpoll.is_some() {
-        for flags in SQPOLL_LADDER {
-            if let Ok(ring) = create_smaller(config, flags) {
-                check_floor(&ring)?;
-                return Ok((ring, flags));
-            }
-        }
-    }
-    let rungs = LADDER
-        .iter()
-        .filter(|(setup, _)| *setup as u8 >= config.setup as u8);
-    let mut refusal = io::Error::from_raw_os_error(libc::EINVAL);
-    for &(_, flags) in rungs {
-        match create_smaller(config, flags) {
+/// Makes the ring with the flags that are planned for it; if the kernel does not accept them, with fewer.
+pub(super) fn create(
+    config: &RingConfig,
+    features: &Features,
+) -> Result<(IoUring, FeatureSet), Error> {
+    let mut refused = FeatureSet::EMPTY;
+    loop {
+        let flags = plan(config, |flag| features.has(flag) && !refused.has(flag));
+        let error = match create_smaller(config, flags) {
             Ok(ring) => {
                 check_floor(&ring)?;
                 return Ok((ring, flags));
             }
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = error,
-            Err(error) => return Err(explain(error)),
-        }
+            Err(error) => error,
+        };
+        let unknown = error.raw_os_error() == Some(libc::EINVAL);
+        let next = DROPPED.into_iter().find(|&flag| flags.has(flag));
+        refused = match next {
+            Some(flag) if unknown => refused.with(flag),
+            // Without the thread the kernel may have the rest.
+            _ if flags.has(Feature::Sqpoll) => FeatureSet::EMPTY.with(Feature::Sqpoll),
+            _ => return Err(explain(error)),
+        };
     }
-    Err(explain(refusal))
 }
 
-fn create_smaller(config: &RingConfig, flags: u32) -> io::Result<IoUring> {
+/// Rings are charged to the locked-memory limit from 6.14 on, so a refusal for want of memory is answered with half the
+/// size.
+fn create_smaller(config: &RingConfig, flags: FeatureSet) -> io::Result<IoUring> {
     let mut entries = config.entries.max(ENTRIES_MIN);
     let mut completions = config.completions.max(entries);
     loop {
@@ -84,32 +66,15 @@ fn create_smaller(config: &RingConfig, flags: u32) -> io::Result<IoUring> {
     }
 }
 
-fn builder(config: &RingConfig, flags: u32, completions: u32) -> io_uring::Builder {
+fn builder(config: &RingConfig, flags: FeatureSet, completions: u32) -> io_uring::Builder {
     let mut builder = IoUring::builder();
     // A child of fork() must not share our queues.
     builder.dontfork().setup_clamp().setup_cqsize(completions);
-    let idle = config.tuning.sqpoll.filter(|_| flags & SQPOLL != 0);
-    if let Some(idle) = idle {
+    let idle = config.tuning.sqpoll;
+    if let Some(idle) = idle.filter(|_| flags.has(Feature::Sqpoll)) {
         builder.setup_sqpoll(idle.as_millis().clamp(1, u32::MAX.into()) as u32);
     }
-    if flags & SUBMIT_ALL != 0 {
-        builder.setup_submit_all();
-    }
-    if flags & COOP_TASKRUN != 0 {
-        builder.setup_coop_taskrun();
-    }
-    if flags & TASKRUN_FLAG != 0 {
-        builder.setup_taskrun_flag();
-    }
-    if flags & SINGLE_ISSUER != 0 {
-        builder.setup_single_issuer();
-    }
-    if flags & DEFER_TASKRUN != 0 {
-        builder.setup_defer_taskrun();
-    }
-    if flags & NO_SQARRAY != 0 {
-        builder.setup_no_sqarray();
-    }
+    flags::apply(&mut builder, flags);
     builder
 }
 

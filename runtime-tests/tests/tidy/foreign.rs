@@ -109,6 +109,9 @@ pub(crate) const SITES: &[Site] = sites! {
         "run" Run: "for the loop, between two of its turns",
         "drain" Run: "the outermost scope ends: the last act of whoever opened it",
     }
+    "src/warning.rs" {
+        "tell" Guarded: "a subscriber of `tracing`: whoever warns has nothing borrowed",
+    }
     "src/task/wake_ref.rs" {
         "new" Clone: "for all who make a `WakeRef`; see there",
         "wake_foreign" Wake: "of a task of this crate: its queue or inbox, no foreign code",

@@ -7,8 +7,10 @@ use crate::names::Mention;
 use crate::source::{Source, after_closing};
 
 /// The layers, lowest first. Modules of one row are siblings, which do not know each other.
-const LAYERS: [&[&str]; 8] = [
-    &["error", "foreign", "warning"],
+const LAYERS: [&[&str]; 10] = [
+    &["feature"],
+    &["error", "foreign"],
+    &["warning"],
     &["sys", "buf"],
     &["driver", "task"],
     &["op"],

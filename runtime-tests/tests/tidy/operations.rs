@@ -83,6 +83,41 @@ pub(crate) fn misplaced(sources: &[Source]) -> Vec<String> {
         .collect()
 }
 
+/// The table of features.
+pub(crate) const FEATURES: &str = "src/feature.rs";
+
+/// The forms of an operation that the `io-uring` crate has types of their own for.
+const FORMS: [(&str, &str); 3] = [
+    ("AcceptMulti", "Accept"),
+    ("RecvMulti", "Recv"),
+    ("RecvMsgMulti", "RecvMsg"),
+];
+
+/// Operations of the kernel that are no row of the table of features, so that they cannot be switched off.
+pub(crate) fn without_a_feature(sources: &[Source]) -> Vec<String> {
+    let named = |source: &Source| -> BTreeSet<String> {
+        let triples = source.tokens.windows(3).enumerate();
+        let found = triples.filter(|(at, three)| {
+            three[0].is("opcode") && three[1].is("::") && !source.is_test(*at)
+        });
+        found.map(|(_, three)| three[2].text.clone()).collect()
+    };
+    let table = sources.iter().filter(|source| source.path == FEATURES);
+    let rows: BTreeSet<_> = table.flat_map(named).collect();
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|source| is_one(source)) {
+        for name in named(source) {
+            let form = FORMS.iter().find(|(form, _)| *form == name);
+            let operation = form.map_or(&*name, |(_, operation)| operation);
+            if !rows.contains(operation) {
+                let path = &source.path;
+                found.push(format!("{path}: `{operation}` is no row of {FEATURES}"));
+            }
+        }
+    }
+    found
+}
+
 fn is_one(source: &Source) -> bool {
     source.path.starts_with(FOLDER) && !source.path.ends_with("/mod.rs") && !source.is_all_test()
 }
@@ -173,6 +208,28 @@ mod tests {
             );
             assert_eq!(found(other, "use std::marker::Send;", &[], &mut []), 0);
         }
+    }
+
+    #[test]
+    fn an_operation_is_a_row_of_the_table() {
+        let one = |text| Source::new("src/op/operations/accept.rs", text);
+        for (text, missing) in [
+            ("opcode::Accept::new(fd)", 0),
+            ("opcode::AcceptMulti::new(fd)", 0),
+            ("opcode::Listen::new(fd)", 1),
+            (
+                "#[cfg(test)] mod tests { fn f() { opcode::Listen::new(fd) } }",
+                0,
+            ),
+        ] {
+            let table = Source::new(FEATURES, "Opcode(opcode::Accept::CODE)");
+            let sources = [table, one(text)];
+            assert_eq!(without_a_feature(&sources).len(), missing, "{text}");
+        }
+        assert_eq!(
+            without_a_feature(&[one("opcode::Accept::new(fd)")]).len(),
+            1
+        );
     }
 
     #[test]

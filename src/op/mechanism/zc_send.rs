@@ -9,6 +9,7 @@
 //! turn: the operation goes to the kernel once more as soon as the refusal is reaped, whether or not somebody polls.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -20,7 +21,8 @@ use super::vtable::Table;
 use super::zc_buf::ZcBuf;
 use crate::buf::BufResult;
 use crate::driver::Owner;
-use crate::op::context::{current_or_panic, features};
+use crate::feature::Feature;
+use crate::op::context::{current_or_panic, may_use};
 use crate::op::resource::{Hold, SharedFd, Side, Usage};
 use crate::sys::{Completion, Entry, RingId, Target};
 use crate::task::WakeRef;
@@ -33,6 +35,8 @@ use crate::task::WakeRef;
 pub(crate) unsafe trait ZeroCopy: 'static {
     /// The operation's number.
     const CODE: u8;
+    /// What the kernel calls it.
+    const FEATURE: Feature;
     /// Its name in the list of operations in flight.
     const NAME: &'static str;
 
@@ -121,6 +125,8 @@ enum State<S: ZeroCopy> {
     Sending(Stored<Held<S>>),
     /// The plain way from the beginning.
     Plain(Flight<S::Plain>),
+    /// There is to be no other way than one that is not to be had.
+    Failed(io::Error, S),
     Done,
 }
 
@@ -133,13 +139,17 @@ type Sent<S> = BufResult<usize, ZcBuf<<S as ZeroCopy>::Buf>>;
 impl<S: ZeroCopy> ZcSend<S> {
     /// Sends on `fd`; what does not pay goes the plain way.
     pub(crate) fn new(fd: &SharedFd, usage: &Rc<Usage>, send: S) -> Self {
-        let wanted = features().has_opcode(S::CODE) && usage.wants(send.total_len());
-        let state = match wanted {
-            true => State::Idle(Held {
+        let may = match usage.wants(send.total_len()) {
+            true => may_use(S::FEATURE),
+            false => Ok(false),
+        };
+        let state = match may {
+            Ok(true) => State::Idle(Held {
                 hold: Hold::new(fd, usage),
                 send,
             }),
-            false => State::Plain(Flight::new(send.into_plain(fd.clone()))),
+            Ok(false) => State::Plain(Flight::new(send.into_plain(fd.clone()))),
+            Err(error) => State::Failed(error, send),
         };
         ZcSend { state }
     }
@@ -200,6 +210,12 @@ impl<S: ZeroCopy> Future for ZcSend<S> {
                     let (sent, buf) = ready!(flight.poll(cx));
                     this.state = State::Done;
                     return Poll::Ready((sent, ZcBuf::free(buf)));
+                }
+                State::Failed(..) => {
+                    let failed = std::mem::replace(&mut this.state, State::Done);
+                    if let State::Failed(error, send) = failed {
+                        return Poll::Ready((Err(error), ZcBuf::free(send.into_buf())));
+                    }
                 }
                 State::Done => panic!("a send was polled after it had completed"),
             }

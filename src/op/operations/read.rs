@@ -106,15 +106,14 @@ mod tests {
     use crate::driver::PoolConfig;
     use crate::op::context::{Driver, enter};
     use crate::op::resource::FixedBufPool;
-    use crate::sys::{Backend, RingConfig, RingTuning, Setup};
+    use crate::sys::{Backend, RingConfig};
 
     fn driver() -> Rc<Driver> {
         let ring = RingConfig {
             backend: Backend::IoUring,
             entries: 8,
             completions: 8,
-            setup: Setup::default(),
-            tuning: RingTuning::default(),
+            ..RingConfig::default()
         };
         let pool = PoolConfig {
             buffer_size: 64,

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::send_msg::SendMsg;
 use crate::buf::IoVectoredBuf;
+use crate::feature::Feature;
 use crate::op::mechanism::{ZcSend, ZeroCopy};
 use crate::op::resource::{MsgHeader, SharedFd, Usage, zc_flags};
 use crate::sys::{Entry, Target, opcode};
@@ -26,6 +27,7 @@ impl<V: IoVectoredBuf> SendMsgZc<V> {
 // unchanged while they are not moved or touched.
 unsafe impl<V: IoVectoredBuf> ZeroCopy for SendMsgZc<V> {
     const CODE: u8 = opcode::SendMsgZc::CODE;
+    const FEATURE: Feature = Feature::SendmsgZc;
     const NAME: &'static str = "sendmsg_zc";
     type Buf = V;
     type Plain = SendMsg<V>;

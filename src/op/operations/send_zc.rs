@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::send::Send;
 use crate::buf::IoBuf;
+use crate::feature::Feature;
 use crate::op::mechanism::{ZcSend, ZeroCopy};
 use crate::op::resource::{SharedFd, Usage, len_u32, zc_flags};
 use crate::sys::{Entry, Target, opcode};
@@ -32,6 +33,7 @@ impl<B: IoBuf> SendZc<B> {
 // unchanged while it is not moved or touched.
 unsafe impl<B: IoBuf> ZeroCopy for SendZc<B> {
     const CODE: u8 = opcode::SendZc::CODE;
+    const FEATURE: Feature = Feature::SendZc;
     const NAME: &'static str = "send_zc";
     type Buf = B;
     type Plain = Send<B>;

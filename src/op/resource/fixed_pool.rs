@@ -10,7 +10,8 @@ use std::task::Poll;
 use super::arena::Arena;
 use super::fixed_buf::FixedBuf;
 use super::waiters::{Wait, Waiters};
-use crate::op::context::current;
+use crate::feature::Feature;
+use crate::op::context::{current, may_use};
 use crate::sys::{Memory, memlock};
 use crate::task::WakeRef;
 
@@ -75,15 +76,19 @@ impl FixedBufPool {
     #[track_caller]
     pub fn new(buffers: u32, size: usize) -> io::Result<Self> {
         let pool = Self::unregistered(buffers, size)?;
-        pool.register().map_err(|error| pool.explain(&error))?;
+        if may_use(Feature::RegisteredBuffers)? {
+            pool.register().map_err(|error| pool.explain(&error))?;
+        }
         Ok(pool)
     }
 
     /// A pool that is registered if that can be done.
     pub(crate) fn registered_if_possible(buffers: u32, size: usize) -> io::Result<Self> {
         let pool = Self::unregistered(buffers, size)?;
-        // A limit that is too low is no reason to fail: the buffers work all the same.
-        let _ = pool.register();
+        if may_use(Feature::RegisteredBuffers)? {
+            // A limit that is too low is no reason to fail: the buffers work all the same.
+            let _ = pool.register();
+        }
         Ok(pool)
     }
 

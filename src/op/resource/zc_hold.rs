@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::fd::SharedFd;
 use super::zc_usage::Usage;
-use crate::op::context::current;
+use crate::feature::Feature;
+use crate::op::context::{current, has};
 use crate::sys::{Completion, Target, types};
 
 /// `IORING_SEND_ZC_REPORT_USAGE`, an `ioprio` flag.
@@ -14,12 +15,12 @@ const REPORT_USAGE: u16 = 1 << 3;
 /// `IORING_NOTIF_USAGE_ZC_COPIED`, in the result of a notification.
 const COPIED: u32 = 1 << 31;
 
-/// Whether the kernel tells if it copied: before 6.2 it refuses to, with `EINVAL`.
+/// Whether the kernel tells if it copied; also where it has said so falsely, and answers `EINVAL`.
 static REPORTS: AtomicBool = AtomicBool::new(true);
 
 /// The flags of an entry.
 pub(in crate::op) fn zc_flags() -> u16 {
-    match REPORTS.load(Ordering::Relaxed) {
+    match has(Feature::ZeroCopyReport) && REPORTS.load(Ordering::Relaxed) {
         true => REPORT_USAGE,
         false => 0,
     }

@@ -43,6 +43,7 @@ use self::tables::Tables;
 use super::buf_ring::BufRing;
 use super::config::{RingConfig, Wait};
 use super::entry::{Completion, Entry, Promised};
+use super::features::Features;
 use super::memory::Memory;
 use super::sqe::Sqe;
 use super::thread_pool::ThreadPool;
@@ -79,9 +80,15 @@ pub(crate) struct SoftwareRing {
     overflows: u64,
     /// Whether the last turn has asked epoll(7).
     asked: bool,
+    features: Features,
 }
 
 impl SoftwareRing {
+    /// What the runtime may use of it.
+    pub(super) fn features(&self) -> &Features {
+        &self.features
+    }
+
     /// # Errors
     ///
     /// If no descriptors are free: it needs two.
@@ -114,6 +121,7 @@ impl SoftwareRing {
             completions: config.completions.max(8) as usize,
             overflows: 0,
             asked: false,
+            features: Features::of_software(&config.policy),
         })
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use io_uring::{opcode, squeue, types};
 
 use crate::sys::buf_ring::BufRing;
-use crate::sys::{Backend, Completion, Entry, Promised, Ring, RingConfig, RingTuning, Setup, Wait};
+use crate::sys::{Backend, Completion, Entry, Promised, Ring, RingConfig, Wait};
 
 const MORE: u32 = 1 << 1;
 
@@ -19,8 +19,7 @@ fn ring(backend: Backend) -> Ring {
         backend,
         entries: 64,
         completions: 256,
-        setup: Setup::default(),
-        tuning: RingTuning::default(),
+        ..RingConfig::default()
     };
     Ring::new(&config).unwrap()
 }
@@ -33,8 +32,7 @@ fn same<T: PartialEq + std::fmt::Debug>(mut body: impl FnMut(&mut Ring) -> T) ->
         backend: Backend::IoUring,
         entries: 64,
         completions: 256,
-        setup: Setup::default(),
-        tuning: RingTuning::default(),
+        ..RingConfig::default()
     });
     if let Ok(mut kernel) = kernel {
         assert_eq!(body(&mut kernel), software, "kernel's ring, software ring");
