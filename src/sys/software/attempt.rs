@@ -274,11 +274,9 @@ impl SoftwareRing {
                 if result != -libc::EAGAIN {
                     return self.end(operation.sqe(), result);
                 }
+                // As in the kernel, what can be asked not to block waits even if it is non-blocking.
                 self.files.get(fd).would_block(side(operation.waits));
-                match is_nonblocking(operation) {
-                    true => self.end(operation.sqe(), result),
-                    false => Fate::Waits,
-                }
+                Fate::Waits
             }
         }
     }
@@ -290,6 +288,7 @@ impl SoftwareRing {
             _ => libc::POLLIN,
         };
         match net::poll(operation, events as u32) {
+            0 if is_nonblocking(operation) => self.end(operation.sqe(), -libc::EAGAIN),
             0 => {
                 self.files
                     .get(operation.fd())

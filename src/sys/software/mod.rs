@@ -339,6 +339,11 @@ impl Drop for SoftwareRing {
             0 => Duration::from_secs(1),
             _ => Duration::ZERO,
         };
+        if self.pending.in_threads > 0 {
+            // Nor are the files of the table closed that they may be at work on: their numbers would be others'.
+            mem::forget(mem::take(&mut self.tables));
+            mem::forget(mem::take(&mut self.retired));
+        }
         for answer in self.remote.close() {
             // As if it had come too late.
             self.remote.answer(answer);
