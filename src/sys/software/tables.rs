@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
+use rustix::fs::OFlags;
+
 use super::numbers;
 use super::provided::{Group, Provided};
 use crate::sys::buf_ring::BufRing;
@@ -109,6 +111,10 @@ impl Tables {
         let place = place.ok_or_else(|| error(libc::EINVAL))?;
         let file = match fd {
             None => None,
+            // No operation takes what only names a file, and so the kernel's table does not.
+            Some(fd) if rustix::fs::fcntl_getfl(fd)?.contains(OFlags::PATH) => {
+                return Err(error(libc::EBADF));
+            }
             Some(fd) => Some(rustix::io::fcntl_dupfd_cloexec(fd, 0)?),
         };
         if let Some(file) = &file {
