@@ -68,7 +68,12 @@ impl Ring {
 
     fn software(config: &RingConfig) -> Result<Self, Error> {
         let ring = SoftwareRing::new(config).map_err(|source| Error::Resource {
-            what: "no descriptor is free for epoll(7); raise the limit (`ulimit -n`, or LimitNOFILE= in the service's unit)",
+            what: match source.raw_os_error() {
+                Some(libc::EMFILE | libc::ENFILE) => {
+                    "no descriptor is free for epoll(7); raise the limit (`ulimit -n`, or LimitNOFILE= in the service's unit)"
+                }
+                _ => "epoll(7) or its eventfd",
+            },
             source,
         })?;
         Ok(Ring::Software(Box::new(ring)))
