@@ -95,12 +95,10 @@ impl SoftwareRing {
     pub(super) fn new(config: &RingConfig) -> io::Result<Self> {
         let files = Files::new()?;
         let remote = Arc::new(Remote::new()?);
-        epoll::add(
-            files.epoll(),
-            remote.event(),
-            EventData::new_u64(RUNG),
-            EventFlags::IN,
-        )?;
+        if let Some(event) = remote.event() {
+            let data = EventData::new_u64(RUNG);
+            epoll::add(files.epoll(), &event, data, EventFlags::IN)?;
+        }
         let threads = match config.tuning.workers[0] {
             0 => THREADS,
             most => most as usize,

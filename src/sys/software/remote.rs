@@ -1,8 +1,8 @@
 //! What other threads give to the ring: results of its jobs, and wakes.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -15,21 +15,19 @@ pub(super) struct Answer {
     pub(super) opens: bool,
 }
 
-#[derive(Default)]
 struct Inbox {
     answers: Vec<Answer>,
     /// The owner is not to sleep.
     woken: bool,
     /// The owner sleeps, or is about to: whoever brings something has to write to the eventfd.
     parked: bool,
-    /// There is no owner any more.
-    closed: bool,
+    /// `None` when there is no owner any more: wakers may live for long, and keep no descriptor.
+    event: Option<Arc<OwnedFd>>,
 }
 
 /// Shared by a ring, the threads that work for it, and those that wake its owner.
 pub(in crate::sys) struct Remote {
     inbox: Mutex<Inbox>,
-    event: OwnedFd,
 }
 
 impl Remote {
@@ -37,9 +35,14 @@ impl Remote {
     ///
     /// If no descriptor is free.
     pub(super) fn new() -> io::Result<Self> {
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Remote {
-            inbox: Mutex::default(),
-            event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            inbox: Mutex::new(Inbox {
+                answers: Vec::new(),
+                woken: false,
+                parked: false,
+                event: Some(Arc::new(event)),
+            }),
         })
     }
 
@@ -47,14 +50,15 @@ impl Remote {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn event(&self) -> BorrowedFd<'_> {
-        self.event.as_fd()
+    /// What is written to when the owner sleeps; `None` when there is none any more.
+    pub(super) fn event(&self) -> Option<Arc<OwnedFd>> {
+        self.lock().event.clone()
     }
 
     /// Brings the result of a job.
     pub(super) fn answer(&self, answer: Answer) {
         let mut inbox = self.lock();
-        if inbox.closed {
+        if inbox.event.is_none() {
             drop(inbox);
             if answer.opens && answer.result >= 0 {
                 // SAFETY: the job has just opened it, and nobody has heard of it.
@@ -75,10 +79,11 @@ impl Remote {
 
     fn ring(&self, mut inbox: MutexGuard<'_, Inbox>) {
         let parked = std::mem::take(&mut inbox.parked);
+        let event = parked.then(|| inbox.event.clone()).flatten();
         drop(inbox);
-        if parked {
+        if let Some(event) = event {
             // It cannot be full: it is written to once a sleep.
-            let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
+            let _ = rustix::io::write(&event, &1_u64.to_ne_bytes());
         }
     }
 
@@ -95,9 +100,10 @@ impl Remote {
         let mut inbox = self.lock();
         let rung = !std::mem::take(&mut inbox.parked);
         inbox.woken = false;
+        let event = rung.then(|| inbox.event.clone()).flatten();
         drop(inbox);
-        if rung {
-            let _ = rustix::io::read(&self.event, &mut [0_u8; 8]);
+        if let Some(event) = event {
+            let _ = rustix::io::read(&event, &mut [0_u8; 8]);
         }
     }
 
@@ -114,7 +120,7 @@ impl Remote {
     /// There is no owner any more: what jobs still open, they close. Gives what they had brought.
     pub(super) fn close(&self) -> Vec<Answer> {
         let mut inbox = self.lock();
-        inbox.closed = true;
+        inbox.event = None;
         std::mem::take(&mut inbox.answers)
     }
 }
