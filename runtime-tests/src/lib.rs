@@ -3,8 +3,11 @@
 
 mod accounts;
 pub mod adversary;
+mod both;
 mod child;
+mod container;
 mod fds;
+mod kernel_only;
 mod limits;
 pub mod quarantine;
 mod seccomp;
@@ -15,10 +18,13 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub use accounts::{Account, leaks_on_purpose};
+pub use both::{is_software, run_on_software};
 pub use child::{in_child, in_child_within, note};
+pub use container::container_filter;
 pub use fds::{fd_link, holders, open_fds, ring_fds};
+pub use kernel_only::{KERNEL_ONLY, KernelOnly};
 pub use limits::{limit, unprivileged};
-pub use seccomp::{Refusal, refuse};
+pub use seccomp::{Refusal, allow_list, allow_only, refuse, refuse_waits};
 pub use tracked::{Tracked, Watch};
 
 /// How long a test may take before it counts as hanging.
@@ -160,3 +166,6 @@ impl Random {
         (self.number() >> 16) % end
     }
 }
+
+#[cfg(test)]
+also_on_software!();

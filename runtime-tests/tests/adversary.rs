@@ -49,6 +49,8 @@ use std::time::Duration;
 use saferring_tests::in_child_within;
 use saferring_tests::quarantine::Quarantine;
 
+saferring_tests::also_on_software!();
+
 /// Between two combinations it tells whether somebody has written to freed memory.
 #[global_allocator]
 static ALLOCATOR: Quarantine = Quarantine;

@@ -16,6 +16,8 @@ use saferring::net::{TcpListener, TcpStream, UdpSocket};
 use saferring::runtime::{Builder, Runtime};
 use saferring_tests::bounded;
 
+saferring_tests::also_on_software!();
+
 struct Counting;
 
 thread_local! {

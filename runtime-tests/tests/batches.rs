@@ -9,6 +9,8 @@ use saferring::net::{Batch, TcpListener, TcpStream, UnixStream};
 use saferring::runtime::{Builder, Runtime, metrics};
 use saferring_tests::{bounded, pattern_bytes, until};
 
+saferring_tests::also_on_software!();
+
 fn small_buffers() -> Runtime {
     Builder::new().provided_buffers(64, 256, 1).build().unwrap()
 }

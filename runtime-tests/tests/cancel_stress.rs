@@ -11,6 +11,8 @@ use saferring::net::{UnixDatagram, UnixStream};
 use saferring::runtime::{Builder, Setup, metrics};
 use saferring_tests::{Random, Watch, bounded, open_fds, pattern, pattern_bytes, until};
 
+saferring_tests::also_on_software!();
+
 const OPERATIONS: usize = 100_000;
 const STREAMS: usize = 30;
 

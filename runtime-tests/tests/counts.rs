@@ -6,6 +6,8 @@ use saferring::net::{TcpListener, TcpStream};
 use saferring::runtime::{Runtime, metrics};
 use saferring_tests::bounded;
 
+saferring_tests::also_on_software!();
+
 /// Clients in lockstep, each with one message of 64 bytes on its way; returns enters a request.
 async fn echo(connections: usize, rounds: u64, chunks: bool) -> f64 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

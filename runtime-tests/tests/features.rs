@@ -16,6 +16,8 @@ use saferring::runtime::{AdvancedConfig, Backend, Builder, FallbackStrategy, Run
 use saferring::{DisabledBy, Error, Feature, Status, features, spawn, spawn_blocking};
 use saferring_tests::{Refusal, TIME_LIMIT, bounded, in_child, pattern_bytes, refuse, ring_fds};
 
+saferring_tests::also_on_software!();
+
 /// A directory that is removed when it is dropped.
 struct Scratch(std::path::PathBuf);
 

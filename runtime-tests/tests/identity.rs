@@ -18,6 +18,8 @@ use saferring::runtime::{Builder, Runtime, in_flight, metrics};
 use saferring::time::{interval, sleep, timeout};
 use saferring_tests::{Account, bounded, in_child, leaks_on_purpose, open_fds, until};
 
+saferring_tests::also_on_software!();
+
 /// With few and small buffers, so that one that is taken from the wrong pool shows.
 fn runtime() -> Runtime {
     let builder = Builder::new().provided_buffers(64, 4, 1);

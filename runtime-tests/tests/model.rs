@@ -52,6 +52,8 @@ mod wakers;
 #[path = "model/world.rs"]
 mod world;
 
+saferring_tests::also_on_software!();
+
 #[test]
 fn random_programs() {
     search::search("random_programs", 3000);

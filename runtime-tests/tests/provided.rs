@@ -11,6 +11,8 @@ use saferring::net::{ProvidedBuf, RecvStream, UnixStream};
 use saferring::runtime::{Builder, Runtime, metrics};
 use saferring_tests::{bounded, until};
 
+saferring_tests::also_on_software!();
+
 /// Runs `test` in a runtime with this many buffers of 16 bytes, where the kernel has them.
 fn with_buffers<F: Future<Output = ()>>(count: u16, test: impl FnOnce() -> F + Send + 'static) {
     bounded(move || {

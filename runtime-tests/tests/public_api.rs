@@ -32,6 +32,8 @@ use std::any::Any;
 
 use saferring::runtime::Runtime;
 
+saferring_tests::also_on_software!();
+
 fn runtime() -> Runtime {
     Runtime::new().unwrap()
 }

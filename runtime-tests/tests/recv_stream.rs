@@ -10,6 +10,8 @@ use saferring::runtime::{Builder, Runtime, metrics};
 use saferring::task::yield_now;
 use saferring_tests::bounded;
 
+saferring_tests::also_on_software!();
+
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap());

@@ -4,6 +4,8 @@ use saferring::runtime::{Backend, Builder, Runtime};
 use saferring::{Error, Feature, Status};
 use saferring_tests::{Refusal, in_child, limit, open_fds, refuse, ring_fds, unprivileged};
 
+saferring_tests::also_on_software!();
+
 #[track_caller]
 fn refused(built: Result<Runtime, Error>, words: &[&str]) {
     let error = built.map(drop).unwrap_err();

@@ -20,6 +20,8 @@ use saferring_tests::{
     ring_fds,
 };
 
+saferring_tests::also_on_software!();
+
 type StdStream = std::os::unix::net::UnixStream;
 
 fn runtime() -> Runtime {

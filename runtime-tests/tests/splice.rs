@@ -13,6 +13,8 @@ use saferring::op::nop;
 use saferring::runtime::{Builder, Runtime, in_flight};
 use saferring_tests::{bounded, in_child, open_fds, pattern_bytes, until};
 
+saferring_tests::also_on_software!();
+
 const MEGABYTE: usize = 1 << 20;
 
 fn runtime() -> Runtime {

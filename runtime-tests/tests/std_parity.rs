@@ -36,6 +36,8 @@ use std::path::PathBuf;
 use saferring::net::UnixStream;
 use saferring::runtime::Runtime;
 
+saferring_tests::also_on_software!();
+
 fn runtime() -> Runtime {
     Runtime::new().unwrap()
 }

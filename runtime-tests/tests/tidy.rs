@@ -21,6 +21,8 @@ mod names;
 mod operations;
 #[path = "tidy/public.rs"]
 mod public;
+#[path = "tidy/rings.rs"]
+mod rings;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/style.rs"]
@@ -48,6 +50,10 @@ const UNACCOUNTED: &[Exempt] = &[
         reason: "tests of that very look",
     },
     Exempt {
+        below: "runtime-tests/src/both.rs",
+        reason: "runs beside the others, whose ends would be its own; its process has its own look at each",
+    },
+    Exempt {
         below: "runtime-tests/tests/compile_fail.rs",
         reason: "its programs do not even compile",
     },
@@ -62,6 +68,22 @@ const UNACCOUNTED: &[Exempt] = &[
     Exempt {
         below: "runtime-tests/tests/ui/",
         reason: "programs that do not compile",
+    },
+];
+
+/// Test binaries that do not run on the software ring by themselves.
+const ONE_RING: &[Exempt] = &[
+    Exempt {
+        below: "runtime-tests/tests/compile_fail.rs",
+        reason: "makes no runtime",
+    },
+    Exempt {
+        below: "runtime-tests/tests/fallback.rs",
+        reason: "is about how a backend is chosen, whatever the environment says",
+    },
+    Exempt {
+        below: "runtime-tests/tests/tidy.rs",
+        reason: "makes no runtime",
     },
 ];
 
@@ -313,6 +335,32 @@ fn every_test_is_accounted_for() {
         assert!(!exempt.reason.is_empty(), "{below}: no reason given");
         if !used {
             found.push(format!("{below}: needs no exception: take it off the list"));
+        }
+    }
+    assert_none(found);
+}
+
+#[test]
+fn every_test_binary_runs_on_both_rings() {
+    let mut used = vec![false; ONE_RING.len()];
+    let sources = sources("runtime-tests");
+    let found = sources.iter();
+    let mut found: Vec<_> = found
+        .filter_map(|source| rings::on_one_ring(source, ONE_RING, &mut used))
+        .collect();
+    for (exempt, used) in ONE_RING.iter().zip(used) {
+        assert!(
+            !exempt.reason.is_empty(),
+            "{}: no reason given",
+            exempt.below
+        );
+        if !used {
+            found.push(format!("{}: needs no exception", exempt.below));
+        }
+    }
+    for one in saferring_tests::KERNEL_ONLY {
+        if one.reason.is_empty() {
+            found.push(format!("{} of {}: no reason given", one.test, one.binary));
         }
     }
     assert_none(found);

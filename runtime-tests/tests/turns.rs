@@ -14,6 +14,8 @@ use saferring::runtime::{Builder, Runtime, in_flight, metrics};
 use saferring_tests::{bounded, in_child, open_fds, pattern_bytes, until};
 use socket2::SockRef;
 
+saferring_tests::also_on_software!();
+
 fn runtime() -> Runtime {
     Runtime::new().unwrap()
 }

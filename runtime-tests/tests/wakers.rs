@@ -17,6 +17,8 @@ use saferring::runtime::{Builder, Runtime, metrics};
 use saferring_tests::adversary::{Act, Flag, Point, When, planned, set};
 use saferring_tests::{Watch, bounded, in_child, open_fds, spin_until, until};
 
+saferring_tests::also_on_software!();
+
 fn runtime() -> Runtime {
     Builder::new().entries(32).build().unwrap()
 }

@@ -14,6 +14,8 @@ use saferring::runtime::{Runtime, metrics};
 use saferring_tests::bounded;
 use socket2::SockRef;
 
+saferring_tests::also_on_software!();
+
 const TASKS: u8 = 2;
 const MESSAGES: u8 = 4;
 const LEN: usize = 300_000;

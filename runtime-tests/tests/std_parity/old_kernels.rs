@@ -1,6 +1,6 @@
 //! What an old kernel lacks is done another way, and comes to the same. A filter that lets nothing be registered with a
 //! ring makes the newest kernel such a one: it does not say what it has, makes no tables, takes no buffers and passes no
-//! messages.
+//! messages. The software ring has all of that anyway: there the same is seen to come to the same.
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::mpsc;
@@ -12,7 +12,7 @@ use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixListener};
 use saferring::op::Registry;
 use saferring::runtime::{Builder, Runtime, metrics};
 use saferring::{features, spawn, spawn_blocking};
-use saferring_tests::{Refusal, in_child, refuse};
+use saferring_tests::{Refusal, in_child, is_software, refuse};
 
 use super::{Scratch, pair, runtime};
 
@@ -84,8 +84,13 @@ fn streams_of_chunks() {
             peer.write_all(b"chunk").unwrap();
             assert_eq!(chunks.next().await.unwrap().unwrap()[..], *b"chunk");
             peer.write_all(&[7; 20]).unwrap();
-            assert_eq!(chunks.next_batch().await.unwrap().unwrap().total_len(), 16);
-            assert_eq!(chunks.next().await.unwrap().unwrap()[..], [7; 4]);
+            let batch = chunks.next_batch().await.unwrap().unwrap().total_len();
+            if is_software() {
+                assert_eq!(batch, 20, "it fills several buffers in one go");
+            } else {
+                assert_eq!(batch, 16);
+                assert_eq!(chunks.next().await.unwrap().unwrap()[..], [7; 4]);
+            }
             drop(peer);
             assert!(chunks.next().await.is_none());
 
@@ -110,6 +115,9 @@ fn streams_of_chunks() {
             assert_eq!(cut.missing(), 1);
             assert_eq!(Bytes::from(cut), [9; 16][..]);
             drop(datagrams);
+            if is_software() {
+                return; // A sender does not fit into such small buffers.
+            }
             let mut datagrams = ours.recv_from_stream();
             theirs.send(b"last").unwrap();
             let (datagram, sender) = datagrams.next().await.unwrap().unwrap();
@@ -142,7 +150,7 @@ fn connections() {
                 client.read_to_end(&mut all).unwrap();
                 assert_eq!(all, [&[3; 1000][..], &[4; 2], &[5; 3]].concat());
             }
-            assert_eq!(metrics().zero_copy_sends, 0);
+            assert!(is_software() || metrics().zero_copy_sends == 0);
 
             let path = scratch.path("listener");
             let listener = UnixListener::bind(&path).unwrap();
@@ -211,7 +219,7 @@ fn nothing_can_be_registered() {
         runtime().block_on(async {
             let file = File::open(&path).await.unwrap();
             let pool = FixedBufPool::new(1, 64).unwrap();
-            assert!(!pool.is_registered());
+            assert_eq!(pool.is_registered(), is_software());
             for _ in 0..20 {
                 let (read, buf) = file.read_at(pool.take().await, 50).await;
                 assert_eq!((read.unwrap(), &buf[..]), (50, &[7; 50][..]));
@@ -230,13 +238,17 @@ fn without_a_descriptor_to_wake_it_by_a_runtime_says_so() {
     on_an_old_kernel(
         "old_kernels::without_a_descriptor_to_wake_it_by_a_runtime_says_so",
         || {
-            for (errno, word) in [
-                (
-                    libc::EMFILE,
+            let words = match is_software() {
+                false => [
                     "no descriptor is free for an eventfd; raise the limit (`ulimit -n`",
-                ),
-                (libc::EPERM, "cannot start the runtime: an eventfd: "),
-            ] {
+                    "cannot start the runtime: an eventfd: ",
+                ],
+                true => [
+                    "no descriptor is free for epoll(7); raise the limit (`ulimit -n`",
+                    "cannot start the runtime: epoll(7) or its eventfd: ",
+                ],
+            };
+            for (errno, word) in [libc::EMFILE, libc::EPERM].into_iter().zip(words) {
                 refuse(Refusal {
                     call: libc::SYS_eventfd2,
                     errno,

@@ -1,0 +1,15 @@
+//! The tests that run on the kernel's ring alone, with their reasons: a list to be kept short.
+
+/// A test that [`also_on_software`](crate::also_on_software) leaves out.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelOnly {
+    /// The test binary, by the name of its file.
+    pub binary: &'static str,
+    /// The test, with its modules.
+    pub test: &'static str,
+    /// Why it cannot run on the software ring.
+    pub reason: &'static str,
+}
+
+/// All of them.
+pub const KERNEL_ONLY: &[KernelOnly] = &[];
