@@ -12,7 +12,7 @@ use super::event::{self, Orphaned, Owner, Progress, Submission};
 use super::inflight::InFlightOp;
 use super::inner::{Counters, Inner};
 use super::pool::{Pool, PoolConfig};
-use super::slots::{self, CANCELLED, FileRef, INTERRUPTED, State};
+use super::slots::{self, CANCELLED, FileRef, INTERRUPTED, OWN, State};
 use crate::Error;
 use crate::sys::{Completion, Features, Notifier, Promised, Ring, RingConfig, RingId, RingInfo};
 
@@ -117,7 +117,7 @@ impl<W> Driver<W> {
         })
     }
 
-    /// Puts the operation into flight, for a future, or as an orphan from the start.
+    /// Puts the operation into flight, for a future, or for the runtime itself: as an orphan from the start.
     ///
     /// # Safety
     ///
@@ -130,17 +130,16 @@ impl<W> Driver<W> {
             let now = inner.now;
             let head = inner.slots.head(key);
             debug_assert!(matches!(head.state, State::Reserved | State::Waiting));
-            let (orphan, waiter) = match owner {
-                Owner::Nobody => (true, None),
+            let (own, waiter) = match owner {
+                Owner::Runtime => (true, None),
                 Owner::Future(waiter) => (false, waiter),
                 Owner::Same => (false, head.waiter.take()),
             };
-            head.state = if orphan {
-                State::Orphan
+            (head.state, head.tag) = if own {
+                (State::Orphan, what.turn | OWN)
             } else {
-                State::InFlight
+                (State::InFlight, what.turn)
             };
-            head.tag = what.turn;
             head.a = now;
             if !head.is_multishot() {
                 head.b = what.whole;
@@ -148,7 +147,8 @@ impl<W> Driver<W> {
             head.file = what.file;
             head.waiter = waiter;
             inner.slots.in_flight += 1;
-            inner.slots.orphans += u32::from(orphan);
+            inner.slots.orphans += u32::from(own);
+            inner.slots.own += u32::from(own);
             // SAFETY: the caller's promise.
             inner.push(unsafe { Promised::new(&what.entry) });
         });
@@ -339,9 +339,17 @@ impl<W> Driver<W> {
         })
     }
 
-    /// Operations in flight, and how many of them are orphans.
+    /// Operations of users in flight, and how many of them are orphans.
     pub(crate) fn in_flight(&self) -> (u32, u32) {
-        self.with(|inner| (inner.slots.in_flight, inner.slots.orphans))
+        self.with(|inner| {
+            let slots = &inner.slots;
+            (slots.in_flight - slots.own, slots.orphans - slots.own)
+        })
+    }
+
+    /// Whether the kernel has anything, be it the runtime's own.
+    pub(crate) fn has_in_flight(&self) -> bool {
+        self.with(|inner| inner.slots.in_flight > 0)
     }
 
     pub(crate) fn counters(&self) -> (Counters, u64) {

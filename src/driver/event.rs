@@ -71,8 +71,8 @@ impl Submission {
 
 /// Whom an operation is for.
 pub(crate) enum Owner<W> {
-    /// Its completion runs its own ending.
-    Nobody,
+    /// The runtime itself: its completion runs its own ending, and nobody is told of it.
+    Runtime,
     /// A future, and what to wake if that has been polled already.
     Future(Option<W>),
     /// The future that it has waited for its turn for.

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use super::inner::Inner;
-use super::slots::{FileRef, State};
+use super::slots::{FileRef, OWN, State};
 use crate::sys;
 
 /// One operation that the kernel has and has not finished.
@@ -56,6 +56,9 @@ impl<W, F> Inner<W, F> {
         keys.into_iter()
             .filter_map(|key| {
                 let head = self.slots.head(key);
+                if head.tag & OWN != 0 {
+                    return None;
+                }
                 let vtable = head.vtable?;
                 let fd = match head.file {
                     Some(file) => number(file),

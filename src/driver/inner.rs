@@ -11,7 +11,7 @@ use super::event::{Abandoned, Answered, Event, Partial};
 use super::pool::{Pool, PoolConfig};
 use super::ring_tables::RingTables;
 use super::slots::{
-    CANCELLED, FileRef, Head, Key, MultishotVTable, NONE, OURS, OpVTable, Slots, State,
+    CANCELLED, FileRef, Head, Key, MultishotVTable, NONE, OURS, OWN, OpVTable, Slots, State,
 };
 use super::stubborn::Stubborn;
 use super::timer::Timers;
@@ -263,8 +263,10 @@ impl<W, F> Inner<W, F> {
         let (file, turn) = (head.let_go_of_file(last || notifies), head.ending_turn());
         if last {
             head.state = State::Ending;
+            let own = head.tag & OWN != 0;
             self.slots.in_flight -= 1;
             self.slots.orphans -= 1;
+            self.slots.own -= u32::from(own);
         }
         Event::Abandoned(Abandoned {
             key,

@@ -111,6 +111,8 @@ pub(crate) const KEEPS_TURN: u8 = 1 << 4;
 pub(super) const INTERRUPTED: u8 = 1 << 2;
 /// In `Head::tag`: it was cancelled for good.
 pub(super) const CANCELLED: u8 = 1 << 3;
+/// In `Head::tag`: it is the runtime's own, and no concern of users.
+pub(super) const OWN: u8 = 1 << 5;
 
 /// What the driver knows of an operation: 40 bytes in front of the operation itself.
 pub(super) struct Head<W: 'static, F: 'static> {
@@ -183,6 +185,8 @@ pub(super) struct Slots<W: 'static, F: 'static> {
     pub(super) in_flight: u32,
     /// Those of them that have no future any more.
     pub(super) orphans: u32,
+    /// Those of these that are the runtime's own.
+    pub(super) own: u32,
 }
 
 impl<W, F> Slots<W, F> {
@@ -194,6 +198,7 @@ impl<W, F> Slots<W, F> {
             free: NONE,
             in_flight: 0,
             orphans: 0,
+            own: 0,
         }
     }
 

@@ -29,7 +29,7 @@ impl Core {
         self.executor.shutdown();
         self.driver.cancel_all();
         let mut turns = 0;
-        while self.driver.in_flight().0 > 0 {
+        while self.driver.has_in_flight() {
             let left = grace.saturating_sub(started.elapsed());
             // However little time there is, what can end at once does: an accept that was cancelled brings no
             // connection any more, and one that it has brought is closed.

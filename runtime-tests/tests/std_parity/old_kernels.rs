@@ -4,15 +4,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use saferring::fs::{self, File, FixedBufPool};
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixListener};
-use saferring::op::Registry;
-use saferring::runtime::{Builder, Runtime, metrics};
+use saferring::op::{Registry, nop};
+use saferring::runtime::{Builder, Runtime, in_flight, metrics};
 use saferring::{features, spawn, spawn_blocking};
-use saferring_tests::{Refusal, in_child, is_software, refuse};
+use saferring_tests::{Refusal, in_child, is_software, refuse, until};
 
 use super::{Scratch, pair, runtime};
 
@@ -170,6 +171,28 @@ fn connections() {
 }
 
 /// A write to an eventfd ends the wait, from any thread.
+/// The runtime reads an eventfd there, to be woken by; that is no operation of the user.
+#[test]
+fn in_flight_is_what_the_user_has_begun() {
+    on_an_old_kernel("old_kernels::in_flight_is_what_the_user_has_begun", || {
+        let runtime = runtime();
+        runtime.block_on(async {
+            nop().await.unwrap();
+            assert_eq!(in_flight(), []);
+            let metrics = metrics();
+            assert_eq!((metrics.in_flight, metrics.orphans), (0, 0));
+            let (stream, _peer) = pair();
+            let read = stream.read(vec![0; 8]).submit();
+            nop().await.unwrap();
+            assert_eq!(in_flight().len(), 1);
+            drop(read);
+            until("the end of the read", || in_flight().is_empty()).await;
+        });
+        assert_eq!(runtime.in_flight(), []);
+        assert_eq!(runtime.shutdown_timeout(Duration::from_secs(10)), Ok(()));
+    });
+}
+
 #[test]
 fn wakes_from_other_threads() {
     on_an_old_kernel("old_kernels::wakes_from_other_threads", || {

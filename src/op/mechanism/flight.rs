@@ -251,7 +251,7 @@ impl<T: Operation> Flight<T> {
 /// Submits an operation that nobody waits for; gives it back if it cannot be submitted.
 pub(crate) fn submit_detached<T: Operation>(driver: &Rc<Driver>, op: T) -> Result<(), T> {
     let driver = Rc::clone(driver);
-    match Stored::submit(driver, op, Table::<T>::SINGLE, Owner::Nobody, true) {
+    match Stored::submit(driver, op, Table::<T>::SINGLE, Owner::Runtime, true) {
         Ok(_) => Ok(()),
         Err((op, _)) => Err(op),
     }

@@ -113,7 +113,7 @@ impl<T: Operation> Stored<T> {
                 let index = file.queue(side, &driver, key);
                 let waiter = match owner {
                     Owner::Future(waiter) => waiter,
-                    Owner::Nobody | Owner::Same => None,
+                    Owner::Runtime | Owner::Same => None,
                 };
                 driver.wait(key, index, waiter);
             }
