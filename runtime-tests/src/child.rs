@@ -1,14 +1,16 @@
 //! Tests in a process of their own: limits and filters concern the whole process, and so do checks in the middle of a test
 //! of what it has leaked.
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::TIME_LIMIT;
 
 use crate::accounts::Books;
+use crate::skip::SKIPPED;
 
-const CHILD: &str = "SAFERRING_TEST_CHILD";
+pub(crate) const CHILD: &str = "SAFERRING_TEST_CHILD";
 const NOTE: &str = "SAFERRING_TEST_NOTE";
 
 /// Leaves word of what the child is about to do, which is told if that ends it.
@@ -68,6 +70,9 @@ pub fn in_child_within(limit: Duration, name: &str, body: impl FnOnce() + Send +
         "{name} failed in its child ({}):\n{out}\n{err}\n{last}",
         output.status,
     );
+    for line in err.lines().filter(|line| line.starts_with(SKIPPED)) {
+        let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    }
     if let Some(books) = books {
         books.close();
     }

@@ -11,8 +11,10 @@ mod kernel_only;
 mod limits;
 pub mod quarantine;
 mod seccomp;
+mod skip;
 mod tracked;
 
+use std::io::Write;
 use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -23,8 +25,9 @@ pub use child::{in_child, in_child_within, note};
 pub use container::container_filter;
 pub use fds::{fd_link, holders, open_fds, ring_fds};
 pub use kernel_only::{KERNEL_ONLY, KernelOnly};
-pub use limits::{limit, unprivileged};
+pub use limits::{limit, lockable, unprivileged};
 pub use seccomp::{Refusal, allow_list, allow_only, refuse, refuse_waits};
+pub use skip::skipped;
 pub use tracked::{Tracked, Watch};
 
 /// How long a test may take before it counts as hanging.
@@ -80,7 +83,9 @@ fn run(limit: Duration, body: impl FnOnce() + Send + 'static) -> std::thread::Re
         Err(error) => panic!("cannot start a thread: {error}"),
     };
     if let Err(mpsc::RecvTimeoutError::Timeout) = end.recv_timeout(limit) {
-        eprintln!("{name} ({caller}) did not end within {limit:?}");
+        // Not by a macro: what those write is kept by libtest, and lost with the process.
+        let text = format!("{name} ({caller}) did not end within {limit:?}\n");
+        let _ = std::io::stderr().write_all(text.as_bytes());
         std::process::abort();
     }
     thread.join()
@@ -119,6 +124,15 @@ pub fn spin_until(what: &'static str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(started.elapsed() < TIME_LIMIT / 2, "{what}: did not come");
         std::thread::yield_now();
+    }
+}
+
+/// How often to do what is done many times: `usually`, or a tenth of that in an emulated machine, as
+/// `SAFERRING_TESTS_EMULATED` says.
+pub fn rounds(usually: usize) -> usize {
+    match std::env::var_os("SAFERRING_TESTS_EMULATED") {
+        Some(_) => usually / 10,
+        None => usually,
     }
 }
 

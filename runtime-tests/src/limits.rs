@@ -18,6 +18,28 @@ pub fn limit(resource: libc::__rlimit_resource_t, to: u64) {
     assert_eq!(set, 0, "{}", io::Error::last_os_error());
 }
 
+/// How many bytes of memory the process may lock: as many as there are if it is root.
+///
+/// # Panics
+///
+/// If it cannot be asked.
+#[track_caller]
+pub fn lockable() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the first call takes nothing; the second writes the limit, which lives across it.
+    let failed = unsafe {
+        if libc::geteuid() == 0 {
+            return u64::MAX;
+        }
+        libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit)
+    };
+    assert_eq!(failed, 0, "{}", io::Error::last_os_error());
+    limit.rlim_cur
+}
+
 /// Runs `body` as somebody who is held to limits and permissions, which root is not. It concerns all threads of the process.
 /// Limits are counted for a user, so it is one who has nothing else here, where users are many.
 ///

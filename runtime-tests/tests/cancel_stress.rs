@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use saferring::net::{UnixDatagram, UnixStream};
 use saferring::runtime::{Builder, Setup, metrics};
-use saferring_tests::{Random, Watch, bounded, open_fds, pattern, pattern_bytes, until};
+use saferring_tests::{Random, Watch, bounded, open_fds, pattern, pattern_bytes, rounds, until};
 
 saferring_tests::also_on_software!();
 
@@ -323,19 +323,23 @@ fn operations_cancelled_at_random_points() {
             .and_then(|seed| seed.parse().ok());
         let seed: u64 = seed.unwrap_or(1);
         eprintln!("seed {seed}");
-        run(seed, Builder::new().entries(256), OPERATIONS * 4 / 10);
+        run(
+            seed,
+            Builder::new().entries(256),
+            rounds(OPERATIONS * 4 / 10),
+        );
         // Both queues far too small.
         let tiny = Builder::new().entries(8).completion_entries(8);
-        run(seed + 1, tiny.clone(), OPERATIONS * 3 / 10);
+        run(seed + 1, tiny.clone(), rounds(OPERATIONS * 3 / 10));
         run(
             seed + 2,
             tiny.setup(Setup::Cooperative),
-            OPERATIONS * 2 / 10,
+            rounds(OPERATIONS * 2 / 10),
         );
         run(
             seed + 3,
             Builder::new().entries(64).setup(Setup::Plain),
-            OPERATIONS / 10,
+            rounds(OPERATIONS / 10),
         );
         assert_eq!(open_fds(), before);
     });

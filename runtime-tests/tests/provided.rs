@@ -9,7 +9,7 @@ use futures_util::future::poll_immediate;
 use saferring::features;
 use saferring::net::{ProvidedBuf, RecvStream, UnixStream};
 use saferring::runtime::{Builder, Runtime, metrics};
-use saferring_tests::{bounded, until};
+use saferring_tests::{bounded, skipped, until};
 
 saferring_tests::also_on_software!();
 
@@ -17,8 +17,7 @@ saferring_tests::also_on_software!();
 fn with_buffers<F: Future<Output = ()>>(count: u16, test: impl FnOnce() -> F + Send + 'static) {
     bounded(move || {
         if !features().multishot_recv() {
-            println!("skipped: this kernel has no provided buffers for streams");
-            return;
+            return skipped("no provided buffers for streams");
         }
         let runtime = Builder::new()
             .provided_buffers(16, count, 1)

@@ -15,7 +15,7 @@ use saferring::fs::File;
 use saferring::op::nop;
 use saferring::runtime::{Builder, Runtime, metrics};
 use saferring_tests::adversary::{Act, Flag, Point, When, planned, set};
-use saferring_tests::{Watch, bounded, in_child, open_fds, spin_until, until};
+use saferring_tests::{Watch, bounded, in_child, open_fds, rounds, spin_until, until};
 
 saferring_tests::also_on_software!();
 
@@ -144,8 +144,8 @@ fn hazard_16_wakers_outlive_the_runtime() {
 /// There and back, each time with the runtime asleep in the kernel, or about to be.
 #[test]
 fn hazard_17_no_wake_is_lost_around_the_wait() {
-    const ROUNDS: usize = 20_000;
     bounded(|| {
+        let rounds = rounds(20_000);
         let runtime = runtime();
         let (there, back) = (Post::default(), Post::default());
         let other = {
@@ -153,7 +153,7 @@ fn hazard_17_no_wake_is_lost_around_the_wait() {
             thread::spawn(move || {
                 // A runtime of its own: both sleep in the kernel.
                 self::runtime().block_on(async {
-                    for _ in 0..ROUNDS {
+                    for _ in 0..rounds {
                         there.receive().await;
                         back.send();
                     }
@@ -161,7 +161,7 @@ fn hazard_17_no_wake_is_lost_around_the_wait() {
             })
         };
         runtime.block_on(async {
-            for _ in 0..ROUNDS {
+            for _ in 0..rounds {
                 there.send();
                 back.receive().await;
             }

@@ -72,6 +72,8 @@ fn arrive_whole<S: 'static, W: AsyncFn(&S, u8) + Copy + 'static>(
     let reader = thread::spawn(|| runs(peer));
     let requests = Runtime::new().unwrap().block_on(async {
         let stream = Rc::new(stream);
+        // What the runtime needs to be woken by is submitted with the first.
+        saferring::op::nop().await.unwrap();
         let before = metrics().submissions;
         let tasks: Vec<_> = (0..TASKS)
             .map(|task| {

@@ -8,7 +8,7 @@ use std::panic::catch_unwind;
 
 use saferring::op::{RegisteredFd, Registry};
 use saferring::runtime::in_flight;
-use saferring_tests::{bounded, in_child, is_software, limit, until};
+use saferring_tests::{bounded, in_child, is_software, limit, skipped, until};
 use socket2::{Domain, Type};
 
 use super::{panic_text, runtime};
@@ -17,7 +17,7 @@ use super::{panic_text, runtime};
 fn registry() -> Option<Registry> {
     match Registry::current() {
         Err(error) if error.kind() == ErrorKind::Unsupported => {
-            println!("skipped: {error}");
+            skipped(&error.to_string());
             None
         }
         registry => Some(registry.unwrap()),
