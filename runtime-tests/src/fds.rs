@@ -1,4 +1,4 @@
-//! The process's descriptors.
+//! The process's descriptors, and what its threads are at.
 
 use std::os::fd::RawFd;
 
@@ -38,4 +38,15 @@ pub fn holders(link: &str) -> usize {
 /// How many io_uring instances are open.
 pub fn ring_fds() -> usize {
     holders("anon_inode:[io_uring]")
+}
+
+/// Whether a thread of the process is in this system call.
+pub fn a_thread_is_in(call: libc::c_long) -> bool {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+        return false;
+    };
+    tasks.flatten().any(|task| {
+        let now = std::fs::read_to_string(task.path().join("syscall"));
+        now.is_ok_and(|now| now.split(' ').next() == Some(&call.to_string()))
+    })
 }

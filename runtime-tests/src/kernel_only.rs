@@ -12,4 +12,15 @@ pub struct KernelOnly {
 }
 
 /// All of them.
-pub const KERNEL_ONLY: &[KernelOnly] = &[];
+pub const KERNEL_ONLY: &[KernelOnly] = &[
+    KernelOnly {
+        binary: "features",
+        test: "a_filter_is_told_from_an_old_kernel",
+        reason: "filters io_uring_register(2), which the software ring never calls",
+    },
+    KernelOnly {
+        binary: "features",
+        test: "strictly_what_the_kernel_lacks_is_named_with_the_kernel_that_has_it",
+        reason: "filters io_uring_register(2), which the software ring never calls",
+    },
+];

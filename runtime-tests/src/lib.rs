@@ -23,7 +23,7 @@ pub use accounts::{Account, leaks_on_purpose};
 pub use both::{is_software, run_on_software};
 pub use child::{in_child, in_child_within, note};
 pub use container::container_filter;
-pub use fds::{fd_link, holders, open_fds, ring_fds};
+pub use fds::{a_thread_is_in, fd_link, holders, open_fds, ring_fds};
 pub use kernel_only::{KERNEL_ONLY, KernelOnly};
 pub use limits::{limit, lockable, unprivileged};
 pub use seccomp::{Refusal, allow_list, allow_only, refuse, refuse_waits};

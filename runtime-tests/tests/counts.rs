@@ -4,7 +4,7 @@
 use futures_util::StreamExt;
 use saferring::net::{TcpListener, TcpStream};
 use saferring::runtime::{Runtime, metrics};
-use saferring_tests::bounded;
+use saferring_tests::{bounded, is_software};
 
 saferring_tests::also_on_software!();
 
@@ -93,7 +93,8 @@ fn enters_at_most(limit: f64, connections: usize, rounds: u64) {
 
 #[test]
 fn one_connection_enters_twice_a_request() {
-    enters_at_most(2.0, 1, 2000);
+    // The software ring's are fewer system calls than turns.
+    enters_at_most(if is_software() { 4.0 } else { 2.0 }, 1, 2000);
 }
 
 #[test]

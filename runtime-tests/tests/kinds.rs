@@ -15,7 +15,8 @@ use saferring::net::{TcpListener, UnixStream};
 use saferring::op::{Registry, nop};
 use saferring::runtime::{Builder, Runtime, in_flight};
 use saferring_tests::{
-    Account, bounded, in_child, leaks_on_purpose, pattern_bytes, poll_once, spin_until, until,
+    Account, a_thread_is_in, bounded, in_child, leaks_on_purpose, pattern_bytes, poll_once,
+    spin_until, until,
 };
 
 saferring_tests::also_on_software!();
@@ -483,15 +484,6 @@ fn vectors_are_taken_in_parts() {
             assert!(came == data);
         });
     });
-}
-
-/// Whether one of our threads is in this system call.
-fn a_thread_is_in(call: libc::c_long) -> bool {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    tasks.flatten().any(|task| {
-        let now = std::fs::read_to_string(task.path().join("syscall"));
-        now.is_ok_and(|now| now.split(' ').next() == Some(&call.to_string()))
-    })
 }
 
 /// What waits in a thread when the runtime ends is told, and whatever it opens later is closed.
