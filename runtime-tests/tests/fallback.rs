@@ -256,9 +256,7 @@ refusals! {
     setup_says_eacces: SYS_io_uring_setup, EACCES, ["seccomp", "io_uring_setup"];
     setup_says_enosys: SYS_io_uring_setup, ENOSYS, ["no io_uring", "5.15"];
     setup_says_enomem: SYS_io_uring_setup, ENOMEM, ["locked memory", "ulimit -l"];
-    #[ignore = "no trial entry is submitted at setup yet"]
     enter_says_eperm: SYS_io_uring_enter, EPERM, ["io_uring_enter"];
-    #[ignore = "no trial entry is submitted at setup yet"]
     enter_says_enosys: SYS_io_uring_enter, ENOSYS, ["io_uring_enter"];
 }
 

@@ -75,7 +75,7 @@ impl Features {
 
     /// What a ring in software can do: all operations in all their forms, and the tables of files and buffers.
     pub(in crate::sys) fn of_software(policy: &Policy) -> Self {
-        use Feature::{BufferRings, RegisteredBuffers, RegisteredFiles};
+        use Feature::{BufferRings, RegisteredBuffers};
         let mut all = Facts {
             causes: [Cause::Software; Feature::COUNT],
             opcodes: Feature::opcodes(false),
@@ -83,7 +83,7 @@ impl Features {
         for feature in Feature::all() {
             let serves = match feature.kind() {
                 Kind::Opcode(_) | Kind::Modifier => true,
-                _ => matches!(feature, BufferRings | RegisteredBuffers | RegisteredFiles),
+                _ => matches!(feature, BufferRings | RegisteredBuffers),
             };
             if serves {
                 all.causes[feature as usize] = Cause::Nothing;

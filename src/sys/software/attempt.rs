@@ -283,12 +283,15 @@ impl SoftwareRing {
 
     /// What cannot be asked not to block is done when it is ready.
     fn attempt_blocking(&mut self, operation: &Operation) -> Fate {
+        if is_nonblocking(operation) {
+            // As in the kernel, it is as its owner wants it.
+            return self.end(operation.sqe(), rw::transfer(operation));
+        }
         let events = match operation.waits {
             Waits::Write => libc::POLLOUT,
             _ => libc::POLLIN,
         };
         match net::poll(operation, events as u32) {
-            0 if is_nonblocking(operation) => self.end(operation.sqe(), -libc::EAGAIN),
             0 => {
                 self.files
                     .get(operation.fd())

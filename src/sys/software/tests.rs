@@ -717,3 +717,39 @@ fn a_number_that_comes_again_is_another_file() {
         assert_eq!(reap(ring).raw_result(), 1);
     }
 }
+
+/// A FIFO, read by its own position and by an offset, with and without a writer, blocking or not.
+#[test]
+fn a_fifo_has_no_offsets() {
+    let path = std::env::temp_dir().join(format!("saferring-fifo-{}", std::process::id()));
+    let name = CString::new(path.clone().into_os_string().into_encoded_bytes()).unwrap();
+    same(|ring| {
+        let _ = std::fs::remove_file(&path);
+        // SAFETY: a path that ends with a zero.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        let mut told = Vec::new();
+        let mut buf = [0_u8; 8];
+        let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
+            .flags(libc::O_RDONLY | libc::O_NONBLOCK);
+        let opened = ask(ring, open.build());
+        // SAFETY: it was just opened.
+        let reader = unsafe { OwnedFd::from_raw_fd(opened) };
+        let mut read = |at| {
+            opcode::Read::new(fd(&reader), buf.as_mut_ptr(), 8)
+                .offset(at)
+                .build()
+        };
+        let entries = [read(0), read(u64::MAX)];
+        for entry in &entries {
+            told.push(ask(ring, entry.clone()));
+        }
+        let mut writer = std::fs::File::options().write(true).open(&path).unwrap();
+        for entry in &entries {
+            writer.write_all(b"x").unwrap();
+            told.push(ask(ring, entry.clone()));
+        }
+        drop(writer);
+        told
+    });
+    std::fs::remove_file(&path).unwrap();
+}
