@@ -95,7 +95,10 @@ impl File {
 
     /// An attempt would have blocked.
     pub(super) fn would_block(&mut self, side: u8) {
-        self.ready &= !(side | HUNG_UP);
+        self.ready &= !side;
+        if side & READ != 0 {
+            self.ready &= !HUNG_UP;
+        }
     }
 
     /// Whether nothing comes any more, as far as was told.
@@ -110,7 +113,7 @@ impl File {
 
     /// An attempt got less than it could have taken, so that there was no more.
     pub(super) fn is_emptied(&mut self, side: u8) {
-        if self.ready & HUNG_UP == 0 {
+        if self.ready & (HUNG_UP | READ_ENDED) == 0 {
             self.ready &= !side;
         }
     }

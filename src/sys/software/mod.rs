@@ -259,6 +259,7 @@ impl SoftwareRing {
         }
         for event in &events {
             if event.data.u64() == RUNG {
+                self.remote.was_rung();
                 continue;
             }
             if let Some(fd) = self.files.note(event) {

@@ -95,14 +95,17 @@ impl Remote {
         sleeps
     }
 
-    /// The owner is awake; whether somebody has written to the eventfd.
+    /// The owner is awake.
     pub(in crate::sys) fn unpark(&self) {
         let mut inbox = self.lock();
-        let rung = !std::mem::take(&mut inbox.parked);
+        inbox.parked = false;
         inbox.woken = false;
-        let event = rung.then(|| inbox.event.clone()).flatten();
-        drop(inbox);
-        if let Some(event) = event {
+    }
+
+    /// Takes back what was written to the eventfd, which has told so. Who has taken the mark of a sleep may write only when
+    /// that is over: so this does not go by the mark.
+    pub(super) fn was_rung(&self) {
+        if let Some(event) = self.event() {
             let _ = rustix::io::read(&event, &mut [0_u8; 8]);
         }
     }

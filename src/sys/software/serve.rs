@@ -20,7 +20,9 @@ impl SoftwareRing {
         if for_socket || rw::is_transfer(operation.code()) {
             let file = self.files.get(operation.fd());
             let side = side(operation.waits);
-            match for_socket && operation.sqe().ioprio & POLL_FIRST != 0 {
+            // The bit says something else in an accept.
+            let waits_first = for_socket && operation.code() != opcode::Accept::CODE;
+            match waits_first && operation.sqe().ioprio & POLL_FIRST != 0 {
                 // If it is registered, nothing has come since it was emptied.
                 true if !file.is_registered() => file.would_block(side),
                 true => {}
@@ -127,15 +129,14 @@ impl SoftwareRing {
     /// Tries an operation again that waits; whether it has ended or left for a thread.
     pub(super) fn go_on(&mut self, index: u32) -> bool {
         let mut operation = *self.pending.get(index);
-        match self.attempt(&mut operation) {
+        let fate = self.attempt(&mut operation);
+        self.pending.get(index).done = operation.done;
+        match fate {
             Fate::Ended => {
                 self.unlink(index);
                 true
             }
-            Fate::Waits => {
-                self.pending.get(index).done = operation.done;
-                false
-            }
+            Fate::Waits => false,
             Fate::GoesOn => {
                 if !self.again.contains(&index) {
                     self.again.push(index);
@@ -147,7 +148,6 @@ impl SoftwareRing {
                 if let Some(list) = self.files.get(fd).list(operation.waits) {
                     self.pending.unlink(list, index);
                 }
-                self.pending.get(index).done = operation.done;
                 self.pending.leave_to_thread(index);
                 self.hand_over(index);
                 true
