@@ -144,7 +144,8 @@
 //!
 //! # Kernel
 //!
-//! Linux 5.15 and later, or 5.10.162 and later. What a kernel lacks is done another way where there is one;
+//! Any Linux; io_uring from 5.15 on (and 5.10.162), and where it cannot be had plain system calls, with one warning
+//! ([`runtime::Backend`]). What a kernel's io_uring lacks is done another way where there is one;
 //! [`features`] tells what was found, and [`runtime::AdvancedConfig`] what is to happen without. The environment variable
 //! `SAFERRING_DISABLE` switches [features](Feature) off, by name or by version.
 //!

@@ -31,6 +31,12 @@ pub enum Account {
 
 /// The tests of a process run one after the other: descriptors and accounts are the process's, not a test's.
 static ALONE: Mutex<()> = Mutex::new(());
+/// Held by a test that counts descriptors for itself: the tests of this process share them.
+pub fn alone() -> MutexGuard<'static, ()> {
+    // A test that failed has poisoned it.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What the running test leaves behind on purpose: a bit for each account.
 static ON_PURPOSE: AtomicU8 = AtomicU8::new(0);
 
@@ -75,8 +81,7 @@ impl Books {
         if IN_TEST.get() {
             return None;
         }
-        // A test that failed has poisoned it.
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = alone();
         ON_PURPOSE.store(0, Ordering::Relaxed);
         Some(Books {
             fds: open_fds(),

@@ -19,7 +19,7 @@ use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-pub use accounts::{Account, leaks_on_purpose};
+pub use accounts::{Account, alone, leaks_on_purpose};
 pub use both::{is_software, run_on_software};
 pub use child::{in_child, in_child_within, note};
 pub use container::container_filter;

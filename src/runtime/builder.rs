@@ -170,7 +170,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If io_uring cannot be had (the error names the cause and the cure), or no descriptor is free; if `SAFERRING_DISABLE`
+    /// If io_uring cannot be had and [`Backend::IoUring`] was asked for (the error names the cause and the cure), or no
+    /// descriptor is free; if `SAFERRING_DISABLE`
     /// names a feature that there is not; if the kernel lacks a feature, and is not to
     /// ([`FallbackStrategy::Strict`](super::FallbackStrategy::Strict)).
     pub fn build(self) -> Result<Runtime, Error> {
@@ -248,7 +249,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// If io_uring cannot be had; the error says why, and what to do.
+    /// If no descriptor is free; see [`Builder::build`].
     pub fn new() -> Result<Self, Error> {
         Builder::new().build()
     }

@@ -8,11 +8,13 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use saferring_tests::alone;
 
 use super::step::{Step, code, programs};
 use super::world;
@@ -114,12 +116,6 @@ pub(crate) fn is_shrinking() -> bool {
     use std::sync::OnceLock;
     static SHRINKING: OnceLock<bool> = OnceLock::new();
     *SHRINKING.get_or_init(|| std::env::var(CHILD).is_ok_and(|task| task.starts_with("one ")))
-}
-
-/// Held while descriptors are counted: the tests of this process share them.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs one program, kept from an earlier failure.
