@@ -66,7 +66,7 @@ impl KernelRing {
         let mut enter_fd = ring.as_raw_fd();
         let mut enter_flags = ENTER_GETEVENTS;
         let may = features.has(Feature::RegisteredRing);
-        let index = may.then(|| RingIndex::register(&ring)).flatten();
+        let index = may.then(|| RingIndex::register(&ring).ok()).flatten();
         match &index {
             Some(index) => {
                 enter_fd = index.number();

@@ -1,5 +1,6 @@
 //! The number by which the kernel knows a ring of the calling thread: it saves a look-up a call (5.18).
 
+use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use io_uring::IoUring;
@@ -23,14 +24,18 @@ pub(super) struct RingIndex {
 }
 
 impl RingIndex {
-    pub(super) fn register(ring: &IoUring) -> Option<Self> {
+    /// # Errors
+    ///
+    /// `EBUSY` if the thread has as many as it may; others of io_uring_register(2).
+    pub(super) fn register(ring: &IoUring) -> io::Result<Self> {
         let ring = ring.as_raw_fd();
         let mut update = Update {
             offset: u32::MAX,
             resv: 0,
             data: ring as u64,
         };
-        change(ring, REGISTER_RING_FDS, &mut update).then_some(RingIndex {
+        change(ring, REGISTER_RING_FDS, &mut update)?;
+        Ok(RingIndex {
             ring,
             number: update.offset,
         })
@@ -49,11 +54,11 @@ impl Drop for RingIndex {
             data: 0,
         };
         // A failure leaves it for the thread's exit to undo.
-        change(self.ring, UNREGISTER_RING_FDS, &mut update);
+        let _ = change(self.ring, UNREGISTER_RING_FDS, &mut update);
     }
 }
 
-fn change(ring: RawFd, operation: u32, update: &mut Update) -> bool {
+fn change(ring: RawFd, operation: u32, update: &mut Update) -> io::Result<()> {
     // SAFETY: `update` is one record of the layout that both calls read and write, and lives across the call.
     let changed = unsafe {
         libc::syscall(
@@ -64,5 +69,9 @@ fn change(ring: RawFd, operation: u32, update: &mut Update) -> bool {
             1,
         )
     };
-    changed == 1
+    match changed {
+        ..0 => Err(io::Error::last_os_error()),
+        0 => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+        _ => Ok(()),
+    }
 }

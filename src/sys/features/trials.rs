@@ -15,6 +15,7 @@ use crate::feature::{Feature, FeatureSet};
 use crate::sys::buf_ring::BufRing;
 use crate::sys::flags;
 use crate::sys::message;
+use crate::sys::ring_index::RingIndex;
 
 /// For the few entries that there are, and their completions.
 const ENTRIES: u32 = 8;
@@ -124,10 +125,10 @@ impl Trial {
 
     /// Tries what is done by io_uring_register(2).
     pub(super) fn register(&self, feature: Feature) -> io::Result<()> {
-        let mut submitter = self.ring.submitter();
+        let submitter = self.ring.submitter();
         match feature {
-            Feature::RegisteredRing => match submitter.register_ring_fd() {
-                Ok(()) => submitter.unregister_ring_fd(),
+            Feature::RegisteredRing => match RingIndex::register(&self.ring) {
+                Ok(_) => Ok(()),
                 // The thread has as many as it may, so they can be had.
                 Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(()),
                 Err(error) => Err(error),
