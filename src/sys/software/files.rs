@@ -238,11 +238,9 @@ impl Files {
     ///
     /// Those of fcntl(2), as a result.
     pub(super) fn hold(&mut self, file: BorrowedFd<'_>) -> Result<(), i32> {
-        let known = self.get(file.as_raw_fd());
-        if known.holds == 0 {
-            known.unblocked = unblock(file).map_err(|error| -error.raw_os_error())?;
-        }
-        known.holds += 1;
+        // Also if it is held already: another ring may have let go of the same file.
+        self.hold_on(file)?;
+        self.get(file.as_raw_fd()).holds += 1;
         Ok(())
     }
 
