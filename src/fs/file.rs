@@ -158,9 +158,7 @@ impl File {
     ///
     /// # Kernel
     ///
-    /// `FTRUNCATE` since 6.9, carried out by a thread of the kernel; before that by a blocking thread on a duplicate
-    /// of the descriptor. (Closing the duplicate ends fcntl(2) record locks that the process has on the file, but not
-    /// those of flock(2).)
+    /// `FTRUNCATE` since 6.9, carried out by a thread of the kernel; before that ftruncate(2) on a thread of the runtime's.
     ///
     /// # Examples
     ///

@@ -26,7 +26,7 @@ const DIRECTORY_MODE: u32 = 0o777;
 ///
 /// # Kernel
 ///
-/// One `RENAMEAT`, carried out by a thread of the kernel; without that opcode by a blocking thread.
+/// One `RENAMEAT`, carried out by a thread of the kernel; without that opcode by a thread of the runtime's.
 ///
 /// # Examples
 ///
@@ -67,7 +67,7 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 ///
 /// # Kernel
 ///
-/// One `UNLINKAT`, carried out by a thread of the kernel; without that opcode by a blocking thread.
+/// One `UNLINKAT`, carried out by a thread of the kernel; without that opcode by a thread of the runtime's.
 ///
 /// # Examples
 ///
@@ -118,7 +118,7 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 ///
 /// # Kernel
 ///
-/// One `MKDIRAT`, carried out by a thread of the kernel; without that opcode (before 5.15) by a blocking thread.
+/// One `MKDIRAT`, carried out by a thread of the kernel; without that opcode (before 5.15) by a thread of the runtime's.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! `IORING_OP_SOCKET`: socket(2), since kernel 5.19.
+//! `IORING_OP_SOCKET`: socket(2), since kernel 5.19; before that the call itself.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -24,7 +24,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// Those of socket(2); `EINVAL` before kernel 5.19.
+    /// Those of socket(2).
     #[allow(clippy::new_ret_no_self)] // All operations are made as `Op`.
     pub fn new(domain: Domain, kind: Type, protocol: Option<Protocol>) -> Op<Self> {
         Op::new(Socket {

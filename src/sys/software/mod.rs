@@ -2,7 +2,7 @@
 //!
 //! What can be tried without blocking is tried at once. What cannot be had yet waits until epoll(7) says that it is ready, and
 //! what would block without telling goes to threads. So there is one body for each operation, above, and what this ring does
-//! not know is answered with `EOPNOTSUPP`.
+//! not know is refused by its number.
 //!
 //! As with the kernel's ring, what an entry points to is used from [`push`](SoftwareRing::push) to the final completion that
 //! carries its user data, and no longer. Threads never touch what belongs to the ring: they get a copy of the entry, and
