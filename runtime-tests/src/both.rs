@@ -60,7 +60,9 @@ pub fn run_on_software(binary: &str) {
     if names.is_empty() {
         return;
     }
-    let log = std::env::temp_dir().join(format!("saferring-{binary}-{}", std::process::id()));
+    // A name that no test takes: they call their files `saferring-{binary}-{id}`, and remove them.
+    let log = format!("saferring-on-software-{binary}-{}.log", std::process::id());
+    let log = std::env::temp_dir().join(log);
     let status = run(&program, &names, &log);
     let output = std::fs::read(&log).unwrap_or_default();
     let _ = std::fs::remove_file(&log);
