@@ -185,6 +185,19 @@ impl Feature {
         }
     }
 
+    /// The operations without which it is nothing: those that it is a form of, or that are given what is registered.
+    pub(crate) const fn rests_on(self) -> &'static [Feature] {
+        match self {
+            Feature::MultishotAccept => &[Feature::Accept],
+            Feature::MultishotRecv | Feature::PollFirst => &[Feature::Recv],
+            Feature::MultishotRecvmsg => &[Feature::Recvmsg],
+            Feature::SendAddress => &[Feature::Send],
+            Feature::ZeroCopyReport => &[Feature::SendZc],
+            Feature::RegisteredBuffers => &[Feature::ReadFixed, Feature::WriteFixed],
+            _ => &[],
+        }
+    }
+
     /// The operations of the table as bits: all, or those alone that need not be asked for.
     pub(crate) fn opcodes(floor_alone: bool) -> u128 {
         Feature::all()

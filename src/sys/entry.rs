@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::opcode_names::opcode_name;
 use super::sqe::Sqe;
 use crate::Error;
 use crate::error::Elapsed;
@@ -121,13 +122,9 @@ pub(crate) const ENDED: i32 = OTHER_RUNTIME - 2;
 /// The result of an operation that needs a thread of the kernel, where none can be had.
 pub(crate) const NO_THREAD: i32 = OTHER_RUNTIME - 3;
 
-/// One less for each number of an operation that the software ring does not know.
-const UNSUPPORTED: i32 = -(1 << 21);
-
-/// The result of an operation that the software ring does not know.
-pub(super) fn unsupported(code: u8) -> i32 {
-    UNSUPPORTED - i32::from(code)
-}
+/// Among the flags of a completion: the software ring does not know the operation, whose number stands above. It is none of the
+/// kernel's.
+const UNSUPPORTED: u32 = 1 << 14;
 
 /// A completion queue entry: what the kernel answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +141,15 @@ impl Completion {
             result,
             flags,
         }
+    }
+
+    /// What the software ring answers to an operation that it does not know.
+    pub(super) fn unsupported(user_data: u64, code: u8) -> Self {
+        Completion::new(
+            user_data,
+            -libc::EOPNOTSUPP,
+            UNSUPPORTED | u32::from(code) << 16,
+        )
     }
 
     #[inline]
@@ -183,13 +189,13 @@ impl Completion {
                 io::ErrorKind::NotConnected,
                 "the runtime has ended, or this process is a child of the one that made it",
             )),
-            code @ ..=UNSUPPORTED => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!(
-                    "operation {} needs io_uring, which cannot be had here",
-                    UNSUPPORTED - code
-                ),
-            )),
+            _ if self.result == -libc::EOPNOTSUPP && self.flags & UNSUPPORTED != 0 => {
+                let name = opcode_name((self.flags >> 16) as u8);
+                Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    format!("the operation {name} needs io_uring, which cannot be had here"),
+                ))
+            }
             _ => Err(io::Error::from_raw_os_error(-self.result)),
         }
     }

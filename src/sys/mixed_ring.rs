@@ -47,22 +47,10 @@ pub(crate) struct MixedRing {
 impl MixedRing {
     /// What there is that the kernel's ring does not do; `None` if it does all.
     pub(super) fn lacks(features: &Features) -> Option<Lacks> {
-        let used = [
-            opcode::Fadvise::CODE,
-            opcode::Fallocate::CODE,
-            opcode::Fsync::CODE,
-            opcode::Ftruncate::CODE,
-            opcode::MkDirAt::CODE,
-            opcode::OpenAt::CODE,
-            opcode::RenameAt::CODE,
-            opcode::Socket::CODE,
-            opcode::Splice::CODE,
-            opcode::Statx::CODE,
-            opcode::UnlinkAt::CODE,
-        ];
-        let lacking = used.iter().filter(|&&code| features.lacks_opcode(code));
+        // A cancellation goes to the ring that has what it cancels.
+        let all = Feature::opcodes(false) & !(1 << opcode::AsyncCancel::CODE);
         let lacks = Lacks {
-            opcodes: lacking.fold(0, |set, code| set | 1 << code),
+            opcodes: all & !features.opcodes(),
             poll_first: !features.has(Feature::PollFirst),
             send_address: !features.has(Feature::SendAddress),
             file_table: !features.registered_files(),
@@ -106,8 +94,9 @@ impl MixedRing {
     /// Whether an entry is for the ring beside the kernel's.
     fn is_for_software(&self, sqe: &Sqe) -> bool {
         let has_address = sqe.opcode == opcode::Send::CODE && sqe.has_send_address();
-        if !self.lacks.file_table && sqe.flags & FIXED_FILE != 0 {
-            // The kernel has the file. (Where it has the table, it has the operations, unless they are switched off.)
+        let uses_table = sqe.flags & FIXED_FILE != 0 || sqe.opens_into_slot();
+        if uses_table && !self.lacks.file_table {
+            // The kernel has the table. (And so it has the operations, be they switched off.)
             return false;
         }
         if self.lacks.opcodes & 1 << sqe.opcode != 0 || self.lacks.send_address && has_address {
@@ -119,7 +108,7 @@ impl MixedRing {
                 None => false,
             };
         }
-        self.lacks.file_table && (sqe.flags & FIXED_FILE != 0 || sqe.opens_into_slot())
+        uses_table
     }
 
     pub(super) fn push(&mut self, entry: &Promised<&Entry>) -> bool {

@@ -15,6 +15,7 @@ mod memory;
 mod message;
 mod mixed_ring;
 mod notifier;
+mod opcode_names;
 mod policy;
 mod ring;
 mod ring_id;

@@ -109,8 +109,15 @@ impl Features {
                     features.opcodes &= !(1 << code);
                 }
             }
-            if features.causes[feature as usize] == Cause::Nothing {
-                features.usable = features.usable.with(feature);
+        }
+        for feature in Feature::all() {
+            let needed = [feature]
+                .into_iter()
+                .chain(feature.rests_on().iter().copied());
+            let mut causes = needed.map(|one| features.causes[one as usize]);
+            match causes.find(|&cause| cause != Cause::Nothing) {
+                Some(cause) => features.causes[feature as usize] = cause,
+                None => features.usable = features.usable.with(feature),
             }
         }
         features
@@ -203,10 +210,9 @@ impl Features {
         code < 128 && self.opcodes & (1 << code) != 0
     }
 
-    /// Whether the kernel is not to be given this operation of the runtime's: it does not have it, or it is switched off.
-    #[inline]
-    pub(in crate::sys) fn lacks_opcode(&self, code: u8) -> bool {
-        !self.has_opcode(code)
+    /// The operations that the kernel has, and that are not switched off, as bits.
+    pub(in crate::sys) fn opcodes(&self) -> u128 {
+        self.opcodes
     }
 
     /// Whether one accept can serve many connections (kernel 5.19).

@@ -13,7 +13,7 @@ use super::files::Kind;
 use super::operation::{Operation, Waits};
 use super::remote::Answer;
 use super::{net, rw};
-use crate::sys::entry::{Completion, unsupported};
+use crate::sys::entry::Completion;
 use crate::sys::sqe::{CANCEL_ALL, CANCEL_ANY, CANCEL_FD, FIXED_FILE, Sqe, UNKNOWN_FLAGS};
 use crate::sys::thread_pool::Job;
 
@@ -35,6 +35,12 @@ impl SoftwareRing {
         self.post(sqe, result, 0);
     }
 
+    /// Answers that there is no such operation.
+    fn refuse(&mut self, sqe: &Sqe) {
+        let refusal = Completion::unsupported(sqe.user_data, sqe.opcode);
+        self.done.push_back(refusal);
+    }
+
     pub(super) fn post(&mut self, sqe: &Sqe, result: i32, flags: u32) {
         self.done
             .push_back(Completion::new(sqe.user_data, result, flags));
@@ -42,7 +48,7 @@ impl SoftwareRing {
 
     fn start(&mut self, mut sqe: Sqe) {
         if sqe.flags & UNKNOWN_FLAGS != 0 || sqe.personality != 0 {
-            return self.complete(&sqe, unsupported(sqe.opcode));
+            return self.refuse(&sqe);
         }
         let fd = match sqe.has(FIXED_FILE) {
             false => sqe.fd,
@@ -76,7 +82,7 @@ impl SoftwareRing {
                 }
                 self.begin(&mut operation);
             }
-            code => self.complete(&sqe, unsupported(code)),
+            _ => self.refuse(&sqe),
         }
     }
 

@@ -629,9 +629,14 @@ fn what_it_does_not_know_is_refused_by_name() {
         opcode::EpollWait::new(types::Fd(0), std::ptr::null_mut(), 0).build(),
         1,
     );
-    let error = reap(ring).result().unwrap_err();
+    let refusal = reap(ring);
+    assert_eq!(refusal.raw_result(), -libc::EOPNOTSUPP);
+    let error = refusal.result().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::Unsupported);
-    assert!(error.to_string().contains("io_uring"), "{error}");
+    assert!(
+        error.to_string().contains("epoll_wait needs io_uring"),
+        "{error}"
+    );
     let linked = opcode::Nop::new().build().flags(squeue::Flags::IO_LINK);
     push(ring, linked, 1);
     assert!(reap(ring).result().is_err());
