@@ -27,7 +27,7 @@ pub use fds::{a_thread_is_in, fd_link, holders, open_fds, ring_fds};
 pub use kernel_only::{KERNEL_ONLY, KernelOnly};
 pub use limits::{limit, lockable, unprivileged};
 pub use seccomp::{Refusal, allow_list, allow_only, refuse, refuse_waits};
-pub use skip::skipped;
+pub use skip::{is_masked, skipped, uses};
 pub use tracked::{Tracked, Watch};
 
 /// How long a test may take before it counts as hanging.

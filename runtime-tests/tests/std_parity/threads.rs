@@ -8,12 +8,13 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all, poll_immediate};
+use saferring::Feature;
 use saferring::fs::{self, File};
 use saferring::net::{UnixStream, lookup_host};
 use saferring::op::nop;
 use saferring::runtime::Builder;
 use saferring::time::sleep;
-use saferring_tests::{a_thread_is_in, bounded, in_child, is_software, until};
+use saferring_tests::{a_thread_is_in, bounded, in_child, is_software, skipped, until, uses};
 
 use super::{Scratch, runtime};
 
@@ -360,6 +361,9 @@ fn workers() -> usize {
 #[test]
 fn kernel_workers_keep_to_their_limits() {
     in_child("threads::kernel_workers_keep_to_their_limits", || {
+        if !is_software() && !uses(Feature::KernelWorkers) {
+            return skipped("the kernel does not let its threads be limited");
+        }
         // The software ring has one kind of threads.
         let others = |limit| if is_software() { 0 } else { limit };
         for limit in [1, 3] {

@@ -314,8 +314,10 @@ impl SoftwareRing {
                     self.files.get(fd).kind = Kind::Uncached;
                     return Fate::Thread;
                 }
+                // Linux 5.9 and 5.10 say so before the end as well (readv(2), BUGS).
+                0 => return Fate::Thread,
                 ..0 if operation.done == 0 => return self.end(&sqe, result),
-                ..=0 => return self.end(&sqe, operation.done as i32),
+                ..0 => return self.end(&sqe, operation.done as i32),
                 _ if rw::is_vectored(sqe.opcode) => {
                     return match rw::fills(operation, result) {
                         true => self.end(&sqe, result),

@@ -247,9 +247,11 @@ impl SoftwareRing {
 
     /// Waits for events, and lets go on what they concern.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        // No longer than epoll_wait(2) can: epoll_pwait2(2) is missing before Linux 5.11, and in old filters.
+        const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
         let timeout = timeout.map(|time| Timespec {
-            tv_sec: time.as_secs().min(i64::MAX as u64) as i64,
-            tv_nsec: time.subsec_nanos().into(),
+            tv_sec: time.min(LONGEST).as_secs() as i64,
+            tv_nsec: time.min(LONGEST).subsec_nanos().into(),
         });
         let mut events = mem::take(&mut self.events);
         events.clear();

@@ -141,22 +141,30 @@ pub(super) fn attempt_on_socket(operation: &Operation) -> i32 {
     })
 }
 
-/// Reads or writes what is ready by now, so little of it that this does not wait, unless another takes it first.
+/// Reads or writes what is ready by now: all that there is to read, or so little that a pipe has room for it. So it does not wait,
+/// unless another is faster.
 pub(super) fn transfer_ready(operation: &Operation) -> i32 {
-    let one = match is_vectored(operation.code()) {
-        true => vector(operation)
-            .iter()
-            .find(|one| one.iov_len > 0)
-            .copied(),
-        false => Some(Rest::of(operation, 0, true).one),
+    let one = [Rest::of(operation, 0, true).one];
+    let all = match is_vectored(operation.code()) {
+        true => vector(operation),
+        false => &one,
     };
-    let (start, len) = one.map_or((std::ptr::null_mut(), 0), |one| (one.iov_base, one.iov_len));
-    let (fd, len) = (operation.fd(), len.min(libc::PIPE_BUF));
-    // SAFETY: the memory is valid (`Operation::new`).
+    let reads = is_read(operation.code());
+    let mut room = if reads { usize::MAX } else { libc::PIPE_BUF };
+    let parts = all.iter().map_while(|part| {
+        let iov_len = part.iov_len.min(room);
+        let iov_base = part.iov_base;
+        let some = room > 0;
+        room -= iov_len;
+        some.then_some(iovec { iov_base, iov_len })
+    });
+    let parts: Vec<_> = parts.collect();
+    let (fd, start, count) = (operation.fd(), parts.as_ptr(), parts.len() as i32);
+    // SAFETY: the vector lives across the call, and the memory is valid (`Operation::new`).
     answer(unsafe {
-        match is_read(operation.code()) {
-            true => libc::read(fd, start, len) as i64,
-            false => libc::write(fd, start, len) as i64,
+        match reads {
+            true => libc::readv(fd, start, count) as i64,
+            false => libc::writev(fd, start, count) as i64,
         }
     })
 }
