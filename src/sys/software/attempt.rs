@@ -8,7 +8,7 @@ use rustix::fs::OFlags;
 use super::SoftwareRing;
 use super::files::{Kind, READ, WRITE};
 use super::operation::{Operation, Waits};
-use super::{net, rw};
+use super::{net, rw, unblocked};
 use crate::sys::sqe::{
     ACCEPT_MULTISHOT, BUFFER_SELECT, CQE_BUFFER, CQE_BUFFER_SHIFT, CQE_MORE, CQE_NOTIF,
     CQE_SOCK_NONEMPTY, RECV_MULTISHOT, Sqe,
@@ -86,11 +86,11 @@ impl SoftwareRing {
         if operation.done == 0 {
             operation.done = 1;
             // connect(2) has no flag for that either.
-            if let Err(error) = self.files.hold(operation.file()) {
+            if let Err(error) = unblocked::hold(operation.file()) {
                 return self.end(&sqe, error);
             }
             let begun = net::connect(operation);
-            self.files.release(operation.file());
+            unblocked::release(operation.file());
             if begun != -libc::EINPROGRESS {
                 return self.end(&sqe, begun);
             }
@@ -112,8 +112,8 @@ impl SoftwareRing {
         let many = sqe.ioprio & ACCEPT_MULTISHOT != 0;
         // accept(2) has no flag to say that it is not to block.
         let held = match operation.done {
-            0 => self.files.hold(operation.file()),
-            _ => self.files.hold_on(operation.file()),
+            0 => unblocked::hold(operation.file()),
+            _ => unblocked::hold_on(operation.file()),
         };
         if let Err(error) = held {
             self.complete(&sqe, error);

@@ -49,9 +49,6 @@ pub(super) struct File {
     pub(super) kind: Kind,
     /// Whether each message of it comes by itself: `None` if nobody has asked.
     pub(super) messages: Option<bool>,
-    /// How many operations want it non-blocking, and whether it is only for them.
-    holds: u32,
-    unblocked: bool,
     pub(super) readers: List,
     pub(super) writers: List,
     pub(super) polls: List,
@@ -65,8 +62,6 @@ impl File {
             ready: ALL,
             kind: Kind::Unknown,
             messages: None,
-            holds: 0,
-            unblocked: false,
             readers: List::EMPTY,
             writers: List::EMPTY,
             polls: List::EMPTY,
@@ -74,10 +69,7 @@ impl File {
     }
 
     fn is_unused(&self) -> bool {
-        self.readers.is_empty()
-            && self.writers.is_empty()
-            && self.polls.is_empty()
-            && self.holds == 0
+        self.readers.is_empty() && self.writers.is_empty() && self.polls.is_empty()
     }
 
     pub(super) fn is_registered(&self) -> bool {
@@ -167,17 +159,12 @@ impl Files {
             // Another file has the number. Nothing waits for the one before: what waits keeps its file open. (Unless two
             // numbers share a place, which keeps the lists.)
             let (readers, writers, polls) = (file.readers, file.writers, file.polls);
-            let (registered, holds, unblocked) = match file.is_unused() {
-                true => (false, 0, false),
-                false => (file.registered, file.holds, file.unblocked),
-            };
+            let registered = file.registered && !file.is_unused();
             *file = File {
                 readers,
                 writers,
                 polls,
                 registered,
-                holds,
-                unblocked,
                 ..File::new(times)
             };
         }
@@ -232,41 +219,6 @@ impl Files {
         Some(fd)
     }
 
-    /// Makes a file non-blocking for an operation whose call has no flag for that, until [`release`](Self::release).
-    ///
-    /// # Errors
-    ///
-    /// Those of fcntl(2), as a result.
-    pub(super) fn hold(&mut self, file: BorrowedFd<'_>) -> Result<(), i32> {
-        // Also if it is held already: another ring may have let go of the same file.
-        self.hold_on(file)?;
-        self.get(file.as_raw_fd()).holds += 1;
-        Ok(())
-    }
-
-    /// Sees to it that a file which is held is still non-blocking: who shares it may have changed that.
-    ///
-    /// # Errors
-    ///
-    /// As for [`hold`](Self::hold).
-    pub(super) fn hold_on(&mut self, file: BorrowedFd<'_>) -> Result<(), i32> {
-        let unblocked = unblock(file).map_err(|error| -error.raw_os_error())?;
-        self.get(file.as_raw_fd()).unblocked |= unblocked;
-        Ok(())
-    }
-
-    /// Undoes [`hold`](Self::hold).
-    pub(super) fn release(&mut self, file: BorrowedFd<'_>) {
-        let known = self.get(file.as_raw_fd());
-        known.holds = known.holds.saturating_sub(1);
-        if known.holds == 0 && std::mem::take(&mut known.unblocked) {
-            if let Ok(flags) = rustix::fs::fcntl_getfl(file) {
-                // What it was before, which was allowed.
-                let _ = rustix::fs::fcntl_setfl(file, flags - OFlags::NONBLOCK);
-            }
-        }
-    }
-
     /// What kind of file it is.
     pub(super) fn kind(&mut self, file: BorrowedFd<'_>) -> Kind {
         let fd = file.as_raw_fd();
@@ -292,14 +244,4 @@ impl Files {
         self.get(fd).kind = kind;
         kind
     }
-}
-
-/// Makes a file non-blocking; whether it was not.
-fn unblock(file: BorrowedFd<'_>) -> rustix::io::Result<bool> {
-    let flags = rustix::fs::fcntl_getfl(file)?;
-    if flags.contains(OFlags::NONBLOCK) {
-        return Ok(false);
-    }
-    rustix::fs::fcntl_setfl(file, flags | OFlags::NONBLOCK)?;
-    Ok(true)
 }

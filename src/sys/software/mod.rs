@@ -24,6 +24,7 @@ mod start;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod unblocked;
 
 use std::collections::VecDeque;
 use std::io;

@@ -9,7 +9,7 @@ use super::attempt::{Fate, side};
 use super::files::Kind;
 use super::operation::{Operation, Waits};
 use super::pending::NONE;
-use super::{net, rw};
+use super::{net, rw, unblocked};
 use crate::sys::sqe::POLL_FIRST;
 
 impl SoftwareRing {
@@ -79,10 +79,10 @@ impl SoftwareRing {
     /// Undoes what an operation has changed that is complete.
     pub(super) fn has_ended(&mut self, operation: &Operation) {
         if operation.code() == opcode::Accept::CODE && operation.done != 0 {
-            self.files.release(operation.file());
+            unblocked::release(operation.file());
         }
         for end in self.sockets_of(operation) {
-            self.files.release(end);
+            unblocked::release(end);
         }
     }
 

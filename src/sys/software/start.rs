@@ -12,7 +12,7 @@ use super::calls::answer;
 use super::files::Kind;
 use super::operation::{Operation, Waits};
 use super::remote::Answer;
-use super::{net, rw};
+use super::{net, rw, unblocked};
 use crate::sys::entry::Completion;
 use crate::sys::sqe::{CANCEL_ALL, CANCEL_ANY, CANCEL_FD, FIXED_FILE, Sqe, UNKNOWN_FLAGS};
 use crate::sys::thread_pool::Job;
@@ -98,7 +98,7 @@ impl SoftwareRing {
         let operation = *self.pending.get(index);
         for end in self.sockets_of(&operation) {
             // They go by what the file says, and not by the flag of the splice. What fails is told by the call.
-            let _ = self.files.hold(end);
+            let _ = unblocked::hold(end);
         }
         let call = Call {
             operation,

@@ -806,3 +806,36 @@ fn a_listener_is_as_it_was_after_many_accepts() {
     theirs.write_all(b"x").unwrap();
     assert_eq!(reap(ring).raw_result(), 1);
 }
+
+/// Rings that have cloned a listener do not make each other's accepts block.
+#[test]
+fn a_listener_of_two_rings_is_non_blocking_until_both_let_go() {
+    let mut rings = [ring(Backend::Software), ring(Backend::Software)];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let clone = listener.try_clone().unwrap();
+    let is_nonblocking = || {
+        let flags = rustix::fs::fcntl_getfl(&listener).unwrap();
+        flags.contains(rustix::fs::OFlags::NONBLOCK)
+    };
+    push(
+        &mut rings[0],
+        opcode::AcceptMulti::new(fd(&listener)).build(),
+        1,
+    );
+    let one = |ring: &mut Ring, user_data| {
+        let accept = opcode::Accept::new(fd(&clone), std::ptr::null_mut(), std::ptr::null_mut());
+        push(ring, accept.build(), user_data);
+        assert!(is_quiet(ring));
+    };
+    assert!(is_quiet(&mut rings[0]));
+    one(&mut rings[1], 1);
+    one(&mut rings[1], 2);
+    for (which, target, left) in [(0, 1, true), (1, 1, true), (1, 2, false)] {
+        let ring = &mut rings[which];
+        push(ring, opcode::AsyncCancel::new(target).build(), 7);
+        let mut ends = [reap(ring), reap(ring)].map(|cqe| cqe.raw_result());
+        ends.sort_unstable();
+        assert_eq!(ends, [-libc::ECANCELED, 0]);
+        assert_eq!(is_nonblocking(), left);
+    }
+}
