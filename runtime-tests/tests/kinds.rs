@@ -15,8 +15,8 @@ use saferring::net::{TcpListener, UnixStream};
 use saferring::op::{Registry, nop};
 use saferring::runtime::{Builder, Runtime, in_flight};
 use saferring_tests::{
-    Account, a_thread_is_in, bounded, in_child, leaks_on_purpose, pattern_bytes, poll_once,
-    spin_until, until,
+    Account, a_thread_is_in, bounded, in_child, is_software, leaks_on_purpose, pattern_bytes,
+    poll_once, spin_until, until,
 };
 
 saferring_tests::also_on_software!();
@@ -255,8 +255,10 @@ fn devices() {
             assert_eq!(null.read_at(vec![1; 8], 1000).await.0.unwrap(), 0);
             let mut zero = open("/dev/zero");
             let (read, data) = zero.read(vec![1; 100_000]).await;
-            assert_eq!(read.unwrap(), 100_000);
-            assert!(data.iter().all(|&byte| byte == 0));
+            let read = read.unwrap();
+            // Linux 5.10 gives a page of it to who does not wait.
+            assert!(read == 100_000 || is_software() && read == 4096, "{read}");
+            assert!(data[..read].iter().all(|&byte| byte == 0));
             let full = open("/dev/full").write_at(vec![1; 8], 0).await.0;
             assert_eq!(full.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
         });

@@ -315,9 +315,9 @@ impl SoftwareRing {
                     return Fate::Thread;
                 }
                 // Linux 5.9 and 5.10 say so before the end as well (readv(2), BUGS).
-                0 => return Fate::Thread,
+                0 if !rw::is_at_end(operation) => return Fate::Thread,
                 ..0 if operation.done == 0 => return self.end(&sqe, result),
-                ..0 => return self.end(&sqe, operation.done as i32),
+                ..=0 => return self.end(&sqe, operation.done as i32),
                 _ if rw::is_vectored(sqe.opcode) => {
                     return match rw::fills(operation, result) {
                         true => self.end(&sqe, result),

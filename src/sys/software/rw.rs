@@ -89,6 +89,17 @@ pub(super) fn attempt(operation: &Operation, stream: bool) -> i32 {
     Rest::of(operation, operation.done, stream).run(operation, libc::RWF_NOWAIT)
 }
 
+/// Whether a regular file has nothing behind what was read of it.
+pub(super) fn is_at_end(operation: &Operation) -> bool {
+    let file = operation.file();
+    let position = match Rest::of(operation, operation.done, false).offset {
+        -1 => rustix::fs::tell(file).ok(),
+        at => u64::try_from(at).ok(),
+    };
+    let size = rustix::fs::fstat(file).map(|stat| stat.st_size as u64);
+    matches!((position, size), (Some(at), Ok(size)) if at >= size)
+}
+
 /// Reads or writes, and waits as long as that takes. Of a transfer that was begun, the whole of what is done.
 pub(super) fn transfer(operation: &Operation) -> i32 {
     let done = operation.done;
