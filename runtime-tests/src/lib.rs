@@ -25,7 +25,7 @@ pub use child::{in_child, in_child_within, note};
 pub use container::container_filter;
 pub use fds::{a_thread_is_in, fd_link, holders, open_fds, ring_fds};
 pub use kernel_only::{KERNEL_ONLY, KernelOnly};
-pub use limits::{limit, lockable, unprivileged};
+pub use limits::{limit, lockable, small_pool, unprivileged};
 pub use seccomp::{Refusal, allow_list, allow_only, refuse, refuse_waits};
 pub use skip::{is_masked, skipped, uses};
 pub use tracked::{Tracked, Watch};

@@ -2,6 +2,10 @@
 
 use std::io;
 
+use saferring::fs::FixedBufPool;
+
+use crate::spin_until;
+
 /// Sets a limit of the process, for good.
 ///
 /// # Panics
@@ -16,6 +20,26 @@ pub fn limit(resource: libc::__rlimit_resource_t, to: u64) {
     // SAFETY: the call reads the limit, which lives across it.
     let set = unsafe { libc::setrlimit(resource, &raw const limit) };
     assert_eq!(set, 0, "{}", io::Error::last_os_error());
+}
+
+/// A small pool of registered buffers, of the runtime that runs.
+///
+/// Where little memory may be locked, it waits until there is some: kernels give it back some time after a ring is gone.
+///
+/// # Panics
+///
+/// If there is none for another reason, or in the end.
+#[track_caller]
+pub fn small_pool(buffers: u32, size: usize) -> FixedBufPool {
+    let mut pool = None;
+    spin_until("memory that may be locked", || {
+        match FixedBufPool::new(buffers, size) {
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory && lockable() < 1 << 20 => {}
+            made => pool = Some(made.unwrap()),
+        }
+        pool.is_some()
+    });
+    pool.unwrap()
 }
 
 /// How many bytes of memory the process may lock: as many as there are if it is root.

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use saferring::Feature;
-use saferring::fs::{FixedBufPool, OpenOptions};
+use saferring::fs::OpenOptions;
 use saferring::net::{TcpListener, TcpStream, UdpSocket};
 use saferring::runtime::{Builder, Runtime};
-use saferring_tests::{bounded, is_software, rounds, skipped, uses};
+use saferring_tests::{bounded, is_software, rounds, skipped, small_pool, uses};
 
 saferring_tests::also_on_software!();
 
@@ -299,7 +299,7 @@ fn a_spawned_and_joined_task_allocates_once() {
 #[test]
 fn reads_into_registered_buffers() {
     in_task(|| async {
-        let pool = FixedBufPool::new(4, 4096)?;
+        let pool = small_pool(4, 4096);
         let file = OpenOptions::new().read(true).open("Cargo.toml").await?;
         let count = steady(async |ops| {
             for _ in 0..ops {

@@ -15,7 +15,8 @@ use saferring::op::Registry;
 use saferring::runtime::{AdvancedConfig, Backend, Builder, FallbackStrategy, Runtime, metrics};
 use saferring::{DisabledBy, Error, Feature, Status, features, spawn, spawn_blocking};
 use saferring_tests::{
-    Refusal, TIME_LIMIT, bounded, in_child, is_masked, is_software, pattern_bytes, refuse, ring_fds,
+    Refusal, TIME_LIMIT, bounded, in_child, is_masked, is_software, pattern_bytes, refuse,
+    ring_fds, small_pool,
 };
 
 saferring_tests::also_on_software!();
@@ -140,7 +141,7 @@ async fn files(answers: &mut Answers) -> io::Result<()> {
     let path = dir.join("file");
     fs::write(&path, pattern_bytes(0, 10_000)).await.0?;
     let file = File::options().read(true).write(true).open(&path).await?;
-    let pool = FixedBufPool::new(2, 1000)?;
+    let pool = small_pool(2, 1000);
     for offset in 0..20 {
         let (read, buf) = file.read_at(vec![0; 100], offset * 50).await;
         answers.contents.push(buf[..read?].to_vec());

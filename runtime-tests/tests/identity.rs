@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::future::poll_immediate;
 use saferring::Error;
-use saferring::fs::{File, FixedBufPool};
+use saferring::fs::File;
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
 use saferring::op::{Registry, nop};
 use saferring::runtime::{Builder, Runtime, in_flight, metrics};
 use saferring::time::{interval, sleep, timeout};
-use saferring_tests::{Account, bounded, in_child, leaks_on_purpose, open_fds, skipped, until};
+use saferring_tests::{
+    Account, bounded, in_child, leaks_on_purpose, open_fds, skipped, small_pool, until,
+};
 
 saferring_tests::also_on_software!();
 
@@ -52,19 +54,21 @@ fn operations_can_be_awaited_in_another_runtime() {
         let (stream, mut peer) = pair();
         let (sending, mut receiving) = pair();
         let path = scratch("awaited", [7; 100_000]);
-        let (read, vectored, file, listener) = a.block_on(async {
+        let (read, vectored, file, listeners) = a.block_on(async {
             let read = stream.read(vec![0; 3]).submit();
             let mut vectored = Box::pin(stream.read_vectored([vec![0; 3]]));
             assert!(poll_immediate(&mut vectored).await.is_none());
             let file = File::open(&path).await.unwrap();
-            (read, vectored, file, TcpListener::bind("127.0.0.1:0"))
+            let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+            (read, vectored, file, listeners)
         });
-        let listener = listener.unwrap();
-        let address = listener.local_addr().unwrap();
+        // One each: which of two accepts gets a connection is the kernel's to say.
+        let [listener, of_many] = &listeners;
+        let addresses = [listener, of_many].map(|one| one.local_addr().unwrap());
         let (mut accept, mut incoming, page) = a.block_on(async {
             let mut accept = Box::pin(listener.accept());
             assert!(poll_immediate(&mut accept).await.is_none());
-            let mut incoming = listener.incoming();
+            let mut incoming = of_many.incoming();
             assert!(poll_immediate(incoming.next()).await.is_none());
             (accept, incoming, file.read_at(vec![0; 100_000], 0).submit())
         });
@@ -78,7 +82,7 @@ fn operations_can_be_awaited_in_another_runtime() {
             peer.write_all(b"onetwo").unwrap();
             assert_eq!(read.await.1, b"one");
             assert_eq!(vectored.await.1, [b"two"]);
-            let _clients = [0, 1].map(|_| std::net::TcpStream::connect(address).unwrap());
+            let _clients = addresses.map(|one| std::net::TcpStream::connect(one).unwrap());
             accept.as_mut().await.unwrap();
             incoming.next().await.unwrap().unwrap();
         });
@@ -256,7 +260,7 @@ fn fixed_buffers_work_in_another_runtime() {
     bounded(|| {
         let (a, b) = (runtime(), runtime());
         let path = scratch("fixed", [5; 4096]);
-        let pool = a.block_on(async { FixedBufPool::new(2, 4096).unwrap() });
+        let pool = a.block_on(async { small_pool(2, 4096) });
         for runtime in [&b, &a, &b] {
             runtime.block_on(async {
                 let file = File::open(&path).await.unwrap();

@@ -12,7 +12,7 @@ use saferring::op::Registry;
 use saferring::runtime::{Builder, Runtime, fixed_buffers};
 use saferring_tests::{
     bounded, holders, in_child, is_software, limit, lockable, open_fds, pattern_bytes, poll_once,
-    skipped, unprivileged, until,
+    skipped, small_pool, unprivileged, until,
 };
 use socket2::{Domain, SockAddr, Type};
 
@@ -67,7 +67,7 @@ fn fixed_buffers_read_and_write_files() {
     bounded(|| {
         let source = Scratch::new("fixed", &pattern_bytes(0, 100_000));
         Runtime::new().unwrap().block_on(async {
-            let pool = FixedBufPool::new(4, 10_000).unwrap();
+            let pool = small_pool(4, 10_000);
             assert_eq!((pool.capacity(), pool.buffer_size()), (4, 10_000));
             let file = File::options()
                 .read(true)
@@ -105,7 +105,7 @@ fn fixed_buffers_read_and_write_files() {
 fn a_pool_without_a_free_buffer_makes_its_takers_wait() {
     bounded(|| {
         Runtime::new().unwrap().block_on(async {
-            let pool = FixedBufPool::new(1, 10).unwrap();
+            let pool = small_pool(1, 10);
             let only = pool.take().await;
             assert!(pool.try_take().is_none());
             let taken = Rc::new(Cell::new(0));
@@ -140,7 +140,7 @@ fn hazard_28_a_buffer_in_flight_is_not_free() {
         Runtime::new().unwrap().block_on(async {
             let (reader, writer) = std::io::pipe().unwrap();
             let mut reader = File::from(std::os::fd::OwnedFd::from(reader));
-            let pool = FixedBufPool::new(1, 10).unwrap();
+            let pool = small_pool(1, 10);
             let mut read = Box::pin(reader.read(pool.take().await));
             assert!(poll_once(&mut read).await.is_none());
             drop(read);
@@ -156,13 +156,13 @@ fn hazard_28_buffers_outlive_their_runtime_and_work_in_another() {
     bounded(|| {
         let source = Scratch::new("outlive", b"contents");
         let runtime = Runtime::new().unwrap();
-        let mut buf = runtime.block_on(async { FixedBufPool::new(2, 64).unwrap().take().await });
+        let mut buf = runtime.block_on(async { small_pool(2, 64).take().await });
         buf.fill_from(b"kept");
         drop(runtime);
         assert_eq!(&buf[..], b"kept");
         Runtime::new().unwrap().block_on(async {
             // The other runtime has a pool in the same slot of its own table.
-            let other = FixedBufPool::new(2, 64).unwrap();
+            let other = small_pool(2, 64);
             let file = File::open(&source.0).await.unwrap();
             let (n, buf) = file.read_at(buf, 0).await;
             assert_eq!((n.unwrap(), &buf[..]), (8, &b"contents"[..]));

@@ -73,7 +73,7 @@ fn buffers_of_pools_change_as_vectors_do() {
         AsMut::<[u8]>::as_mut(&mut pooled).reverse();
         assert_eq!(AsRef::<[u8]>::as_ref(&pooled), b"cba");
         runtime().block_on(async {
-            let pool = saferring::fs::FixedBufPool::new(1, 10).unwrap();
+            let pool = saferring_tests::small_pool(1, 10);
             assert_eq!((pool.buffer_size(), pool.capacity()), (10, 1));
             let mut fixed = changes_as_a_vector!(pool.take().await);
             fixed.resize(5, 7);

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use futures_util::future::poll_immediate;
 use futures_util::stream::FusedStream;
 use saferring::buf::{AlignedBuf, BufferPool};
-use saferring::fs::{File, FixedBufPool};
+use saferring::fs::File;
 use saferring::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
 use saferring::op::{PollAdd, Readiness, Registry, nop};
@@ -20,7 +20,7 @@ use saferring::runtime::{in_flight, metrics};
 use saferring::task::JoinSet;
 use saferring::time::sleep_until;
 use saferring::{features, spawn};
-use saferring_tests::{bounded, skipped, until};
+use saferring_tests::{bounded, skipped, small_pool, until};
 
 use super::files::Dir;
 use super::runtime;
@@ -248,7 +248,7 @@ fn buffers_say_how_much_they_hold_and_not_what() {
                 "BufferPool { buffer_size: 1000, alignment: 64, capacity: 3, available: 2 }",
             );
 
-            let pool = FixedBufPool::new(2, 5000).unwrap();
+            let pool = small_pool(2, 5000);
             let registered = pool.is_registered();
             let mut fixed = pool.take().await;
             fixed.resize(3, b's');

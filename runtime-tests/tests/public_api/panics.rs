@@ -11,7 +11,7 @@ use saferring::net::UnixStream;
 use saferring::op::nop;
 use saferring::runtime::{fixed_buffers, in_flight, metrics};
 use saferring::{spawn, spawn_blocking, task};
-use saferring_tests::bounded;
+use saferring_tests::{bounded, small_pool};
 
 use super::{panic_text, runtime};
 
@@ -91,7 +91,7 @@ fn tasks_and_their_errors() {
 fn buffers_have_their_bounds() {
     bounded(|| {
         runtime().block_on(async {
-            let pool = FixedBufPool::new(1, 100).unwrap();
+            let pool = small_pool(1, 100);
             let mut fixed = pool.take().await;
             fixed.resize(100, 7);
             assert_eq!(fixed[..], [7; 100]);

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use saferring::fs::{self, File, FixedBufPool};
+use saferring::fs::{self, File};
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixListener};
 use saferring::op::{Registry, nop};
 use saferring::runtime::{Builder, Runtime, in_flight, metrics};
 use saferring::{features, spawn, spawn_blocking};
-use saferring_tests::{Refusal, in_child, is_software, refuse, until};
+use saferring_tests::{Refusal, in_child, is_software, refuse, small_pool, until};
 
 use super::{Scratch, pair, runtime};
 
@@ -233,7 +233,7 @@ fn nothing_can_be_registered() {
         let path = scratch.file("file", [7; 100]);
         runtime().block_on(async {
             let file = File::open(&path).await.unwrap();
-            let pool = FixedBufPool::new(1, 64).unwrap();
+            let pool = small_pool(1, 64);
             assert!(!pool.is_registered());
             for _ in 0..20 {
                 let (read, buf) = file.read_at(pool.take().await, 50).await;
