@@ -15,8 +15,8 @@ use saferring::op::Registry;
 use saferring::runtime::{AdvancedConfig, Backend, Builder, FallbackStrategy, Runtime, metrics};
 use saferring::{DisabledBy, Error, Feature, Status, features, spawn, spawn_blocking};
 use saferring_tests::{
-    Refusal, TIME_LIMIT, bounded, in_child, is_masked, is_software, pattern_bytes, refuse,
-    ring_fds, small_pool,
+    Refusal, TIME_LIMIT, bounded, in_child, is_masked, is_software, lockable, pattern_bytes,
+    refuse, ring_fds, skipped, small_pool,
 };
 
 saferring_tests::also_on_software!();
@@ -831,6 +831,43 @@ fn without_io_uring_nothing_can_be_used() {
             }
         }
     });
+}
+
+/// The kernels that `runtime-tests/kernels` boots, by what is known of them: what each has that is newer than its number says, and
+/// what it lacks.
+const KERNELS: &[(&str, &str, &[Feature], &[Feature])] = &[
+    // Its io_uring is that of 5.15, but for three operations.
+    ("5.10.", "5.15", &[], &[Feature::Mkdirat]),
+    ("6.1.", "6.1", &[Feature::ZeroCopyReport], &[]),
+    ("6.12.", "6.12", &[], &[]),
+    ("6.16.", "6.16", &[], &[]),
+    ("6.18.", "6.18", &[], &[]),
+    ("7.", "7.0", &[], &[]),
+];
+
+#[test]
+fn known_kernels_have_what_they_are_known_for() {
+    if std::env::var_os("SAFERRING_TESTS_EMULATED").is_none() || lockable() != u64::MAX {
+        return skipped("a kernel of which nothing is known, or a user who may not use all of it");
+    }
+    let features = features();
+    if !features.has_opcode(0) {
+        return skipped("no io_uring");
+    }
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let known = KERNELS.iter().find(|kernel| release.starts_with(kernel.0));
+    let &(_, level, more, less) = known.unwrap_or_else(|| panic!("{release} is not known"));
+    let number = |version: &str| {
+        let (major, minor) = version.split_once('.').unwrap();
+        (major.parse::<u32>().unwrap(), minor.parse::<u32>().unwrap())
+    };
+    for feature in Feature::all() {
+        let old_enough = number(feature.kernel()) <= number(level);
+        let expected = old_enough && !less.contains(&feature) || more.contains(&feature);
+        let status = features.status(feature);
+        let found = matches!(status, Status::Used | Status::Available { .. });
+        assert_eq!(found, expected, "{feature} on {release}: {status}");
+    }
 }
 
 /// What is told is what a bug report needs.
