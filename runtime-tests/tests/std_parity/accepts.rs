@@ -1,13 +1,17 @@
 //! How far a stream of connections accepts ahead.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::net::TcpStream as StdStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::poll_immediate;
+use futures_util::{FutureExt, StreamExt};
 use saferring::net::{TcpListener, UnixListener};
 use saferring::op::nop;
 use saferring::runtime::metrics;
+use saferring::time::timeout;
 use saferring_tests::{bounded, in_child, open_fds};
 
 use super::{Scratch, runtime};
@@ -104,6 +108,53 @@ fn giving_up_many_accepts_costs_no_more_than_one_cancel_each() {
             let client = StdStream::connect(listener.local_addr().unwrap()).unwrap();
             let came = kept.next().await.unwrap().unwrap();
             assert_eq!(came.peer_addr().unwrap(), client.local_addr().unwrap());
+        });
+    });
+}
+
+/// Each of several threads has a clone, accepts from it now and then, and gives up now and then: none waits for another's, and every
+/// connection is served.
+#[test]
+fn clones_of_a_listener_share_its_connections() {
+    const THREADS: usize = 4;
+    bounded(|| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let clone = listener.try_clone().unwrap();
+                let served = &served;
+                scope.spawn(move || {
+                    let clone = TcpListener::from_std(clone);
+                    runtime().block_on(async {
+                        for round in 0.. {
+                            if served.load(Ordering::Relaxed) == CLIENTS * THREADS {
+                                break;
+                            }
+                            let accepted = match (round + thread) % 3 {
+                                0 => clone.accept().map(Some).now_or_never().flatten(),
+                                1 => timeout(Duration::from_millis(1), clone.accept()).await.ok(),
+                                _ => {
+                                    let mut incoming = clone.incoming().accept_ahead(0);
+                                    let next = timeout(Duration::from_millis(1), incoming.next());
+                                    let next = next.await.ok().flatten();
+                                    next.map(|stream| stream.map(|stream| (stream, address)))
+                                }
+                            };
+                            if let Some(accepted) = accepted {
+                                let (stream, _) = accepted.unwrap();
+                                stream.write_all("x").await.0.unwrap();
+                                served.fetch_add(1, Ordering::Relaxed);
+                            }
+                        }
+                    });
+                });
+            }
+            for _ in 0..CLIENTS * THREADS {
+                let mut client = StdStream::connect(address).unwrap();
+                assert_eq!(client.read(&mut [0; 1]).unwrap(), 1);
+            }
         });
     });
 }
