@@ -847,7 +847,10 @@ const KERNELS: &[(&str, &str, &[Feature], &[Feature])] = &[
 
 #[test]
 fn known_kernels_have_what_they_are_known_for() {
-    if std::env::var_os("SAFERRING_TESTS_EMULATED").is_none() || lockable() != u64::MAX {
+    if std::env::var_os("SAFERRING_TESTS_EMULATED").is_none()
+        || lockable() != u64::MAX
+        || is_software()
+    {
         return skipped("a kernel of which nothing is known, or a user who may not use all of it");
     }
     let features = features();

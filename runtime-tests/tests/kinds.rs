@@ -251,7 +251,9 @@ fn devices() {
             };
             let mut null = open("/dev/null");
             assert_eq!(null.read(vec![1; 8]).await.0.unwrap(), 0);
-            assert_eq!(null.write(vec![1; 100_000]).await.0.unwrap(), 100_000);
+            // On Linux 5.10 the software ring writes as much at a time as a pipe has room for.
+            let written = null.write(vec![1; 100_000]).await.0.unwrap();
+            assert!(written == 100_000 || is_software() && written == libc::PIPE_BUF);
             assert_eq!(null.read_at(vec![1; 8], 1000).await.0.unwrap(), 0);
             let mut zero = open("/dev/zero");
             let (read, data) = zero.read(vec![1; 100_000]).await;

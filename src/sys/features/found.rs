@@ -41,7 +41,7 @@ pub struct Features {
     strategy: FallbackStrategy,
 }
 
-/// What a ring of the defaults can do.
+/// What a ring of the defaults can do. (Where io_uring is refused, that is what is not to be had; the software ring has it all.)
 pub(crate) fn features() -> Features {
     static FEATURES: OnceLock<Features> = OnceLock::new();
     if let Some(features) = FEATURES.get() {
@@ -60,6 +60,9 @@ fn found_now() -> (Features, bool) {
     let mut config = RingConfig::default();
     // Whoever makes a runtime is told of names that there are not.
     config.policy.by_environment = FeatureSet::parse(&list).unwrap_or_default();
+    if std::env::var_os("SAFERRING_BACKEND").is_some_and(|backend| backend == "software") {
+        return (Features::of_software(&config.policy), true);
+    }
     let (facts, certain) = facts();
     let mut features = Features::of(facts, &config.policy);
     let flags = plan(&config, |feature| features.has(feature));
