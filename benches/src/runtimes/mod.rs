@@ -18,6 +18,8 @@ use std::path::Path;
 use std::task::Poll;
 use std::time::Instant;
 
+use futures_util::FutureExt;
+
 /// How a file is to be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -108,11 +110,9 @@ pub async fn serve<A: Api, S: 'static, F: Future<Output = io::Result<()>> + 'sta
     loop {
         match accept().await {
             Ok(stream) => {
-                let echoing = echo(stream);
-                A::detach(A::spawn(async move {
-                    // An error ends this connection.
-                    let _ = echoing.await;
-                }));
+                // An error ends this connection. By `map`: an async block would hold the future twice, as what it has
+                // captured and as what it awaits.
+                A::detach(A::spawn(echo(stream).map(drop)));
             }
             Err(error)
                 if matches!(
