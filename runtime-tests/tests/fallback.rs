@@ -332,15 +332,11 @@ fn forty_runtimes_of_one_user_with_little_locked_memory() {
     );
 }
 
-/// An example, as it was built beside this test.
+/// An example, as it was built beside this test, or is now.
 fn example(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
-    let built = tests
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .join("examples")
-        .join(name);
+    let profile = tests.ancestors().nth(2).unwrap();
+    let built = profile.join("examples").join(name);
     if !built.exists() {
         let cargo = Command::new(env!("CARGO"))
             .args([
@@ -350,7 +346,9 @@ fn example(name: &str) -> PathBuf {
                 "--all-features",
                 "--example",
                 name,
+                "--target-dir",
             ])
+            .arg(profile.parent().unwrap())
             .status();
         assert!(cargo.unwrap().success(), "{name} cannot be built");
     }
