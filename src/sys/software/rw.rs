@@ -2,6 +2,7 @@
 
 use io_uring::opcode;
 use libc::iovec;
+use rustix::fs::FileType;
 
 use super::calls::{answer, uninterrupted};
 use super::operation::Operation;
@@ -96,8 +97,13 @@ pub(super) fn is_at_end(operation: &Operation) -> bool {
         -1 => rustix::fs::tell(file).ok(),
         at => u64::try_from(at).ok(),
     };
-    let size = rustix::fs::fstat(file).map(|stat| stat.st_size as u64);
-    matches!((position, size), (Some(at), Ok(size)) if at >= size)
+    match (position, rustix::fs::fstat(file)) {
+        // Of a block device the size is told as 0.
+        (Some(at), Ok(stat)) => {
+            FileType::from_raw_mode(stat.st_mode).is_file() && at >= stat.st_size as u64
+        }
+        _ => false,
+    }
 }
 
 /// Reads or writes, and waits as long as that takes. Of a transfer that was begun, the whole of what is done.
