@@ -197,6 +197,10 @@ pub mod time;
 
 pub use error::Error;
 pub use feature::{DisabledBy, Feature, UnknownFeature};
+/// Waiting for several things at once, on one task: futures-util's macros, under the names that they have in tokio.
+///
+/// `select!` wants futures that can tell that they are over, and lie still: `pin!(future.fuse())`, as its page says.
+pub use futures_util::{join, select, select_biased, try_join};
 pub use op::features;
 pub use runtime::spawn_blocking;
 #[cfg(feature = "macros")]

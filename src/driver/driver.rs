@@ -364,10 +364,10 @@ impl<W> Driver<W> {
         self.with(|inner| inner.ring.as_mut().map(Ring::info))
     }
 
-    /// Every operation in flight. `id` names the task that a waiter belongs to, `number` a file's descriptor.
+    /// Every operation in flight. `id` names the task that a waiter belongs to, by number and perhaps by name, `number` a file's descriptor.
     pub(crate) fn operations(
         &self,
-        id: impl Fn(&W) -> Option<u64>,
+        id: impl Fn(&W) -> Option<(u64, Option<String>)>,
         number: impl Fn(FileRef) -> RawFd,
     ) -> Vec<InFlightOp> {
         self.with(|inner| inner.operations(id, number))

@@ -9,7 +9,7 @@ use super::slots::{FileRef, OWN, State};
 use crate::sys;
 
 /// One operation that the kernel has and has not finished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InFlightOp {
     /// The operation's number (`IORING_OP_*`).
@@ -22,6 +22,8 @@ pub struct InFlightOp {
     pub age: Duration,
     /// The task that waits for it, if a task of this runtime does.
     pub task: Option<u64>,
+    /// The name of that task, if it has one.
+    pub task_name: Option<String>,
     /// Whether its future is gone, so that only its end is waited for.
     pub orphan: bool,
 }
@@ -36,6 +38,9 @@ impl fmt::Display for InFlightOp {
         if let Some(task) = self.task {
             write!(f, ", task {task}")?;
         }
+        if let Some(name) = &self.task_name {
+            write!(f, " ({name})")?;
+        }
         if self.orphan {
             write!(f, ", orphan")?;
         }
@@ -46,7 +51,7 @@ impl fmt::Display for InFlightOp {
 impl<W, F> Inner<W, F> {
     pub(super) fn operations(
         &mut self,
-        id: impl Fn(&W) -> Option<u64>,
+        id: impl Fn(&W) -> Option<(u64, Option<String>)>,
         number: impl Fn(FileRef) -> RawFd,
     ) -> Vec<InFlightOp> {
         let now = sys::coarse_millis();
@@ -65,12 +70,17 @@ impl<W, F> Inner<W, F> {
                     None if head.is_multishot() => -1,
                     None => head.b as RawFd,
                 };
+                let (task, task_name) = match head.waiter.as_ref().and_then(&id) {
+                    Some((task, name)) => (Some(task), name),
+                    None => (None, None),
+                };
                 Some(InFlightOp {
                     code: vtable.code,
                     name: vtable.name,
                     fd: (fd >= 0).then_some(fd),
                     age: Duration::from_millis(now.wrapping_sub(head.a).into()),
-                    task: head.waiter.as_ref().and_then(&id),
+                    task,
+                    task_name,
                     orphan: head.state == State::Orphan,
                 })
             })
@@ -90,15 +100,17 @@ mod tests {
             fd: None,
             age: Duration::from_millis(20),
             task: None,
+            task_name: None,
             orphan: false,
         };
         assert_eq!(bare.to_string(), "read, 20 ms");
         let all = InFlightOp {
             fd: Some(7),
             task: Some(3),
+            task_name: Some("reader".to_owned()),
             orphan: true,
             ..bare
         };
-        assert_eq!(all.to_string(), "read fd 7, 20 ms, task 3, orphan");
+        assert_eq!(all.to_string(), "read fd 7, 20 ms, task 3 (reader), orphan");
     }
 }

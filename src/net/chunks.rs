@@ -21,6 +21,7 @@ use crate::op::{
     RecvMulti, SharedFd,
 };
 use crate::runtime::with_driver;
+use crate::task::{poll_proceed, spend};
 
 type Arrival<C> = io::Result<Received<C>>;
 
@@ -193,8 +194,10 @@ impl<R: Receive> Chunks<R> {
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {
+        ready!(poll_proceed(cx));
         loop {
             if let Some(stashed) = self.stashed() {
+                spend();
                 if stashed.is_err() {
                     self.state = State::Ended;
                 }
@@ -232,7 +235,10 @@ impl<R: Receive> Chunks<R> {
                 }
             };
             match received {
-                Some(Ok(Received::Chunk(chunk))) => return Poll::Ready(Some(Ok(chunk))),
+                Some(Ok(Received::Chunk(chunk))) => {
+                    spend();
+                    return Poll::Ready(Some(Ok(chunk)));
+                }
                 Some(Ok(Received::End)) => self.state = State::Ended,
                 Some(Err(error)) => {
                     self.state = State::Ended;

@@ -10,6 +10,7 @@ use socket2::SockAddr;
 
 use crate::feature::Feature;
 use crate::op::{Accept, AcceptMulti, Multi, Operation, Pause, SharedFd, Submitted, may_use};
+use crate::task::{poll_proceed, spend};
 
 /// The connections of a listener: by one multishot accept, which is made again whenever the kernel ends it; if there is
 /// a bound, by as many accepts at a time, and before kernel 5.19 by one after the other.
@@ -65,8 +66,10 @@ impl Stream for Connections {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        ready!(poll_proceed(cx));
         loop {
             if let Some((fd, _)) = this.stashed() {
+                spend();
                 return Poll::Ready(Some(Ok(fd)));
             }
             let accepted = match &mut this.state {
@@ -109,6 +112,7 @@ impl Stream for Connections {
             match accepted {
                 Some(Ok(fd)) => {
                     this.listener.note_accept(0);
+                    spend();
                     return Poll::Ready(Some(Ok(fd)));
                 }
                 // The runtime has cancelled it because too many connections were waiting; or see `is_transient`.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use super::borrowed::Borrowed;
 use super::error::{JoinError, Payload};
-use super::flags::{ABORTED, ANSWER, DONE, JOIN, TAKEN};
+use super::flags::{ABORTED, ANSWER, DONE, JOIN, NAMED, TAKEN};
 use super::header::{Header, LocalRef, Owner, Vtable};
 use super::shared::NO_INDEX;
 use super::sync::Cell;
@@ -140,6 +140,9 @@ impl<F: Future> TaskCell<F> {
             joiner.wake();
         }
         debug_assert_ne!(task.index, NO_INDEX);
+        if flags & NAMED != 0 {
+            task.owner().set_name(task.index, None);
+        }
         drop(task.owner().remove(task.index));
     }
 

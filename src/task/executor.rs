@@ -3,13 +3,16 @@
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::rc::Rc;
 use std::task::Waker;
+use std::time::Instant;
 
 use super::cell::TaskCell;
-use super::flags::{ABORTED, DONE, JOIN, QUEUED, ROOT};
+use super::flags::{ABORTED, DONE, JOIN, NAMED, QUEUED, ROOT};
+use super::group::SLICE;
 use super::header::{LocalRef, Owner, Shared, with_entered};
 use super::join::JoinHandle;
-use super::shared::{NO_INDEX, Unpark};
+use super::shared::{NO_INDEX, TURN, Unpark};
 use super::sync;
 use super::waker;
 
@@ -71,27 +74,51 @@ impl Executor {
         let owner = self.owner();
         assert!(owner.running.get() == NO_INDEX, "run called within a task");
         self.drain();
-        for _ in 0..budget {
-            let Some(task) = owner.queue.pop() else {
-                break;
-            };
-            let flags = task.flags.get();
-            task.flags.set(flags & !QUEUED);
-            if flags & (DONE | ROOT) == 0 {
-                // SAFETY: not DONE; and as nothing was running, its future is not being polled.
-                unsafe { poll(owner, &task) };
-            } else if flags & ROOT != 0 {
-                root();
+        if owner.groups.is_used() {
+            self.run_groups(budget, root);
+        } else {
+            for _ in 0..budget {
+                let Some(task) = owner.queue.pop() else {
+                    break;
+                };
+                // SAFETY: it was popped, and nothing was running.
+                unsafe { turn(owner, &task, root) };
             }
         }
-        !owner.queue.is_empty() || self.has_woken()
+        self.has_queued() || self.has_woken()
+    }
+
+    /// As the loop in `run`, where tasks are in groups: each turn is timed, and given to whose it is.
+    #[cold]
+    fn run_groups(&self, budget: u32, root: &mut dyn FnMut()) {
+        let owner = self.owner();
+        let began = Instant::now();
+        let mut before = began;
+        for _ in 0..budget {
+            let Some((task, whose)) = owner.groups.pop(&owner.queue) else {
+                break;
+            };
+            // SAFETY: it was popped, and `run` has seen that nothing is running.
+            unsafe { turn(owner, &task, root) };
+            let now = Instant::now();
+            owner.groups.charge(whose, now - before);
+            before = now;
+            if now - began > SLICE {
+                break;
+            }
+        }
+    }
+
+    #[inline]
+    fn has_queued(&self) -> bool {
+        !self.owner().queue.is_empty() || !self.owner().groups.is_empty()
     }
 
     /// Prepares a wait in the kernel. True: there is nothing to do, and the next wake from another thread calls
     /// `unpark`. False: there is work.
     #[inline]
     pub(crate) fn prepare_park(&self) -> bool {
-        self.owner().queue.is_empty() && self.shared().remote.inbox.park()
+        !self.has_queued() && self.shared().remote.inbox.park()
     }
 
     /// Whether another thread has woken a task.
@@ -194,7 +221,7 @@ impl Drop for Executor {
         for task in self.shared().remote.inbox.close() {
             task.leave_inbox();
         }
-        while self.owner().queue.pop().is_some() {}
+        while self.owner().groups.pop(&self.owner().queue).is_some() {}
         // SAFETY: this is the owner thread, which has not entered the executor, whose only end this is. The root, which goes
         // last, uses no more of `shared` than each task.
         unsafe { Shared::executor_gone(self.shared) };
@@ -214,6 +241,24 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let left = sync::set_current(self.before);
         debug_assert!(ptr::eq(left, self.shared), "executors left out of order");
+    }
+}
+
+/// The turn of a task that was popped from its queue, or of the root.
+///
+/// # Safety
+///
+/// No task is running.
+#[inline(always)]
+unsafe fn turn(owner: Owner<'_>, task: &LocalRef, root: &mut dyn FnMut()) {
+    let flags = task.flags.get();
+    task.flags.set(flags & !QUEUED);
+    owner.budget.set(TURN);
+    if flags & (DONE | ROOT) == 0 {
+        // SAFETY: not DONE; and as nothing is running, its future is not being polled.
+        unsafe { poll(owner, task) };
+    } else if flags & ROOT != 0 {
+        root();
     }
 }
 
@@ -257,8 +302,24 @@ pub(super) fn on_entered<R>(f: impl FnOnce(Owner<'_>) -> R) -> R {
 }
 
 /// [`spawn`], on the executor of `owner`.
+#[inline]
 pub(super) fn spawn_on<F: Future + 'static>(owner: Owner<'_>, future: F) -> JoinHandle<F::Output> {
-    let task = TaskCell::allocate(owner, future, owner.vacant_index(), JOIN);
+    spawn_with(owner, future, 0, None)
+}
+
+/// [`spawn_on`], for a task with a name, or with the flags of a group.
+#[inline]
+pub(super) fn spawn_with<F: Future + 'static>(
+    owner: Owner<'_>,
+    future: F,
+    flags: u32,
+    name: Option<Rc<str>>,
+) -> JoinHandle<F::Output> {
+    let flags = flags | JOIN | if name.is_some() { NAMED } else { 0 };
+    let task = TaskCell::allocate(owner, future, owner.vacant_index(), flags);
+    if name.is_some() {
+        owner.set_name(task.index, name);
+    }
     let index = owner.insert(task.clone());
     debug_assert_eq!(index, task.index as usize);
     // SAFETY: the task is new and marked JOIN, and `take` is of the future that it was made of.

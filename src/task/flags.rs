@@ -14,3 +14,7 @@ pub(super) const ANSWER: u32 = 1 << 4;
 pub(super) const TAKEN: u32 = 1 << 5;
 /// Not a task, but what stands for the future of `block_on`.
 pub(super) const ROOT: u32 = 1 << 6;
+/// It has a name.
+pub(super) const NAMED: u32 = 1 << 7;
+/// From this bit on: 0, or one more than the number of its group.
+pub(super) const GROUP_SHIFT: u32 = 16;

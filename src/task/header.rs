@@ -9,7 +9,7 @@ use std::process::abort;
 use std::ptr::{self, NonNull};
 
 use super::borrowed::Borrowed;
-use super::flags::{DONE, QUEUED};
+use super::flags::{DONE, GROUP_SHIFT, QUEUED};
 use super::inbox::{Inbox, Node};
 use super::queue::Link;
 use super::shared;
@@ -187,7 +187,11 @@ impl LocalRef {
             // SAFETY: this is the owner thread. The executor does not end before all its tasks are DONE, and `shared`
             // lives as long as it does.
             let owner = unsafe { Owner::new(self.shared) };
-            owner.queue.push(self);
+            if flags >> GROUP_SHIFT == 0 {
+                owner.queue.push(self);
+            } else {
+                owner.groups.push(flags, self, &owner.queue);
+            }
         }
     }
 
@@ -296,7 +300,7 @@ impl TaskRef {
         let header = self.header();
         let is_entered = is_current(header.shared);
         if is_entered && header.flags.get() & (QUEUED | DONE) == 0 {
-            // As in `LocalRef::clone`: a task that is not DONE has plain references. There is one queue, so no check.
+            // As in `LocalRef::clone`: a task that is not DONE has plain references. It is not queued yet, so no check.
             header.local.set(header.local.get() + 1);
             LocalRef(self.0).enqueue();
         }

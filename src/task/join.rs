@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use super::budget::{poll_proceed, spend};
 use super::cell::joiner;
 use super::error::JoinError;
 use super::flags::{ABORTED, DONE, JOIN, TAKEN};
@@ -64,10 +65,23 @@ impl<T> JoinHandle<T> {
     /// # }
     /// ```
     pub fn abort(&self) {
-        let flags = self.task.flags.get();
-        if flags & (DONE | ABORTED) == 0 {
-            self.task.flags.set(flags | ABORTED);
-            self.task.clone().wake();
+        abort(&self.task);
+    }
+
+    /// A handle that can abort the task, and nothing else.
+    ///
+    /// ```
+    /// # saferring::runtime::Runtime::new().unwrap().block_on(async {
+    /// let task = saferring::spawn(std::future::pending::<()>());
+    /// let abort = task.abort_handle();
+    /// saferring::spawn(async move { abort.abort() });
+    /// assert!(task.await.unwrap_err().is_cancelled());
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn abort_handle(&self) -> AbortHandle {
+        AbortHandle {
+            task: self.task.clone(),
         }
     }
 
@@ -91,10 +105,56 @@ impl<T> JoinHandle<T> {
     }
 }
 
+/// Sees to it that the task ends at its next turn, if it is not over.
+fn abort(task: &LocalRef) {
+    let flags = task.flags.get();
+    if flags & (DONE | ABORTED) == 0 {
+        task.flags.set(flags | ABORTED);
+        task.clone().wake();
+    }
+}
+
+/// Aborts a task: from [`JoinHandle::abort_handle`] and [`JoinSet::spawn`](super::JoinSet::spawn). Dropping it does nothing.
+///
+/// It keeps the task's memory, not its future. It stays on the task's thread, as the task does.
+#[derive(Clone)]
+pub struct AbortHandle {
+    task: LocalRef,
+}
+
+impl AbortHandle {
+    /// As [`JoinHandle::abort`].
+    pub fn abort(&self) {
+        abort(&self.task);
+    }
+
+    /// Whether the task is over.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.task.flags.get() & DONE != 0
+    }
+
+    /// The task's [`Id`].
+    #[must_use]
+    pub fn id(&self) -> Id {
+        Id::new(self.task.index)
+    }
+}
+
+impl fmt::Debug for AbortHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbortHandle")
+            .field("id", &self.id())
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
+
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        ready!(poll_proceed(cx));
         let joiner = joiner(&self.task);
         if !self.is_finished() && !WakeRef::will_wake_in(joiner, cx.waker()) {
             // Foreign code, in which the task may end: so it is asked again.
@@ -107,7 +167,10 @@ impl<T> Future for JoinHandle<T> {
             return Poll::Pending;
         }
         match self.take() {
-            Some(answer) => Poll::Ready(answer),
+            Some(answer) => {
+                spend();
+                Poll::Ready(answer)
+            }
             None => panic!("JoinHandle polled after it gave its answer"),
         }
     }

@@ -5,16 +5,18 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use slab::Slab;
 
+use super::budget::{poll_proceed, spend};
+use super::builder::Builder;
 use super::error::JoinError;
-use super::executor::{on_entered, spawn_on};
-use super::id::Id;
-use super::join::JoinHandle;
+use super::executor::on_entered;
+use super::join::{AbortHandle, JoinHandle};
 use super::sync::Cell;
 use super::wake_ref::WakeRef;
 
@@ -64,7 +66,7 @@ impl<T> JoinSet<T> {
         }
     }
 
-    /// Spawns a task into the set, and returns its [`Id`].
+    /// Spawns a task into the set, and returns what can abort it.
     ///
     /// # Panics
     ///
@@ -79,29 +81,33 @@ impl<T> JoinSet<T> {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn<F>(&mut self, future: F) -> Id
+    pub fn spawn<F>(&mut self, future: F) -> AbortHandle
     where
         F: Future<Output = T> + 'static,
     {
+        self.spawn_built(Builder::new(), future)
+    }
+
+    #[track_caller]
+    fn spawn_built<F>(&mut self, builder: Builder, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        // Outside a runtime it panics here: a notice that is dropped would name a key that is not there.
+        on_entered(|_| ());
         let key = self.handles.vacant_key();
-        let ended = &self.ended;
-        let handle = on_entered(|owner| {
-            // Not before: a notice dropped by a panic of `on_entered` would name a key that is not there.
-            let notice = Notice {
-                ended: Rc::clone(ended),
+        let handle = builder.spawn(Noticed {
+            future,
+            _notice: Notice {
+                ended: Rc::clone(&self.ended),
                 key,
-            };
-            let noticed = Noticed {
-                future,
-                _notice: notice,
-            };
-            spawn_on(owner, noticed)
+            },
         });
-        let id = handle.id();
+        let abort = handle.abort_handle();
         // `&mut self` kept the set as it was, so this is `key`.
         let inserted = self.handles.insert(handle);
         debug_assert_eq!(inserted, key);
-        id
+        abort
     }
 
     /// How many tasks the set holds: those that run, and those that ended and were not joined.
@@ -145,7 +151,9 @@ impl<T> JoinSet<T> {
     ///
     /// As for `join_next`.
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
+        ready!(poll_proceed(cx));
         if let Some(answer) = self.try_join_next() {
+            spend();
             return Poll::Ready(Some(answer));
         }
         if self.handles.is_empty() {
@@ -168,6 +176,37 @@ impl<T> JoinSet<T> {
             }
         }
         Poll::Pending
+    }
+
+    /// Waits for all tasks, and returns their outputs in the order in which they ended.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of the first task that panicked; and if a task was aborted. The others are then aborted.
+    ///
+    /// # Cancel safety
+    ///
+    /// When this future is dropped, so is the set: its tasks are aborted.
+    ///
+    /// ```
+    /// # saferring::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set: saferring::task::JoinSet<u32> = (1..=3).map(|n| async move { n * n }).collect();
+    /// set.spawn(async { 16 });
+    /// let mut squares = set.join_all().await;
+    /// squares.sort_unstable();
+    /// assert_eq!(squares, [1, 4, 9, 16]);
+    /// # });
+    /// ```
+    pub async fn join_all(mut self) -> Vec<T> {
+        let mut outputs = Vec::with_capacity(self.len());
+        while let Some(answer) = self.join_next().await {
+            match answer.map_err(JoinError::try_into_panic) {
+                Ok(output) => outputs.push(output),
+                Err(Ok(payload)) => resume_unwind(payload),
+                Err(Err(error)) => panic!("JoinSet::join_all: {error}"),
+            }
+        }
+        outputs
     }
 
     /// The answer of a task that has ended, or `None` if no task has, or the set is empty.
@@ -249,6 +288,21 @@ impl<T> JoinSet<T> {
     }
 }
 
+impl Builder {
+    /// Spawns the task into a set, as [`JoinSet::spawn`] does.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn spawn_on<F>(self, set: &mut JoinSet<F::Output>, future: F) -> AbortHandle
+    where
+        F: Future + 'static,
+    {
+        set.spawn_built(self, future)
+    }
+}
+
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
         self.abort_all();
@@ -259,6 +313,21 @@ impl<T> Drop for JoinSet<T> {
 impl<T> Default for JoinSet<T> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Spawns each future into a new set.
+///
+/// # Panics
+///
+/// Outside a runtime.
+impl<F: Future + 'static> FromIterator<F> for JoinSet<F::Output> {
+    fn from_iter<I: IntoIterator<Item = F>>(futures: I) -> Self {
+        let mut set = Self::new();
+        for future in futures {
+            set.spawn(future);
+        }
+        set
     }
 }
 

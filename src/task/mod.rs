@@ -77,15 +77,19 @@
 // their panics have nobody to go to they are swallowed; those of a poll or of the future's `Drop` go to the handle.
 
 mod borrowed;
+mod budget;
+mod builder;
 mod cell;
 mod error;
 mod executor;
 mod flags;
+mod group;
 mod header;
 mod id;
 mod inbox;
 mod join;
 mod join_set;
+mod local_key;
 mod queue;
 mod shared;
 mod sync;
@@ -98,12 +102,21 @@ mod models;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+pub use budget::{
+    Cooperative, Unconstrained, consume_budget, cooperative, has_budget_remaining, unconstrained,
+};
+pub(crate) use budget::{poll_proceed, poll_take, spend};
+pub use builder::{Builder, name};
 pub use error::JoinError;
 pub use executor::spawn;
 pub(crate) use executor::{Entered, Executor};
+pub use group::{DEFAULT_SHARES, Group};
 pub use id::{Id, id, try_id};
-pub use join::JoinHandle;
+pub use join::{AbortHandle, JoinHandle};
 pub use join_set::JoinSet;
+#[doc(hidden)]
+pub use local_key::LocalSlot;
+pub use local_key::{AccessError, LocalKey, TaskLocalFuture};
 pub(crate) use shared::Unpark;
 pub(crate) use wake_ref::WakeRef;
 pub use yield_now::{YieldNow, yield_now};

@@ -3,13 +3,16 @@
 //!
 //! `L` is the owner's reference to a task, and `R` that of other threads.
 
-use std::cell::UnsafeCell;
+use std::cell::{RefCell, UnsafeCell};
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::NonNull;
+use std::rc::Rc;
 
 use slab::Slab;
 
+use super::group::Groups;
 use super::inbox::{Inbox, Node};
 use super::queue::{Link, RunQueue};
 use super::sync::{AtomicIsize, Cell, Ordering, is_current};
@@ -24,6 +27,9 @@ pub(crate) trait Unpark: Send + Sync + 'static {
 /// executor lives; see `Shared::task_freed`.
 const BIAS: isize = isize::MAX / 2;
 
+/// What a turn begins with, see `budget`. tokio's is as much.
+pub(super) const TURN: u32 = 128;
+
 /// "In no list", for a task's index.
 pub(super) const NO_INDEX: u32 = u32::MAX;
 
@@ -35,7 +41,13 @@ pub(super) struct Shared<L, R: Node> {
 
 /// Touched by the owner thread only, through [`Owner`].
 pub(super) struct Owned<L> {
+    /// Of the tasks that are in no group.
     pub(super) queue: RunQueue<L>,
+    pub(super) groups: Groups<L>,
+    /// What is left of the budget of the present turn.
+    pub(super) budget: Cell<u32>,
+    /// By index, of those tasks that have one.
+    names: RefCell<HashMap<u32, Rc<str>>>,
     tasks: UnsafeCell<Slab<L>>,
     /// The index of the task that is being polled or dropped, or `NO_INDEX`.
     pub(super) running: Cell<u32>,
@@ -57,6 +69,9 @@ impl<L: Link + Clone, R: Node> Shared<L, R> {
         let shared = Box::new(Self {
             owned: Owned {
                 queue: RunQueue::new(),
+                groups: Groups::new(),
+                budget: Cell::new(TURN),
+                names: RefCell::default(),
                 tasks: UnsafeCell::new(Slab::new()),
                 running: Cell::new(NO_INDEX),
                 closing: Cell::new(false),
@@ -199,6 +214,19 @@ impl<L: Clone> Owned<L> {
     #[inline]
     pub(super) fn remove(&self, index: u32) -> L {
         self.with_tasks(|tasks| tasks.remove(index as usize))
+    }
+
+    pub(super) fn name_of(&self, index: u32) -> Option<Rc<str>> {
+        self.names.borrow().get(&index).cloned()
+    }
+
+    /// Names a task, or takes its name away.
+    pub(super) fn set_name(&self, index: u32, name: Option<Rc<str>>) {
+        let mut names = self.names.borrow_mut();
+        match name {
+            Some(name) => names.insert(index, name),
+            None => names.remove(&index),
+        };
     }
 
     pub(super) fn task_at(&self, index: usize) -> Option<L> {

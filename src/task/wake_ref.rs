@@ -89,6 +89,14 @@ impl WakeRef {
         }
     }
 
+    /// The name of that task, if it has one.
+    pub(crate) fn task_name(&self) -> Option<Rc<str>> {
+        match &*self.target() {
+            Target::Task(task) => task.owner().name_of(task.index),
+            Target::Foreign(_) => None,
+        }
+    }
+
     #[inline(always)]
     fn target(&self) -> Borrowed<'_, Target> {
         // SAFETY: `self` keeps what is borrowed here.

@@ -35,7 +35,7 @@ fn a_set_yields_in_the_order_of_the_ends() {
             let mut ended = Vec::new();
             while let Some(answer) = poll_fn(|cx| set.poll_join_next(cx)).await {
                 ended.push(answer.map(|(n, id)| {
-                    assert_eq!(id, ids[n]);
+                    assert_eq!(id, ids[n].id());
                     n
                 }));
             }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::deadline::Deadline;
@@ -19,7 +19,7 @@ use crate::driver::{Owner, Progress};
 use crate::foreign::Scope;
 use crate::op::context::{Driver, current, current_or_panic};
 use crate::sys::{Completion, ELAPSED, NO_THREAD};
-use crate::task::WakeRef;
+use crate::task::{WakeRef, poll_take};
 
 pub(super) struct Flight<T: Operation> {
     state: State<T>,
@@ -54,7 +54,11 @@ impl<T: Operation> Flight<T> {
         loop {
             let stored = match &self.state {
                 State::InFlight(stored) => stored,
-                State::Idle(_) => return self.start(cx, true),
+                State::Idle(_) => {
+                    // It may be answered at once, again and again.
+                    ready!(poll_take(cx));
+                    return self.start(cx, true);
+                }
                 State::Done => panic!("an operation was polled after it had completed"),
             };
             match stored.progress(cx.waker()) {

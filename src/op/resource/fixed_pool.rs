@@ -13,7 +13,7 @@ use super::waiters::{Wait, Waiters};
 use crate::feature::Feature;
 use crate::op::context::{current, may_use};
 use crate::sys::{Memory, memlock};
-use crate::task::WakeRef;
+use crate::task::{WakeRef, cooperative};
 
 /// What the kernel registers in one piece at most.
 const LEN_MAX: usize = 1 << 30;
@@ -161,7 +161,7 @@ impl FixedBufPool {
             arena: &self.0,
             wait: Wait::default(),
         };
-        poll_fn(|cx| match self.try_take() {
+        let wait = poll_fn(|cx| match self.try_take() {
             Some(buf) => Poll::Ready(buf),
             None if taking.wait.will_wake(&self.0.waiters, cx.waker()) => Poll::Pending,
             None => {
@@ -175,8 +175,8 @@ impl FixedBufPool {
                     }
                 }
             }
-        })
-        .await
+        });
+        cooperative(wait).await
     }
 
     /// A buffer, empty: one of the pool's, or if none is free an ordinary one of the same size. Of these as many are kept

@@ -152,7 +152,10 @@ pub(crate) fn lose(driver: &Driver) {
 /// All that is in flight, for people.
 pub(crate) fn in_flight(driver: &Driver) -> Vec<InFlightOp> {
     driver.operations(
-        |waiter| waiter.task_id().map(|id| id.as_u64()),
+        |waiter| {
+            let name = waiter.task_name().map(|name| name.to_string());
+            waiter.task_id().map(|id| (id.as_u64(), name))
+        },
         // SAFETY: the operation in its cell holds a count.
         |file| unsafe { file.cast::<Inner>().as_ref() }.raw,
     )
