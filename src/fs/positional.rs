@@ -4,7 +4,7 @@ use std::ops::{Bound, RangeBounds};
 
 use super::File;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut, Unwritten};
-use crate::io::{ended_early, progress, takes_no_more};
+use crate::io::{Incomplete, ended_early, progress, takes_no_more};
 use crate::op::{CURRENT, Op, Position, Read, Readv, Write, Writev};
 
 /// What the kernel is told for `offset`: the one value that it would take for the descriptor's own position becomes
@@ -207,7 +207,7 @@ impl File {
             buf = rest.into_inner();
             match progress(read, ended_early) {
                 Ok(n) => filled += n,
-                Err(error) => return (Err(error), buf),
+                Err(error) => return (Err(Incomplete::after(filled, error)), buf),
             }
         }
         (Ok(()), buf)
@@ -250,7 +250,7 @@ impl File {
             buf = rest.into_inner();
             match progress(written, takes_no_more) {
                 Ok(n) => done += n,
-                Err(error) => return (Err(error), buf),
+                Err(error) => return (Err(Incomplete::after(done, error)), buf),
             }
         }
         (Ok(()), buf)
@@ -286,7 +286,7 @@ impl File {
         offset: u64,
     ) -> BufResult<(), V> {
         let mut rest = Unwritten::new(bufs);
-        let mut at = offset;
+        let (mut at, mut done) = (offset, 0);
         while rest.total_len() > 0 {
             let (written, unwritten) = self.write_vectored_at(rest, at).await;
             rest = unwritten;
@@ -294,8 +294,9 @@ impl File {
                 Ok(n) => {
                     rest.advance(n);
                     at = at.saturating_add(n as u64);
+                    done += n;
                 }
-                Err(error) => return (Err(error), rest.into_inner()),
+                Err(error) => return (Err(Incomplete::after(done, error)), rest.into_inner()),
             }
         }
         (Ok(()), rest.into_inner())

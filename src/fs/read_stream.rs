@@ -13,7 +13,7 @@ use futures_util::stream::FusedStream;
 
 use super::File;
 use super::positional::{bounds, position};
-use crate::op::{FixedBuf, FixedBufPool, Read, SharedFd, Submitted};
+use crate::op::{Asked, FixedBuf, FixedBufPool, Read, SharedFd, Submitted, ask};
 use crate::runtime::fixed_buffers;
 
 /// How many reads are on their way at once.
@@ -75,6 +75,7 @@ impl File {
             end,
             running: VecDeque::new(),
             ended: false,
+            asked: Asked::default(),
         }
     }
 }
@@ -92,6 +93,7 @@ pub struct ReadStream {
     /// The reads on their way, in order, without gaps.
     running: VecDeque<Block>,
     ended: bool,
+    asked: Asked,
 }
 
 struct Block {
@@ -129,6 +131,19 @@ impl ReadStream {
         Ok(())
     }
 
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<FixedBuf>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let chunk = ready!(self.poll_chunk(cx)).transpose();
+        if !matches!(chunk, Some(Ok(_))) {
+            self.ended = true;
+            // What was read ahead is beyond the end.
+            self.running.clear();
+        }
+        Poll::Ready(chunk)
+    }
+
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<FixedBuf>>> {
         loop {
             self.read_ahead()?;
@@ -160,16 +175,7 @@ impl Stream for ReadStream {
     type Item = io::Result<FixedBuf>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let chunk = ready!(self.poll_chunk(cx)).transpose();
-        if !matches!(chunk, Some(Ok(_))) {
-            self.ended = true;
-            // What was read ahead is beyond the end.
-            self.running.clear();
-        }
-        Poll::Ready(chunk)
+        ask(&mut *self, cx, |stream| &mut stream.asked, Self::poll_read)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::errors::{ended_early, progress};
-use super::{AsyncRead, Chain, Take, text};
+use super::{AsyncRead, Chain, Incomplete, Take, text};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBufMut, Unfilled};
 
 /// How much room `read_to_end` makes at least when there is none.
@@ -55,7 +55,7 @@ pub trait AsyncReadExt: AsyncRead {
                 buf = rest.into_inner();
                 match progress(result, ended_early) {
                     Ok(n) => filled += n,
-                    Err(error) => return (Err(error), buf),
+                    Err(error) => return (Err(Incomplete::after(filled, error)), buf),
                 }
             }
             (Ok(()), buf)
@@ -108,7 +108,10 @@ pub trait AsyncReadExt: AsyncRead {
                         }
                     }
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(error) => return (Err(error), bufs.into_inner()),
+                    Err(error) => {
+                        let error = Incomplete::after(bufs.filled(), error);
+                        return (Err(error), bufs.into_inner());
+                    }
                 }
             }
             (Ok(()), bufs.into_inner())

@@ -1,7 +1,7 @@
 //! What every writer can do.
 
-use super::AsyncWrite;
 use super::errors::{progress, takes_no_more};
+use super::{AsyncWrite, Incomplete};
 use crate::buf::{BufResult, IoBuf, IoVectoredBuf, Unwritten};
 
 /// What every [`AsyncWrite`] can do.
@@ -44,7 +44,7 @@ pub trait AsyncWriteExt: AsyncWrite {
                 buf = rest.into_inner();
                 match progress(result, takes_no_more) {
                     Ok(n) => written += n,
-                    Err(error) => return (Err(error), buf),
+                    Err(error) => return (Err(Incomplete::after(written, error)), buf),
                 }
             }
             (Ok(()), buf)
@@ -82,13 +82,18 @@ pub trait AsyncWriteExt: AsyncWrite {
         bufs: V,
     ) -> impl Future<Output = BufResult<(), V>> {
         async move {
-            let mut bufs = Unwritten::new(bufs);
+            let (mut bufs, mut written) = (Unwritten::new(bufs), 0);
             while bufs.total_len() > 0 {
                 let result;
                 (result, bufs) = self.write_vectored(bufs).await;
                 match progress(result, takes_no_more) {
-                    Ok(n) => bufs.advance(n),
-                    Err(error) => return (Err(error), bufs.into_inner()),
+                    Ok(n) => {
+                        bufs.advance(n);
+                        written += n;
+                    }
+                    Err(error) => {
+                        return (Err(Incomplete::after(written, error)), bufs.into_inner());
+                    }
                 }
             }
             (Ok(()), bufs.into_inner())

@@ -17,8 +17,8 @@ use socket2::SockAddr;
 use crate::Error;
 use crate::feature::Feature;
 use crate::op::{
-    Message, Multi, Multishot, Op, Pool, ProvidedBuf, Ready, Received, RecvFromMulti, RecvMsg,
-    RecvMulti, SharedFd,
+    Asked, Message, Multi, Multishot, Op, Pool, ProvidedBuf, Ready, Received, RecvFromMulti,
+    RecvMsg, RecvMulti, SharedFd, ask,
 };
 use crate::runtime::with_driver;
 use crate::task::{poll_proceed, spend};
@@ -104,6 +104,7 @@ fn fitting(mut bytes: Vec<u8>) -> Vec<u8> {
 pub(super) struct Chunks<R: Receive> {
     fd: SharedFd,
     state: State<R>,
+    asked: Asked,
 }
 
 enum State<R: Receive> {
@@ -128,6 +129,7 @@ impl<R: Receive> Chunks<R> {
         Chunks {
             fd: fd.clone(),
             state: State::Idle,
+            asked: Asked::default(),
         }
     }
 
@@ -193,7 +195,12 @@ impl<R: Receive> Chunks<R> {
         self.state = armed.unwrap_or_else(|error: Error| State::Failed(error.into()));
     }
 
+    #[inline]
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {
+        ask(self, cx, |chunks| &mut chunks.asked, Self::poll_received)
+    }
+
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<R::Chunk>>> {
         ready!(poll_proceed(cx));
         loop {
             if let Some(stashed) = self.stashed() {

@@ -9,7 +9,9 @@ use futures_util::Stream;
 use socket2::SockAddr;
 
 use crate::feature::Feature;
-use crate::op::{Accept, AcceptMulti, Multi, Operation, Pause, SharedFd, Submitted, may_use};
+use crate::op::{
+    Accept, AcceptMulti, Asked, Multi, Operation, Pause, SharedFd, Submitted, ask, may_use,
+};
 use crate::task::{poll_proceed, spend};
 
 /// The connections of a listener: by one multishot accept, which is made again whenever the kernel ends it; if there is
@@ -20,6 +22,7 @@ pub(super) struct Connections {
     /// How many may be accepted before they are asked for.
     bound: Option<usize>,
     state: Accepting,
+    asked: Asked,
 }
 
 /// How many accepts are in flight at once.
@@ -31,6 +34,7 @@ impl Connections {
             listener: listener.clone(),
             bound: None,
             state: Accepting::Idle,
+            asked: Asked::default(),
         }
     }
 
@@ -65,7 +69,13 @@ impl Stream for Connections {
     type Item = io::Result<OwnedFd>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
+        ask(&mut *self, cx, |one| &mut one.asked, Self::poll_accepted)
+    }
+}
+
+impl Connections {
+    fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<OwnedFd>>> {
+        let this = self;
         ready!(poll_proceed(cx));
         loop {
             if let Some((fd, _)) = this.stashed() {

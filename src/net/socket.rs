@@ -14,9 +14,10 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
 use super::incoming::is_transient;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
-use crate::io::takes_no_more;
+use crate::io::{Incomplete, takes_no_more};
 use crate::op::{
     Accept, Message, Op, RecvMsg, Send, SendMsg, SendMsgZc, SendTo, SendZc, SharedFd, Usage, ZcBuf,
+    cancellation, unless_cancelled,
 };
 
 /// A socket of any kind.
@@ -92,17 +93,20 @@ impl Socket {
 
     pub(super) async fn send_all_zc<B: IoBuf>(&self, buf: B) -> BufResult<(), ZcBuf<B>> {
         let len = buf.buf_len();
-        let (sent, buf) = SendZc::all(&self.0, self.zero_copy(), buf).await;
+        let (sent, mut buf) = SendZc::all(&self.0, self.zero_copy(), buf).await;
         match sent {
             _ if len == 0 => (Ok(()), buf),
             Ok(n) if n == len => (Ok(()), buf),
             Ok(0) => (Err(takes_no_more()), buf),
             // Ended by an error that the next send tells, or longer than one send can be.
             Ok(n) => {
-                let (sent, rest) = Send::all(&self.0, buf.await.slice(n..)).await;
-                (whole(sent, len - n), ZcBuf::free(rest.into_inner()))
+                let Some(whole_buf) = unless_cancelled(&mut buf).await else {
+                    return (Err(Incomplete::after(n, cancellation())), buf);
+                };
+                let (sent, rest) = Send::all(&self.0, whole_buf.slice(n..)).await;
+                (whole(sent, n, len), ZcBuf::free(rest.into_inner()))
             }
-            Err(error) => (Err(error), buf),
+            Err(error) => (Err(Incomplete::after(0, error)), buf),
         }
     }
 
@@ -133,7 +137,7 @@ impl Socket {
         let mut len = 0usize;
         bufs.for_each_buf(|_, one| len = len.saturating_add(one));
         let (sent, bufs) = SendMsg::all(&self.0, bufs).await;
-        (whole(sent, len), bufs)
+        (whole(sent, 0, len), bufs)
     }
 
     pub(super) async fn peek<B: IoBufMut>(&self, buf: B) -> BufResult<usize, B> {
@@ -196,16 +200,17 @@ impl Socket {
     }
 }
 
-/// What a send of the whole came to. One that ends short was cancelled, by a close or the end of the runtime. If there
-/// was nothing to send nothing has failed, as in std.
-fn whole(sent: io::Result<usize>, len: usize) -> io::Result<()> {
+/// What a send of the whole came to, of which so much was sent before. One that ends short was cancelled, by the scope that it
+/// is in, by a close, or by the end of the runtime. If there was nothing to send nothing has failed, as in std.
+fn whole(sent: io::Result<usize>, before: usize, len: usize) -> io::Result<()> {
     if len == 0 {
         return Ok(());
     }
-    match sent? {
-        n if n == len => Ok(()),
-        0 => Err(takes_no_more()),
-        _ => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
+    match sent {
+        Ok(n) if before + n == len => Ok(()),
+        Ok(0) => Err(takes_no_more()),
+        Ok(n) => Err(Incomplete::after(before + n, cancellation())),
+        Err(error) => Err(Incomplete::after(before, error)),
     }
 }
 
@@ -224,6 +229,6 @@ impl<B: IoBuf> Future for SendAll<B> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (sent, buf) = ready!(this.op.poll(cx));
-        Poll::Ready((whole(sent, *this.len), buf))
+        Poll::Ready((whole(sent, 0, *this.len), buf))
     }
 }

@@ -48,8 +48,8 @@ macro_rules! stream_methods {
             ///
             /// # Errors
             ///
-            /// `UnexpectedEof` if the stream ends before, and those of [`read`](Self::read); how many bytes came by
-            /// then is not told.
+            /// `UnexpectedEof` if the stream ends before, and those of [`read`](Self::read). How many bytes came by then
+            /// is told of one that was cancelled ([`Incomplete`](crate::io::Incomplete)).
             ///
             /// # Cancel safety
             ///
@@ -101,8 +101,8 @@ macro_rules! stream_methods {
             ///
             /// # Errors
             ///
-            /// Those of [`write`](Self::write), and `WriteZero` if the socket takes no more; how much was sent by then
-            /// is not told.
+            /// Those of [`write`](Self::write), and `WriteZero` if the socket takes no more. How many bytes were sent by
+            /// then is told of one that was cancelled ([`Incomplete`](crate::io::Incomplete)).
             ///
             /// # Cancel safety
             ///

@@ -184,13 +184,11 @@ impl LocalRef {
         let flags = self.flags.get();
         if flags & (QUEUED | DONE) == 0 {
             self.flags.set(flags | QUEUED);
-            // SAFETY: this is the owner thread. The executor does not end before all its tasks are DONE, and `shared`
-            // lives as long as it does.
+            // SAFETY: this is the owner thread; `shared` lives as long as the executor, which ends when all tasks are DONE.
             let owner = unsafe { Owner::new(self.shared) };
-            if flags >> GROUP_SHIFT == 0 {
-                owner.queue.push(self);
-            } else {
-                owner.groups.push(flags, self, &owner.queue);
+            match flags >> GROUP_SHIFT {
+                0 => owner.queue.push(self),
+                _ => owner.groups.push(flags, self, &owner.queue),
             }
         }
     }

@@ -14,6 +14,7 @@ use slab::Slab;
 
 use super::budget::{poll_proceed, spend};
 use super::builder::Builder;
+use super::cancel_scope::{CancelScope, Within};
 use super::error::JoinError;
 use super::executor::on_entered;
 use super::join::{AbortHandle, JoinHandle};
@@ -68,6 +69,10 @@ impl<T> JoinSet<T> {
 
     /// Spawns a task into the set, and returns what can abort it.
     ///
+    /// The task is cancelled with the future that spawns it: its operations are those of the same
+    /// [`CancellationToken::run`](crate::sync::CancellationToken::run) or [`time::deadline`](crate::time::deadline), until that
+    /// has ended.
+    ///
     /// # Panics
     ///
     /// Outside a runtime.
@@ -96,13 +101,20 @@ impl<T> JoinSet<T> {
         // Outside a runtime it panics here: a notice that is dropped would name a key that is not there.
         on_entered(|_| ());
         let key = self.handles.vacant_key();
-        let handle = builder.spawn(Noticed {
+        let noticed = Noticed {
             future,
             _notice: Notice {
                 ended: Rc::clone(&self.ended),
                 key,
             },
-        });
+        };
+        let handle = match CancelScope::current() {
+            None => builder.spawn(noticed),
+            Some(scope) => builder.spawn(Within {
+                scope,
+                future: noticed,
+            }),
+        };
         let abort = handle.abort_handle();
         // `&mut self` kept the set as it was, so this is `key`.
         let inserted = self.handles.insert(handle);

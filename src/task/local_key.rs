@@ -27,12 +27,7 @@ use pin_project::{pin_project, pinned_drop};
 /// ```
 #[macro_export]
 macro_rules! task_local {
-    () => {};
-    ($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty; $($rest:tt)*) => {
-        $crate::task_local!($(#[$attr])* $vis static $name: $t);
-        $crate::task_local!($($rest)*);
-    };
-    ($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty) => {
+    ($($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty);* $(;)?) => {$(
         $(#[$attr])*
         $vis static $name: $crate::task::LocalKey<$t> = {
             ::std::thread_local! {
@@ -40,7 +35,7 @@ macro_rules! task_local {
             }
             $crate::task::LocalKey::new(&VALUE)
         };
-    };
+    )*};
 }
 
 /// Where a task local's value is while its future is polled. For [`task_local!`](crate::task_local).

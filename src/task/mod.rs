@@ -79,6 +79,7 @@
 mod borrowed;
 mod budget;
 mod builder;
+mod cancel_scope;
 mod cell;
 mod error;
 mod executor;
@@ -107,6 +108,8 @@ pub use budget::{
 };
 pub(crate) use budget::{poll_proceed, poll_take, spend};
 pub use builder::{Builder, name};
+pub(crate) use cancel_scope::{CancelScope, Place, Reason, is_active, outside};
+pub use cancel_scope::{Shielded, is_cancelled, shielded};
 pub use error::JoinError;
 pub use executor::spawn;
 pub(crate) use executor::{Entered, Executor};

@@ -26,15 +26,18 @@
 //!   system call.
 //! - The wheel counts milliseconds. A timer never fires early. It fires in the first tick of the loop after its time.
 //! - A deadline of one operation is better set on the operation, because that gives its buffer back: see
-//!   [`Op::timeout`](crate::op::Op::timeout).
+//!   [`Op::timeout`](crate::op::Op::timeout). One of an async function whose operations are to give back their buffers is
+//!   [`deadline`].
 #![forbid(unsafe_code)]
 
+mod deadline;
 mod interval;
 mod sleep;
 mod timeout;
 
 pub use std::time::{Duration, Instant};
 
+pub use deadline::{Deadline, deadline, deadline_at};
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};

@@ -378,7 +378,7 @@ impl World {
         let object = &mut self.objects[ended.object];
         let gone = object.input.ended || object.input.reset;
         let known = match error.raw_os_error() {
-            Some(libc::ECANCELED) => ended.cancelled,
+            _ if saferring::io::is_cancelled(error) => ended.cancelled,
             Some(libc::ECONNRESET) => {
                 object.input.resets_seen += 1;
                 gone

@@ -146,11 +146,12 @@ fn writing_nothing_is_no_error() {
         runtime().block_on(async {
             for gone in [false, true] {
                 let (stream, peer) = tcp_pair();
-                let mut std_stream = tcp_pair().0.into_std().unwrap();
+                let (std_stream, std_peer) = tcp_pair();
+                let mut std_stream = std_stream.into_std().unwrap();
                 stream.shutdown(Shutdown::Write).unwrap();
                 std_stream.shutdown(Shutdown::Write).unwrap();
                 if gone {
-                    drop(peer);
+                    drop((peer, std_peer));
                 }
                 std_stream.write_all(b"").unwrap();
                 stream.write_all("").await.0.unwrap();

@@ -128,6 +128,10 @@ pub(crate) const SITES: &[Site] = sites! {
         "finish" Catch: "the future's drop: not DONE yet, and nothing is borrowed",
         "finish" Guarded: "what the handle does not get: DONE is set, or nothing depends on it",
     }
+    "src/task/budget.rs" {
+        "poll_proceed" Wake: "the last act; what asks for it has looked at nothing",
+        "poll_take" Wake: "the last act; what asks for it has looked at nothing",
+    }
     "src/task/join.rs" {
         "drop" Guarded: "the flags have changed before",
         "poll" WakeRef: "the flags are looked at again afterwards",
@@ -158,6 +162,11 @@ pub(crate) const SITES: &[Site] = sites! {
     }
     "src/op/mechanism/zc_send.rs" {
         "submit" WakeRef: "before anything is looked at",
+        "poll_sending" WakeRef: "an answer that comes meanwhile, or the end of its scope, is asked for afterwards",
+    }
+    "src/op/mechanism/bound.rs" {
+        "unless_cancelled" WakeRef: "the end of the scope is asked for afterwards",
+        "ask_within" WakeRef: "the end of the scope is asked for afterwards",
     }
     "src/op/mechanism/stored.rs" {
         "poll_queued" WakeRef: "a completion that comes meanwhile is noticed when the waker is left",

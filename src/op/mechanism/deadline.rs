@@ -9,7 +9,6 @@ use crate::task::WakeRef;
 
 /// The bound on an operation's time: one of the runtime's timers, and a cancel when it fires.
 pub(super) enum Deadline {
-    None,
     After(Duration),
     Armed {
         driver: Rc<Driver>,
@@ -23,7 +22,6 @@ impl Deadline {
     /// Starts the timer for `driver`, which turns now, or moves it there, and to the task that polls.
     pub(super) fn arm(&mut self, driver: &Rc<Driver>, waiter: Option<&WakeRef>) {
         let deadline = match self {
-            Deadline::None => return,
             Deadline::After(timeout) => {
                 let now = Instant::now();
                 now.checked_add(*timeout).unwrap_or_else(|| far_future(now))

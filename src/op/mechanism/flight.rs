@@ -1,7 +1,7 @@
 //! A single-shot operation from its first poll to its answer: what [`Op`](super::Op) and [`Submitted`](super::Submitted)
 //! share.
 //!
-//! It is submitted, or waits for its turn; it leaves a waker, and watches its deadline; and it takes the answer. If it is
+//! It is submitted, or waits for its turn; it leaves a waker, and watches what may end it before its time; and it takes the answer. If it is
 //! dropped before, the operation is left to the driver.
 
 use std::fmt;
@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::deadline::Deadline;
+use super::bound::Bound;
 use super::operation::Operation;
 use super::stored::Stored;
 use super::vtable::Table;
@@ -19,12 +19,12 @@ use crate::driver::{Owner, Progress};
 use crate::foreign::Scope;
 use crate::op::context::{Driver, current, current_or_panic};
 use crate::sys::{Completion, ELAPSED, NO_THREAD};
-use crate::task::{WakeRef, poll_take};
+use crate::task::{WakeRef, is_active, poll_take};
 
 pub(super) struct Flight<T: Operation> {
     state: State<T>,
     /// Emptied by hand, because few operations have any: its drop, in three places, is 2 ns of a nop.
-    deadline: ManuallyDrop<Deadline>,
+    bound: ManuallyDrop<Bound>,
 }
 
 enum State<T> {
@@ -40,12 +40,12 @@ impl<T: Operation> Flight<T> {
     pub(super) fn new(op: T) -> Self {
         Flight {
             state: State::Idle(op),
-            deadline: ManuallyDrop::new(Deadline::None),
+            bound: ManuallyDrop::new(Bound::None),
         }
     }
 
     pub(super) fn set_timeout(&mut self, timeout: Duration) {
-        *self.deadline = Deadline::After(timeout);
+        *self.bound = Bound::after(timeout);
     }
 
     /// Submits the operation if it is not in flight yet, and asks how far it is.
@@ -67,7 +67,7 @@ impl<T: Operation> Flight<T> {
                         return Poll::Ready(output);
                     }
                 }
-                Progress::Waits if matches!(*self.deadline, Deadline::None) => {
+                Progress::Waits if self.bound.is_none() => {
                     stored.attend();
                     return Poll::Pending;
                 }
@@ -80,19 +80,19 @@ impl<T: Operation> Flight<T> {
         }
     }
 
-    /// Sees to the deadline, and leaves a waker. False: there is something to take.
+    /// Sees to what may end it, and leaves a waker. False: there is something to take.
     fn watch(&mut self, cx: &Context<'_>) -> bool {
         let State::InFlight(stored) = &self.state else {
             return false;
         };
-        if self.deadline.expire() {
-            stored.cancel();
-        }
-        // Foreign code, in which the operation may end: that is noticed when the waker is left.
+        // Foreign code, in which the operation may end, or its scope be cancelled: the first is noticed when the waker is left.
         let waiter = WakeRef::new(cx.waker());
-        if !matches!(*self.deadline, Deadline::None) {
+        if !self.bound.is_none() {
+            if self.bound.expire() {
+                stored.cancel();
+            }
             let driver = current().unwrap_or_else(|| Rc::clone(stored.driver()));
-            self.deadline.arm(&driver, Some(&waiter));
+            self.bound.arm(&driver, Some(&waiter));
         }
         stored.watch(waiter)
     }
@@ -107,13 +107,15 @@ impl<T: Operation> Flight<T> {
         let driver = current_or_panic();
         // Foreign code, before anything is looked at.
         let waiter = waits.then(|| WakeRef::new(cx.waker()));
-        // Of one that begins anew, or could not be submitted before, the time may be over: it is told of that once.
-        let over = match *self.deadline {
-            Deadline::None => false,
-            _ => {
-                self.deadline.arm(&driver, waiter.as_ref());
-                self.deadline.has_passed()
+        if is_active() && T::IN_SCOPE {
+            if let Some(reason) = self.bound.join_scope() {
+                return self.answer(reason);
             }
+        }
+        // Of one that begins anew, or could not be submitted before, the time may be over: it is told of that once.
+        let over = !self.bound.is_none() && {
+            self.bound.arm(&driver, waiter.as_ref());
+            self.bound.has_passed()
         };
         let free = op
             .turn()
@@ -162,7 +164,7 @@ impl<T: Operation> Flight<T> {
                 if let (true, Some(side), Some(file)) = (has_turn, op.turn(), op.file()) {
                     file.end_turn(side);
                 }
-                self.clear_deadline();
+                self.clear_bound();
                 Poll::Ready(op.complete(Completion::new(0, result, 0)))
             }
         }
@@ -170,7 +172,7 @@ impl<T: Operation> Flight<T> {
 
     /// Completes an operation that was never submitted.
     fn answer(&mut self, result: i32) -> Poll<T::Output> {
-        self.clear_deadline();
+        self.clear_bound();
         match std::mem::replace(&mut self.state, State::Done) {
             State::Idle(op) => Poll::Ready(op.complete(Completion::new(0, result, 0))),
             _ => Poll::Pending,
@@ -178,15 +180,15 @@ impl<T: Operation> Flight<T> {
     }
 
     #[inline]
-    fn clear_deadline(&mut self) {
-        if !matches!(*self.deadline, Deadline::None) {
-            self.drop_deadline();
+    fn clear_bound(&mut self) {
+        if !self.bound.is_none() {
+            self.drop_bound();
         }
     }
 
     #[cold]
-    fn drop_deadline(&mut self) {
-        *self.deadline = Deadline::None;
+    fn drop_bound(&mut self) {
+        *self.bound = Bound::None;
     }
 
     /// Takes the operation out of the driver and reads its answer; `None` if it is to begin anew.
@@ -203,11 +205,11 @@ impl<T: Operation> Flight<T> {
         if cqe.is_given_up() {
             cqe = Completion::new(0, NO_THREAD, cqe.flags());
         }
-        if !matches!(*self.deadline, Deadline::None) {
-            if self.deadline.is_expired() && was_cancelled(cqe) {
-                cqe = Completion::new(0, ELAPSED, cqe.flags());
+        if !self.bound.is_none() {
+            if let (true, Some(verdict)) = (was_cancelled(cqe), self.bound.verdict()) {
+                cqe = Completion::new(0, verdict, cqe.flags());
             }
-            self.drop_deadline();
+            self.drop_bound();
         }
         Some(op.complete(cqe))
     }
@@ -235,7 +237,7 @@ impl<T: Operation> Drop for Flight<T> {
         if let State::InFlight(_) = self.state {
             self.orphan();
         }
-        self.clear_deadline();
+        self.clear_bound();
     }
 }
 
@@ -247,7 +249,7 @@ impl<T: Operation> Flight<T> {
             return;
         };
         let _scope = Scope::enter();
-        self.clear_deadline();
+        self.clear_bound();
         stored.abandon();
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing in here knows any particular operation. A new one needs no change here.
 
 mod block_cache;
+mod bound;
 mod deadline;
 mod flight;
 mod multi;
@@ -14,6 +15,7 @@ mod vtable;
 mod zc_buf;
 mod zc_send;
 
+pub(crate) use bound::{Asked, ask, cancellation, unless_cancelled};
 pub(crate) use flight::submit_detached;
 pub(crate) use multi::Multi;
 pub use op::{Op, Submitted};

@@ -35,6 +35,9 @@ pub unsafe trait Operation: 'static {
     /// Whether it takes what arrives at its file, so that something that was stashed is an answer, too.
     const READS: bool = false;
 
+    /// Whether it is cancelled with the scope that it is begun in.
+    const IN_SCOPE: bool = true;
+
     /// Fills the submission entry, for this ring. Called once, at the operation's final address; again after
     /// [`advance`](Operation::advance).
     fn prepare(&mut self, ring: RingId) -> Entry;

@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use super::bound::Bound;
 use super::flight::Flight;
 use super::operation::{Multishot, Operation};
 use super::stored::Stored;
@@ -25,7 +26,7 @@ use crate::feature::Feature;
 use crate::op::context::{current_or_panic, may_use};
 use crate::op::resource::{Hold, SharedFd, Side, Usage};
 use crate::sys::{Completion, Entry, RingId, Target};
-use crate::task::WakeRef;
+use crate::task::{WakeRef, is_active};
 
 /// What a zero-copy operation sends: all of it but the hold on its socket, which is the same for each.
 ///
@@ -116,6 +117,7 @@ unsafe impl<S: ZeroCopy> Multishot for Held<S> {
 /// The first future of a zero-copy send: how many bytes were sent, and the second future, for the buffer.
 pub(crate) struct ZcSend<S: ZeroCopy> {
     state: State<S>,
+    bound: Bound,
 }
 
 enum State<S: ZeroCopy> {
@@ -151,7 +153,10 @@ impl<S: ZeroCopy> ZcSend<S> {
             Ok(false) => State::Plain(Flight::new(send.into_plain(fd.clone()))),
             Err(error) => State::Failed(error, send),
         };
-        ZcSend { state }
+        ZcSend {
+            state,
+            bound: Bound::None,
+        }
     }
 
     /// Submits the operation, or leaves it to wait for its turn.
@@ -162,18 +167,46 @@ impl<S: ZeroCopy> ZcSend<S> {
         let State::Idle(op) = std::mem::replace(&mut self.state, State::Done) else {
             return Poll::Pending;
         };
+        if is_active() {
+            if let Some(reason) = self.bound.join_scope() {
+                return Self::refused(op, reason);
+            }
+            self.bound.arm(&driver, Some(&waiter));
+        }
         let owner = Owner::Future(Some(waiter));
         match Stored::submit(driver, op, Table::<Held<S>>::MULTI, owner, false) {
             Ok(stored) => {
                 self.state = State::Sending(stored);
                 Poll::Pending
             }
-            Err((op, result)) => {
-                let cqe = Completion::new(0, result, 0);
-                let error = cqe.result().map(|n| n as usize);
-                Poll::Ready((error, ZcBuf::free(op.complete(cqe))))
-            }
+            Err((op, result)) => Self::refused(op, result),
         }
+    }
+
+    /// The answer of an operation that was never submitted.
+    fn refused(op: Held<S>, result: i32) -> Poll<Sent<S>> {
+        let cqe = Completion::new(0, result, 0);
+        let error = cqe.result().map(|n| n as usize);
+        Poll::Ready((error, ZcBuf::free(op.complete(cqe))))
+    }
+
+    /// The next completion, if the scope that the send was begun in does not end it before.
+    fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<Completion> {
+        let State::Sending(stored) = &self.state else {
+            return Poll::Pending;
+        };
+        let polled = stored.poll_queued(cx);
+        if polled.is_ready() || self.bound.is_none() {
+            return polled;
+        }
+        // Foreign code, in which the scope may be cancelled.
+        let waiter = WakeRef::new(cx.waker());
+        self.bound.arm(stored.driver(), Some(&waiter));
+        if !self.bound.expire() {
+            return stored.poll_queued(cx);
+        }
+        stored.cancel();
+        stored.poll_queued(cx)
     }
 
     /// Reads the answer.
@@ -182,7 +215,11 @@ impl<S: ZeroCopy> ZcSend<S> {
             return None;
         };
         let hold = &stored.get().hold;
-        let cqe = hold.answer(cqe);
+        let mut cqe = hold.answer(cqe);
+        let was_cancelled = cqe.raw_result() == -libc::ECANCELED;
+        if let (true, Some(verdict)) = (was_cancelled, self.bound.verdict()) {
+            cqe = Completion::new(0, verdict, cqe.flags());
+        }
         hold.next(cqe);
         let buf = match cqe.has_more() {
             true => ZcBuf::pending(stored),
@@ -200,8 +237,8 @@ impl<S: ZeroCopy> Future for ZcSend<S> {
         loop {
             match &mut this.state {
                 State::Idle(_) => return this.submit(cx),
-                State::Sending(stored) => {
-                    let cqe = ready!(stored.poll_queued(cx));
+                State::Sending(_) => {
+                    let cqe = ready!(this.poll_sending(cx));
                     if let Some(sent) = this.answer(cqe) {
                         return Poll::Ready(sent);
                     }

@@ -72,6 +72,8 @@ impl Close {
 unsafe impl Operation for Close {
     const CODE: u8 = opcode::Close::CODE;
     const NAME: &'static str = "close";
+    /// A close is done in any case.
+    const IN_SCOPE: bool = false;
     type Output = io::Result<()>;
 
     fn raw_fd(&self) -> RawFd {

@@ -2,7 +2,7 @@
 
 use crate::buf::{BufResult, IoBuf};
 use crate::op::mechanism::{Op, Operation};
-use crate::op::resource::{SharedFd, Side, byte_count, len_u32};
+use crate::op::resource::{SharedFd, Side, byte_count_after, len_u32};
 use crate::sys::{Completion, Entry, RingId, opcode};
 
 /// Sends on a connected socket.
@@ -91,7 +91,7 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
 
     #[inline]
     fn complete(self, cqe: Completion) -> Self::Output {
-        (byte_count(cqe).map(|n| self.done + n), self.buf)
+        (byte_count_after(self.done, cqe), self.buf)
     }
 
     fn abandon(self, cqe: Completion) {

@@ -6,7 +6,7 @@ use socket2::SockAddr;
 
 use crate::buf::{BufResult, IoVectoredBuf};
 use crate::op::mechanism::{Op, Operation};
-use crate::op::resource::{MsgHeader, SharedFd, Side, byte_count};
+use crate::op::resource::{MsgHeader, SharedFd, Side, byte_count_after};
 use crate::sys::{Completion, Entry, RingId, opcode};
 
 /// Sends a message.
@@ -96,7 +96,7 @@ unsafe impl<V: IoVectoredBuf> Operation for SendMsg<V> {
     }
 
     fn complete(self, cqe: Completion) -> Self::Output {
-        (byte_count(cqe).map(|n| self.done + n), self.bufs)
+        (byte_count_after(self.done, cqe), self.bufs)
     }
 
     fn abandon(self, cqe: Completion) {

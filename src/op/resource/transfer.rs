@@ -5,7 +5,7 @@ use std::io;
 use super::fd::Order;
 use super::fd::SharedFd;
 use crate::buf::{BufResult, IoBufMut, bytes};
-use crate::sys::Completion;
+use crate::sys::{Completion, ELAPSED};
 
 /// What the kernel transfers in one call at most (`MAX_RW_COUNT`).
 const LEN_MAX: usize = 0x7fff_f000;
@@ -21,6 +21,18 @@ pub(in crate::op) fn len_u32(len: usize) -> u32 {
 pub(in crate::op) fn byte_count(cqe: Completion) -> io::Result<usize> {
     cqe.result().map(|n| n as usize)
 }
+
+/// The number of bytes of an operation that was given to the kernel in parts, and had done so many before the last. One that was
+/// cancelled then tells of those.
+#[inline]
+pub(in crate::op) fn byte_count_after(done: usize, cqe: Completion) -> io::Result<usize> {
+    match cqe.raw_result() {
+        ELAPSED | CANCELLED if done > 0 => Ok(done),
+        _ => byte_count(cqe).map(|n| done + n),
+    }
+}
+
+const CANCELLED: i32 = -libc::ECANCELED;
 
 /// How a read answers: an empty buffer is told apart from the end of the file.
 #[inline]

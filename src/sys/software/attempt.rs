@@ -176,20 +176,24 @@ impl SoftwareRing {
                 flags = CQE_SOCK_NONEMPTY;
             }
         }
-        if net::is_zero_copy(sqe.opcode) && result >= 0 {
-            /// `IORING_SEND_ZC_REPORT_USAGE`, and its answer: the kernel has copied.
-            const REPORT_USAGE: u16 = 1 << 3;
-            const COPIED: i32 = i32::MIN;
-            self.post(&sqe, result, CQE_MORE);
-            let usage = match sqe.ioprio & REPORT_USAGE {
-                0 => 0,
-                _ => COPIED,
-            };
-            self.post(&sqe, usage, CQE_NOTIF);
-            return Fate::Ended;
-        }
-        self.post(&sqe, result, flags);
+        self.answer(&sqe, result, flags);
         Fate::Ended
+    }
+
+    /// Completes the operation of an entry: a zero-copy send that has sent something twice.
+    pub(super) fn answer(&mut self, sqe: &Sqe, result: i32, flags: u32) {
+        /// `IORING_SEND_ZC_REPORT_USAGE`, and its answer: the kernel has copied.
+        const REPORT_USAGE: u16 = 1 << 3;
+        const COPIED: i32 = i32::MIN;
+        if !net::is_zero_copy(sqe.opcode) || result < 0 {
+            return self.post(sqe, result, flags);
+        }
+        self.post(sqe, result, CQE_MORE);
+        let usage = match sqe.ioprio & REPORT_USAGE {
+            0 => 0,
+            _ => COPIED,
+        };
+        self.post(sqe, usage, CQE_NOTIF);
     }
 
     /// Notes whether a receive has emptied its socket.

@@ -194,11 +194,12 @@ impl SoftwareRing {
         } else {
             self.unlink(index);
         }
+        let code = operation.code();
         let result = match operation.done {
-            done @ 1.. if rw::is_transfer(operation.code()) => done as i32,
+            done @ 1.. if rw::is_transfer(code) || net::is_send(code) => done as i32,
             _ => -libc::ECANCELED,
         };
-        self.complete(operation.sqe(), result);
+        self.answer(operation.sqe(), result, 0);
         self.has_ended(&operation);
         true
     }

@@ -381,6 +381,72 @@ fn cancels_find_what_waits_and_say_what_they_found() {
     });
 }
 
+/// What was sent of a send is told when it is cancelled: with and without a copy, in one piece and in several.
+#[test]
+fn a_send_that_is_cancelled_says_how_much_it_has_sent() {
+    let much = vec![7_u8; 32 << 20];
+    let vector = [libc::iovec {
+        iov_base: much.as_ptr().cast_mut().cast(),
+        iov_len: much.len(),
+    }];
+    for zero_copy in [false, true] {
+        for message in [false, true] {
+            let features = match zero_copy {
+                true => &[Feature::SendZc, Feature::SendmsgZc][..],
+                false => &[],
+            };
+            same_with(features, |ring| {
+                let (ours, mut theirs) = tcp();
+                let len = much.len() as u32;
+                // SAFETY: all zero is a header without a name, a vector or control data.
+                let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+                header.msg_iov = vector.as_ptr().cast_mut();
+                header.msg_iovlen = 1;
+                let entry = match (zero_copy, message) {
+                    (false, false) => opcode::Send::new(fd(&ours), much.as_ptr(), len)
+                        .flags(libc::MSG_WAITALL)
+                        .build(),
+                    (false, true) => opcode::SendMsg::new(fd(&ours), &raw const header)
+                        .flags(libc::MSG_WAITALL as u32)
+                        .build(),
+                    (true, false) => opcode::SendZc::new(fd(&ours), much.as_ptr(), len)
+                        .flags(libc::MSG_WAITALL)
+                        .build(),
+                    (true, true) => opcode::SendMsgZc::new(fd(&ours), &raw const header)
+                        .flags(libc::MSG_WAITALL as u32)
+                        .build(),
+                };
+                push(ring, entry, 1);
+                assert!(is_quiet(ring));
+                push(ring, opcode::AsyncCancel::new(1).build(), 2);
+                let mut told = Vec::new();
+                let of = |told: &[Completion], user_data| {
+                    told.iter()
+                        .find(|one| one.user_data() == user_data)
+                        .copied()
+                };
+                while of(&told, 1).is_none() || of(&told, 2).is_none() {
+                    told.push(reap(ring));
+                }
+                drop(ours);
+                let mut came = Vec::new();
+                theirs.read_to_end(&mut came).unwrap();
+                let sent = of(&told, 1).unwrap().raw_result();
+                assert!(
+                    sent > 0 && came.len() == sent as usize,
+                    "{sent}, {}",
+                    came.len()
+                );
+                // The notification.
+                while zero_copy && told.len() < 3 {
+                    told.push(reap(ring));
+                }
+                of(&told, 2).unwrap().raw_result()
+            });
+        }
+    }
+}
+
 #[test]
 fn cancels_by_descriptor_and_of_all_say_how_many() {
     let ring = &mut ring(Backend::Software);

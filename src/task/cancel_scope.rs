@@ -1,0 +1,267 @@
+//! What ends a future from within: a scope around it, and in it every operation that is begun.
+//!
+//! A future that is dropped takes the buffers with it that its operations have. One whose *scope* is cancelled goes on: its
+//! operations are cancelled, those that it begins later are refused, and it ends as any async function ends whose operations
+//! fail. The scope of a poll is known by thread; an operation joins it when it is begun, and stays in it wherever it is polled.
+//!
+//! This layer knows nothing of operations. It keeps who is to be woken when the scope is cancelled; they then ask why.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
+
+use pin_project::pin_project;
+use slab::Slab;
+
+use super::wake_ref::WakeRef;
+
+thread_local! {
+    /// The innermost scope around the present poll.
+    static CURRENT: RefCell<Option<CancelScope>> = const { RefCell::new(None) };
+    /// Whether there is one. It has no destructor, so that a look at it is one load.
+    static ACTIVE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether there is a scope around the present poll.
+#[inline]
+pub(crate) fn is_active() -> bool {
+    ACTIVE.get()
+}
+
+/// Why a scope was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Somebody wanted it.
+    #[allow(dead_code, reason = "what wants it is an optional feature")]
+    Cancelled,
+    /// Its time is over.
+    Elapsed,
+}
+
+/// A scope. A clone is the same one.
+#[derive(Clone)]
+pub(crate) struct CancelScope(Rc<Inner>);
+
+struct Inner {
+    /// The scope around it, and the number that it has there.
+    outer: Option<(CancelScope, usize)>,
+    reason: Cell<Option<Reason>>,
+    /// Never borrowed while code of a user runs.
+    members: RefCell<Slab<Member>>,
+}
+
+/// Who is to hear that a scope is cancelled.
+enum Member {
+    Waiter(WakeRef),
+    Inner(Weak<Inner>),
+}
+
+impl CancelScope {
+    /// A scope within the current one, if there is one: it is cancelled with that.
+    pub(crate) fn new() -> Self {
+        CancelScope(Rc::new_cyclic(|inner| {
+            let outer = Self::current();
+            let reason = outer.as_ref().and_then(CancelScope::reason);
+            Inner {
+                outer: outer.map(|outer| {
+                    let member = Member::Inner(Weak::clone(inner));
+                    let key = outer.0.members.borrow_mut().insert(member);
+                    (outer, key)
+                }),
+                reason: Cell::new(reason),
+                members: RefCell::default(),
+            }
+        }))
+    }
+
+    /// The innermost scope around the present poll.
+    pub(crate) fn current() -> Option<Self> {
+        if !is_active() {
+            return None;
+        }
+        let current = CURRENT.try_with(|current| current.borrow().clone());
+        current.ok().flatten()
+    }
+
+    /// Why it was cancelled, if it was.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.0.reason.get()
+    }
+
+    /// Cancels it, and all within, but for what was cancelled before.
+    pub(crate) fn cancel(&self, reason: Reason) {
+        let mut scopes = vec![self.clone()];
+        let mut waiters = Vec::new();
+        while let Some(scope) = scopes.pop() {
+            if scope.reason().is_some() {
+                continue;
+            }
+            scope.0.reason.set(Some(reason));
+            for (_, member) in scope.0.members.borrow().iter() {
+                match member {
+                    Member::Waiter(waiter) => waiters.push(waiter.clone()),
+                    Member::Inner(inner) => scopes.extend(inner.upgrade().map(CancelScope)),
+                }
+            }
+        }
+        // Foreign code, in the end.
+        for waiter in waiters {
+            waiter.wake();
+        }
+    }
+
+    /// Runs `poll` within the scope.
+    pub(crate) fn run<R>(&self, poll: impl FnOnce() -> R) -> R {
+        within(Some(self.clone()), poll)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some((outer, key)) = self.outer.take() {
+            let _ended = outer.0.members.borrow_mut().try_remove(key);
+        }
+    }
+}
+
+/// Runs `poll` within a scope, or within none.
+fn within<R>(scope: Option<CancelScope>, poll: impl FnOnce() -> R) -> R {
+    /// Restores what was before, also when the poll panics.
+    struct Left(Option<CancelScope>);
+    impl Drop for Left {
+        fn drop(&mut self) {
+            drop(set_current(self.0.take()));
+        }
+    }
+    let _left = Left(set_current(scope));
+    poll()
+}
+
+fn set_current(scope: Option<CancelScope>) -> Option<CancelScope> {
+    let is_active = scope.is_some();
+    // At the thread's end there may be no place any more; then there are no scopes.
+    let before = CURRENT.try_with(|current| current.replace(scope));
+    ACTIVE.set(is_active && before.is_ok());
+    before.ok().flatten()
+}
+
+/// Runs `poll` within no scope.
+pub(crate) fn outside<R>(poll: impl FnOnce() -> R) -> R {
+    within(None, poll)
+}
+
+/// A future whose polls are within a scope.
+#[pin_project]
+pub(crate) struct Within<F> {
+    pub(crate) scope: CancelScope,
+    #[pin]
+    pub(crate) future: F,
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        this.scope.run(|| this.future.poll(cx))
+    }
+}
+
+/// A place in a scope: of an operation, or of a stream.
+pub(crate) struct Place {
+    scope: CancelScope,
+    /// Where its waker is, if it has left one.
+    key: Option<u32>,
+}
+
+impl Place {
+    pub(crate) fn new(scope: CancelScope) -> Self {
+        Place { scope, key: None }
+    }
+
+    pub(crate) fn is_in(&self, scope: &CancelScope) -> bool {
+        Rc::ptr_eq(&self.scope.0, &scope.0)
+    }
+
+    /// Why the scope was cancelled, if it was.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.scope.reason()
+    }
+
+    /// Leaves a waker for when the scope is cancelled.
+    pub(crate) fn watch(&mut self, waiter: WakeRef) {
+        let waiter = Member::Waiter(waiter);
+        let mut members = self.scope.0.members.borrow_mut();
+        let before = match self.key {
+            Some(key) => Some(std::mem::replace(&mut members[key as usize], waiter)),
+            None => {
+                // As many operations there cannot be.
+                self.key = u32::try_from(members.insert(waiter)).ok();
+                None
+            }
+        };
+        drop(members);
+        drop(before);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(key) = self.key else { return };
+        let left = self.scope.0.members.borrow_mut().try_remove(key as usize);
+        drop(left);
+    }
+}
+
+/// A future that the cancellation around it does not reach: for what has to be done in any case, as saying good bye.
+///
+/// Its operations are those of nobody's [`CancellationToken::run`](crate::sync::CancellationToken::run) and
+/// [`time::deadline`](crate::time::deadline) outside of it; those within it are as ever. Dropping it cancels them.
+///
+/// ```
+/// # saferring::runtime::Runtime::new().unwrap().block_on(async {
+/// use saferring::task::shielded;
+/// use saferring::time::{Duration, deadline};
+///
+/// let done = deadline(Duration::ZERO, async {
+///     saferring::time::sleep(Duration::from_millis(1)).await;
+///     assert!(saferring::op::nop().await.is_err()); // the time is over
+///     shielded(saferring::op::nop()).await
+/// });
+/// assert!(done.await.is_ok());
+/// # });
+/// ```
+pub fn shielded<F: Future>(future: F) -> Shielded<F> {
+    Shielded { future }
+}
+
+/// The future of [`shielded`].
+#[must_use = "futures do nothing unless you await them"]
+#[pin_project]
+#[derive(Debug)]
+pub struct Shielded<F> {
+    #[pin]
+    future: F,
+}
+
+impl<F: Future> Future for Shielded<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        outside(|| this.future.poll(cx))
+    }
+}
+
+/// Whether the operations of this future are cancelled from outside: by a
+/// [`CancellationToken::run`](crate::sync::CancellationToken::run) or [`time::deadline`](crate::time::deadline) around it. For
+/// loops that compute or wait for something else than an operation.
+///
+/// ```
+/// assert!(!saferring::task::is_cancelled());
+/// ```
+#[must_use]
+pub fn is_cancelled() -> bool {
+    CancelScope::current().is_some_and(|scope| scope.reason().is_some())
+}
