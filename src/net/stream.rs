@@ -21,6 +21,51 @@ macro_rules! stream_methods {
                 op::Recv::new(self.socket.fd(), buf)
             }
 
+            /// Receives what is there, at least one byte, behind what `buf` holds; makes room if there is none.
+            ///
+            /// Returns the number of bytes; zero is the end of the stream. The buffer is only lent: it is there whatever
+            /// becomes of the future, and so this is the read for `select!` in a loop (see [`net`](crate::net)).
+            ///
+            /// It tries at once, and otherwise waits without the buffer, so it costs a system call more than
+            /// [`read`](Self::read) where it waits.
+            ///
+            /// # Errors
+            ///
+            /// Those of recv(2); `OutOfMemory` if the vector cannot grow.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping it loses nothing: what has arrived is in the buffer, or still to be read.
+            ///
+            /// # Kernel
+            ///
+            /// recv(2) and `POLL_ADD`.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// # fn main() -> std::io::Result<()> {
+            /// # saferring::runtime::Runtime::new()?.block_on(async {
+            /// use saferring::net::UnixStream;
+            ///
+            /// let (reader, writer) = UnixStream::pair()?;
+            /// let mut buf = b"> ".to_vec();
+            /// writer.write_all("hello").await.0?;
+            /// assert_eq!(reader.read_buf(&mut buf).await?, 5);
+            /// assert_eq!(buf, b"> hello");
+            /// drop(writer);
+            /// assert_eq!(reader.read_buf(&mut buf).await?, 0);
+            /// # Ok(())
+            /// # })
+            /// # }
+            /// ```
+            pub fn read_buf(
+                &self,
+                buf: &mut Vec<u8>,
+            ) -> impl Future<Output = std::io::Result<usize>> {
+                self.socket.fd().receive_behind(buf)
+            }
+
             /// What the stream receives, as chunks in buffers that the kernel takes only when data arrives: an idle
             /// connection holds none. One request to the kernel serves the whole stream.
             ///

@@ -21,6 +21,7 @@ mod poll;
 mod read;
 mod readv;
 mod ready;
+mod receive_behind;
 mod recv;
 mod recv_datagram;
 mod recv_from_multi;
