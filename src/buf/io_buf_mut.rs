@@ -8,7 +8,8 @@ use super::slice::Slice;
 
 /// A buffer that the kernel may write into: what a read or a receive takes.
 ///
-/// How a read fills it is told once for all buffers, in the [module's documentation](super).
+/// How a read fills it is told once for all buffers, in the [module's documentation](super). An array (`[u8; N]`) is copied when
+/// it is given: use the one that [comes back](super::owned_buffers#arrays-are-copied).
 ///
 /// # Safety
 ///
