@@ -138,7 +138,8 @@
 //! | sleeps, intervals, timeouts of any future | [`time`]; for one operation, [`Op::timeout`](op::Op::timeout) |
 //! | tasks, and waiting for them | [`task`], and [`spawn`] |
 //! | starting and tuning a runtime, blocking work, metrics, what is in flight | [`runtime`], and [`spawn_blocking`] |
-//! | Ctrl-C | [`signal`] |
+//! | Ctrl-C, being asked to stop, any other signal | [`signal`] |
+//! | reading and writing with owned buffers, from the start | [owned buffers in ten minutes](buf::owned_buffers) |
 //! | which buffers there are, and how a read fills one | [`buf`] |
 //! | an operation before it is awaited: deadlines, submitting, cancelling; direct descriptors | [`op`] |
 //!

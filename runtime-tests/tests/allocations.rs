@@ -11,11 +11,13 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::poll_immediate;
 use saferring::Feature;
 use saferring::fs::OpenOptions;
 use saferring::net::{TcpListener, TcpStream, UdpSocket};
 use saferring::runtime::{Builder, Runtime};
-use saferring_tests::{bounded, is_software, rounds, skipped, small_pool, uses};
+use saferring::signal::unix::{SignalKind, signal};
+use saferring_tests::{bounded, in_child, is_software, rounds, skipped, small_pool, uses};
 
 saferring_tests::also_on_software!();
 
@@ -136,6 +138,29 @@ fn a_yield_allocates_nothing() {
         });
         assert_eq!(count.await?, 0);
         Ok(())
+    });
+}
+
+/// Neither when it waits, nor when it is given up and waited for again.
+#[test]
+fn a_signal_that_is_received_allocates_nothing() {
+    in_child("a_signal_that_is_received_allocates_nothing", || {
+        let runtime = Runtime::new().unwrap();
+        let task = async {
+            let mut listener = signal(SignalKind::user_defined1())?;
+            let count = steady(async |ops| {
+                for _ in 0..ops {
+                    assert!(poll_immediate(listener.recv()).await.is_none());
+                    // SAFETY: the call takes a number only.
+                    assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+                    assert_eq!(listener.recv().await, Some(()));
+                }
+                Ok(())
+            });
+            assert_eq!(count.await?, 0);
+            io::Result::Ok(())
+        };
+        runtime.block_on(async { saferring::spawn(task).await.unwrap().unwrap() });
     });
 }
 

@@ -41,6 +41,13 @@ use super::slice::Slice;
 /// }
 /// assert_eq!(&Packet { bytes: b"header+body".to_vec() }.slice(7..)[..], b"body");
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no buffer that an operation can own and write from",
+    label = "a buffer goes in by value, and comes back beside the result",
+    note = "instead of `&buf` give `buf`, and take it back: `let (written, buf) = stream.write_all(buf).await;`",
+    note = "instead of `&buf[a..b]` give `buf.slice(a..b)`, of `saferring::buf::IoBuf`; `into_inner` gives the whole back",
+    note = "`saferring::buf::owned_buffers` tells which buffers there are, how to share one, and more"
+)]
 pub unsafe trait IoBuf: 'static {
     /// The address of the first byte. Never null.
     fn buf_ptr(&self) -> *const u8;
@@ -77,6 +84,7 @@ pub unsafe trait IoBuf: 'static {
     /// assert_eq!(&slice[..], b"world");
     /// assert_eq!(slice.into_inner(), "hello, world");
     /// ```
+    #[must_use = "the slice owns the buffer, which is dropped with it"]
     #[track_caller]
     fn slice(self, range: impl RangeBounds<usize>) -> Slice<Self>
     where
@@ -224,6 +232,7 @@ impl<B: IoBuf> Slice<B> {
     /// let or: Slice<&str> = world.slice(1..3);
     /// assert_eq!(&or[..], b"or");
     /// ```
+    #[must_use = "the slice owns the buffer, which is dropped with it"]
     #[track_caller]
     pub fn slice(self, range: impl RangeBounds<usize>) -> Self {
         let len = self.buf_len();

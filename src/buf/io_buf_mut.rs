@@ -8,7 +8,8 @@ use super::slice::Slice;
 
 /// A buffer that the kernel may write into: what a read or a receive takes.
 ///
-/// How a read fills it is told once for all buffers, in the [module's documentation](super).
+/// How a read fills it is told once for all buffers, in the [module's documentation](super). An array (`[u8; N]`) is copied when
+/// it is given: use the one that [comes back](super::owned_buffers#arrays-are-copied).
 ///
 /// # Safety
 ///
@@ -57,6 +58,13 @@ use super::slice::Slice;
 /// inbox.fill_from(b"mail");
 /// assert_eq!(inbox.bytes, b"mail");
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no buffer that an operation can own and read into",
+    label = "a buffer goes in by value, and comes back beside the result",
+    note = "instead of `&mut buf` give `buf`, and take it back: `let (read, buf) = stream.read(buf).await;`",
+    note = "instead of `&mut buf[a..b]` give `buf.slice(a..b)`, of `saferring::buf::IoBuf`; `into_inner` gives the whole back",
+    note = "`saferring::buf::owned_buffers` tells which buffers there are, how a read fills them, and more"
+)]
 pub unsafe trait IoBufMut: IoBuf {
     /// The address of the first byte, valid for writes up to the capacity. Never null.
     fn buf_mut_ptr(&mut self) -> *mut u8;

@@ -3,6 +3,8 @@
 //! An operation takes its buffer by value and gives it back with the result: a [`BufResult`]. While the operation is
 //! in flight nobody else can reach the buffer, so there is nothing to borrow and nothing to get wrong.
 //!
+//! [Owned buffers in ten minutes](owned_buffers) shows how one reads and writes so. What follows is the reference.
+//!
 //! # How a read fills a buffer
 //!
 //! One rule holds for every read, receive and the like:
@@ -22,6 +24,8 @@
 //!
 //! `Vec::with_capacity(n)` may allocate more than `n` bytes, and a read may fill them all. Where the bound matters,
 //! state it: `Vec::with_capacity(n).slice(..n)`.
+//!
+//! An array is `Copy`: what goes in is a copy, and what was read is in the array that comes back, not in the one that was given.
 //!
 //! A write sends the buffer's initialised bytes, from the first to its length, and changes nothing.
 //!
@@ -73,6 +77,9 @@ mod registration;
 mod slice;
 mod vectored;
 
+#[doc = include_str!("owned_buffers.md")]
+pub mod owned_buffers {}
+
 pub use aligned::AlignedBuf;
 pub use buffer_pool::{BufferPool, PooledBuf};
 pub use io_buf::IoBuf;
@@ -86,6 +93,8 @@ pub use slice::Slice;
 pub use vectored::{IoVectoredBuf, IoVectoredBufMut};
 
 /// What a buffer operation gives back: its result, and the buffer, which comes back whatever the result is.
+///
+/// `?` is for the result: `let (read, buf) = stream.read(buf).await; let n = read?;`, or `.await.0?` if nobody wants the buffer.
 ///
 /// ```
 /// use saferring::buf::BufResult;

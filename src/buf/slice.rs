@@ -93,6 +93,7 @@ impl<B> Slice<B> {
     ///
     /// assert_eq!(vec![1, 2, 3].slice(1..).into_inner(), [1, 2, 3]);
     /// ```
+    #[must_use = "the buffer is dropped otherwise"]
     pub fn into_inner(self) -> B {
         self.inner
     }

@@ -25,6 +25,12 @@ use super::{IoBuf, IoBufMut};
 /// let message = (*b"HEAD", vec![1, 2, 3], "tail");
 /// assert_eq!((message.buf_count(), message.total_len()), (3, 11));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list of buffers that an operation can own and write from",
+    label = "the buffers go in by value, and come back beside the result",
+    note = "give a `Vec<B>`, a `[B; N]` or a tuple of two to four buffers, each of them by value: `[head, body]`",
+    note = "`saferring::buf::owned_buffers` tells which buffers there are, and more"
+)]
 pub unsafe trait IoVectoredBuf: 'static {
     /// How many buffers there are at most.
     fn buf_count(&self) -> usize;
@@ -89,6 +95,12 @@ pub unsafe trait IoVectoredBuf: 'static {
 /// parts.fill_from(b"HEADbody");
 /// assert_eq!((&parts.0, &parts.1[..]), (b"HEAD", &b"body"[..]));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list of buffers that an operation can own and read into",
+    label = "the buffers go in by value, and come back beside the result",
+    note = "give a `Vec<B>`, a `[B; N]` or a tuple of two to four buffers, each of them by value: `[head, body]`",
+    note = "`saferring::buf::owned_buffers` tells which buffers there are, how a read fills them, and more"
+)]
 pub unsafe trait IoVectoredBufMut: IoVectoredBuf {
     /// Calls `f` with the address and the capacity of each buffer, in order.
     fn for_each_buf_mut(&mut self, f: impl FnMut(*mut u8, usize));

@@ -95,7 +95,10 @@ impl File {
     /// # })
     /// # }
     /// ```
-    pub async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+    pub async fn write<B>(&mut self, buf: B) -> BufResult<usize, B>
+    where
+        B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+    {
         match self.position() {
             Ok(at) => Write::new(&self.fd, buf, at).await,
             Err(error) => (Err(error), buf),
@@ -234,7 +237,10 @@ impl File {
     /// # })
     /// # }
     /// ```
-    pub async fn write_all<B: IoBuf>(&mut self, buf: B) -> BufResult<(), B> {
+    pub async fn write_all<B>(&mut self, buf: B) -> BufResult<(), B>
+    where
+        B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+    {
         AsyncWriteExt::write_all(self, buf).await
     }
 

@@ -111,7 +111,10 @@ impl File {
     /// # })
     /// # }
     /// ```
-    pub fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> Op<Write<B>> {
+    pub fn write_at<B>(&self, buf: B, offset: u64) -> Op<Write<B>>
+    where
+        B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+    {
         Write::new(&self.fd, buf, position(offset))
     }
 
@@ -241,7 +244,10 @@ impl File {
     /// # })
     /// # }
     /// ```
-    pub async fn write_all_at<B: IoBuf>(&self, mut buf: B, offset: u64) -> BufResult<(), B> {
+    pub async fn write_all_at<B>(&self, mut buf: B, offset: u64) -> BufResult<(), B>
+    where
+        B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+    {
         let len = buf.buf_len();
         let mut done = 0;
         while done < len {

@@ -104,7 +104,10 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
 /// # })
 /// # }
 /// ```
-pub async fn write<B: IoBuf>(path: impl AsRef<Path>, contents: B) -> BufResult<(), B> {
+pub async fn write<B>(path: impl AsRef<Path>, contents: B) -> BufResult<(), B>
+where
+    B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+{
     match File::create(path).await {
         Ok(mut file) => file.write_all(contents).await,
         Err(error) => (Err(error), contents),

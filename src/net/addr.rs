@@ -12,6 +12,11 @@ use crate::runtime::spawn_own;
 ///
 /// Addresses and their texts (`"127.0.0.1:7000"`, `"[::1]:7000"`) need no look-up. Host names (`"localhost:7000"`,
 /// `("localhost", 7000)`) are resolved by the system: for `connect`, on a thread of their own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no address of a socket, nor can it be turned into one",
+    label = "no address",
+    note = "give `\"host:port\"`, `(\"host\", port)`, `(IpAddr, port)`, a `SocketAddr` or a list of them"
+)]
 pub trait ToSocketAddrs: sealed::Sealed {}
 
 mod sealed {

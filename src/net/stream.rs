@@ -138,7 +138,10 @@ macro_rules! stream_methods {
             /// # Cancel safety
             ///
             /// A dropped write may have been sent, or sent in part; writes after it wait until that is settled.
-            pub fn write<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
+            pub fn write<B>(&self, buf: B) -> Op<op::Send<B>>
+            where
+                B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+            {
                 op::Send::new(self.socket.fd(), buf)
             }
 
@@ -152,7 +155,13 @@ macro_rules! stream_methods {
             /// # Cancel safety
             ///
             /// As for [`write`](Self::write).
-            pub fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<(), B>> {
+            pub fn write_all<B>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = BufResult<(), B>> + use<'_, B>
+            where
+                B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+            {
                 self.socket.send_all(buf)
             }
 

@@ -78,7 +78,10 @@ impl UdpSocket {
     /// # Cancel safety
     ///
     /// A dropped send may have been sent.
-    pub fn send<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
+    pub fn send<B>(&self, buf: B) -> Op<op::Send<B>>
+    where
+        B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+    {
         op::Send::new(self.socket.fd(), buf)
     }
 
@@ -150,7 +153,10 @@ impl UdpSocket {
     /// # Cancel safety
     ///
     /// A dropped send may have been sent.
-    pub async fn send_to<B: IoBuf>(&self, buf: B, addr: impl ToSocketAddrs) -> BufResult<usize, B> {
+    pub async fn send_to<B>(&self, buf: B, addr: impl ToSocketAddrs) -> BufResult<usize, B>
+    where
+        B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+    {
         match Addrs::look_up(addr).await {
             Ok(addrs) => self.socket.send_to(buf, addrs.head().into()).await,
             Err(error) => (Err(error), buf),

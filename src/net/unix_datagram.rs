@@ -83,7 +83,10 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// Those of send(2).
-    pub fn send<B: IoBuf>(&self, buf: B) -> Op<op::Send<B>> {
+    pub fn send<B>(&self, buf: B) -> Op<op::Send<B>>
+    where
+        B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+    {
         op::Send::new(self.socket.fd(), buf)
     }
 
@@ -105,7 +108,10 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// `InvalidInput` if the path is too long for an address, and those of sendmsg(2).
-    pub async fn send_to<B: IoBuf>(&self, buf: B, path: impl AsRef<Path>) -> BufResult<usize, B> {
+    pub async fn send_to<B>(&self, buf: B, path: impl AsRef<Path>) -> BufResult<usize, B>
+    where
+        B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+    {
         match unix_path(path) {
             Ok(addr) => self.socket.send_to(buf, addr).await,
             Err(error) => (Err(error), buf),

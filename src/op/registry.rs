@@ -161,7 +161,10 @@ impl RegisteredFd {
     }
 
     /// Writes a file at `offset`; see [`File::write_at`](crate::fs::File::write_at).
-    pub fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> Op<Write<B>> {
+    pub fn write_at<B>(&self, buf: B, offset: u64) -> Op<Write<B>>
+    where
+        B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+    {
         Write::new(&self.fd, buf, Position::At(offset.min(CURRENT - 1)))
     }
 
@@ -176,12 +179,18 @@ impl RegisteredFd {
     }
 
     /// Sends what a socket takes; see [`TcpStream::write`](crate::net::TcpStream::write).
-    pub fn send<B: IoBuf>(&self, buf: B) -> Op<Send<B>> {
+    pub fn send<B>(&self, buf: B) -> Op<Send<B>>
+    where
+        B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+    {
         Send::new(&self.fd, buf)
     }
 
     /// Sends all of `buf`; a number less than its length is one that an error ended.
-    pub fn send_all<B: IoBuf>(&self, buf: B) -> Op<Send<B>> {
+    pub fn send_all<B>(&self, buf: B) -> Op<Send<B>>
+    where
+        B: IoBuf, // Owned: instead of `&buf[..n]` give `buf.slice(..n)`.
+    {
         Send::all(&self.fd, buf)
     }
 

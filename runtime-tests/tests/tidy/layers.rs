@@ -320,7 +320,7 @@ mod tests {
 
         assert_eq!(unsafes("src/net/mod.rs", "mod a;"), 1);
         assert_eq!(
-            unsafes("src/signal.rs", "// #![forbid(unsafe_code)]\nmod a;"),
+            unsafes("src/signal/mod.rs", "// #![forbid(unsafe_code)]\nmod a;"),
             1
         );
         assert_eq!(unsafes("src/net/mod.rs", "#![deny(unsafe_code)]"), 1);
