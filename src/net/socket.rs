@@ -16,9 +16,10 @@ use super::incoming::is_transient;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::{Incomplete, takes_no_more};
 use crate::op::{
-    Accept, Message, Op, RecvMsg, Send, SendMsg, SendMsgZc, SendTo, SendZc, SharedFd, Usage, ZcBuf,
-    cancellation, unless_cancelled,
+    Accept, Message, Op, ReadsBefore, Ready, RecvMsg, Send, SendMsg, SendMsgZc, SendTo, SendZc,
+    SharedFd, Usage, ZcBuf, cancellation, unless_cancelled,
 };
+use crate::task::{cooperative, is_cancelled};
 
 /// A socket of any kind.
 pub(super) struct Socket(
@@ -122,6 +123,25 @@ impl Socket {
             len: buf.buf_len(),
             op: Send::all(&self.0, buf),
         }
+    }
+
+    /// Receives behind what `buf` holds. The kernel never has the buffer while this waits, so whoever drops it has everything still.
+    pub(super) fn read_buf(&self, buf: &mut Vec<u8>) -> impl Future<Output = io::Result<usize>> {
+        cooperative(async move {
+            loop {
+                if is_cancelled() {
+                    return Err(cancellation());
+                }
+                // What the kernel has for another read, or an orphan, comes first.
+                if let Some(before) = ReadsBefore::new(&self.0) {
+                    before.await?;
+                } else if let Some(received) = self.0.receive_now(buf) {
+                    return received;
+                } else {
+                    Ready::read(&self.0).await?;
+                }
+            }
+        })
     }
 
     pub(super) async fn recv_vectored<V: IoVectoredBufMut>(&self, bufs: V) -> BufResult<usize, V> {

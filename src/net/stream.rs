@@ -63,7 +63,7 @@ macro_rules! stream_methods {
                 &self,
                 buf: &mut Vec<u8>,
             ) -> impl Future<Output = std::io::Result<usize>> {
-                self.socket.fd().receive_behind(buf)
+                self.socket.read_buf(buf)
             }
 
             /// What the stream receives, as chunks in buffers that the kernel takes only when data arrives: an idle

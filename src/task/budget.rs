@@ -5,12 +5,33 @@
 //! (channels and locks, the chunks of a stream, the answers of tasks) takes one from it, and when it is used up says
 //! that it has to wait, after it has woken the task: which goes on when the others, the sockets and the timers had their turn.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project::pin_project;
 
-use super::header::with_entered;
+/// What a turn begins with. tokio's is as much.
+const TURN: u32 = 128;
+
+/// Of whoever has no turn: outside a runtime.
+const UNBOUNDED: u32 = u32::MAX;
+
+thread_local! {
+    /// What is left of the present turn. Constant and without a destructor, so an access is one load.
+    static LEFT: Cell<u32> = const { Cell::new(UNBOUNDED) };
+}
+
+/// A turn begins.
+#[inline(always)]
+pub(super) fn begin_turn() {
+    LEFT.set(TURN);
+}
+
+/// An executor is left: what is not within one has no turn. (One that is left within another's turn ends that one's bound.)
+pub(super) fn end_turns() {
+    LEFT.set(UNBOUNDED);
+}
 
 /// Whether the task may take something in this turn. If not, it has been woken, for its next one.
 ///
@@ -24,25 +45,10 @@ pub(crate) fn poll_proceed(cx: &Context<'_>) -> Poll<()> {
     Poll::Pending
 }
 
-/// As [`poll_proceed`], and takes one: for what is asked once for each thing that it gives.
-#[inline]
-pub(crate) fn poll_take(cx: &Context<'_>) -> Poll<()> {
-    let taken = with_entered(|owner| {
-        let left = owner.budget.get();
-        owner.budget.set(left.saturating_sub(1));
-        left > 0
-    });
-    if taken != Some(false) {
-        return Poll::Ready(());
-    }
-    cx.waker().wake_by_ref();
-    Poll::Pending
-}
-
 /// Takes one.
 #[inline]
 pub(crate) fn spend() {
-    with_entered(|owner| owner.budget.set(owner.budget.get().saturating_sub(1)));
+    LEFT.set(LEFT.get().saturating_sub(1));
 }
 
 /// Whether something is left of the budget of this turn: if not, the next resource that is asked says that it has to wait.
@@ -54,7 +60,7 @@ pub(crate) fn spend() {
 #[inline]
 #[must_use]
 pub fn has_budget_remaining() -> bool {
-    with_entered(|owner| owner.budget.get()) != Some(0)
+    LEFT.get() != 0
 }
 
 /// Takes one from the budget of this turn; if it is used up, lets the others have their turn first. For loops that wait for
@@ -146,18 +152,16 @@ impl<F: Future> Future for Unconstrained<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let _restored = Restored(with_entered(|owner| owner.budget.replace(u32::MAX)));
+        let _restored = Restored(LEFT.replace(UNBOUNDED));
         self.project().future.poll(cx)
     }
 }
 
 /// Sets the budget of the turn to what it was, also when the poll panics.
-struct Restored(Option<u32>);
+struct Restored(u32);
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        if let Some(budget) = self.0 {
-            with_entered(|owner| owner.budget.set(budget));
-        }
+        LEFT.set(self.0);
     }
 }

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
 
+use super::budget::{begin_turn, end_turns};
 use super::cell::TaskCell;
 use super::flags::{ABORTED, DONE, JOIN, NAMED, QUEUED, ROOT};
 use super::group::SLICE;
 use super::header::{LocalRef, Owner, Shared, with_entered};
 use super::join::JoinHandle;
-use super::shared::{NO_INDEX, TURN, Unpark};
+use super::shared::{NO_INDEX, Unpark};
 use super::sync;
 use super::waker;
 
@@ -92,6 +93,7 @@ impl Executor {
     #[cold]
     fn run_groups(&self, budget: u32, root: &mut dyn FnMut()) {
         let owner = self.owner();
+        owner.groups.note_end();
         let began = Instant::now();
         let mut before = began;
         for _ in 0..budget {
@@ -111,7 +113,8 @@ impl Executor {
 
     #[inline]
     fn has_queued(&self) -> bool {
-        !self.owner().queue.is_empty() || !self.owner().groups.is_empty()
+        let owner = self.owner();
+        !owner.queue.is_empty() || owner.groups.is_used() && !owner.groups.is_empty()
     }
 
     /// Prepares a wait in the kernel. True: there is nothing to do, and the next wake from another thread calls
@@ -239,6 +242,7 @@ pub(crate) struct Entered<'a> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
+        end_turns();
         let left = sync::set_current(self.before);
         debug_assert!(ptr::eq(left, self.shared), "executors left out of order");
     }
@@ -253,7 +257,7 @@ impl Drop for Entered<'_> {
 unsafe fn turn(owner: Owner<'_>, task: &LocalRef, root: &mut dyn FnMut()) {
     let flags = task.flags.get();
     task.flags.set(flags & !QUEUED);
-    owner.budget.set(TURN);
+    begin_turn();
     if flags & (DONE | ROOT) == 0 {
         // SAFETY: not DONE; and as nothing is running, its future is not being polled.
         unsafe { poll(owner, task) };

@@ -103,6 +103,8 @@ struct Lane<L> {
 pub(super) struct Groups<L> {
     /// Never borrowed while code of a user runs.
     lanes: RefCell<Slab<Rc<Lane<L>>>>,
+    /// Whether any was in one when that was last looked at: one load tells that none is.
+    used: Cell<bool>,
     /// How many tasks are in groups.
     members: Rc<Cell<usize>>,
     /// How many of them are queued.
@@ -120,6 +122,7 @@ impl<L: Link> Groups<L> {
     pub(super) fn new() -> Self {
         Groups {
             lanes: RefCell::new(Slab::new()),
+            used: Cell::new(false),
             members: Rc::default(),
             queued: Cell::new(0),
             others: Account::default(),
@@ -130,7 +133,13 @@ impl<L: Link> Groups<L> {
     /// Whether any task is in a group, so that turns are counted.
     #[inline]
     pub(super) fn is_used(&self) -> bool {
-        self.members.get() > 0 || self.queued.get() > 0
+        self.used.get()
+    }
+
+    /// Notes whether the last task in a group has ended.
+    pub(super) fn note_end(&self) {
+        self.used
+            .set(self.members.get() > 0 || self.queued.get() > 0);
     }
 
     #[inline]
@@ -158,6 +167,7 @@ impl<L: Link> Groups<L> {
         let lane = Rc::clone(&lanes[key]);
         lane.members.set(lane.members.get() + 1);
         self.members.set(self.members.get() + 1);
+        self.used.set(true);
         let member = Member {
             all: Rc::clone(&self.members),
             lane,
@@ -355,6 +365,7 @@ mod tests {
         assert!(groups.lanes.borrow().len() <= 2);
         assert!(groups.is_used());
         drop(_member);
+        groups.note_end();
         assert!(!groups.is_used());
     }
 }

@@ -106,7 +106,7 @@ mod tests;
 pub use budget::{
     Cooperative, Unconstrained, consume_budget, cooperative, has_budget_remaining, unconstrained,
 };
-pub(crate) use budget::{poll_proceed, poll_take, spend};
+pub(crate) use budget::{poll_proceed, spend};
 pub use builder::{Builder, name};
 pub(crate) use cancel_scope::{CancelScope, Place, Reason, is_active, outside};
 pub use cancel_scope::{Shielded, is_cancelled, shielded};

@@ -27,9 +27,6 @@ pub(crate) trait Unpark: Send + Sync + 'static {
 /// executor lives; see `Shared::task_freed`.
 const BIAS: isize = isize::MAX / 2;
 
-/// What a turn begins with, see `budget`. tokio's is as much.
-pub(super) const TURN: u32 = 128;
-
 /// "In no list", for a task's index.
 pub(super) const NO_INDEX: u32 = u32::MAX;
 
@@ -44,8 +41,6 @@ pub(super) struct Owned<L> {
     /// Of the tasks that are in no group.
     pub(super) queue: RunQueue<L>,
     pub(super) groups: Groups<L>,
-    /// What is left of the budget of the present turn.
-    pub(super) budget: Cell<u32>,
     /// By index, of those tasks that have one.
     names: RefCell<HashMap<u32, Rc<str>>>,
     tasks: UnsafeCell<Slab<L>>,
@@ -70,7 +65,6 @@ impl<L: Link + Clone, R: Node> Shared<L, R> {
             owned: Owned {
                 queue: RunQueue::new(),
                 groups: Groups::new(),
-                budget: Cell::new(TURN),
                 names: RefCell::default(),
                 tasks: UnsafeCell::new(Slab::new()),
                 running: Cell::new(NO_INDEX),

@@ -130,7 +130,6 @@ pub(crate) const SITES: &[Site] = sites! {
     }
     "src/task/budget.rs" {
         "poll_proceed" Wake: "the last act; what asks for it has looked at nothing",
-        "poll_take" Wake: "the last act; what asks for it has looked at nothing",
     }
     "src/task/join.rs" {
         "drop" Guarded: "the flags have changed before",

@@ -19,7 +19,7 @@ use crate::driver::{Owner, Progress};
 use crate::foreign::Scope;
 use crate::op::context::{Driver, current, current_or_panic};
 use crate::sys::{Completion, ELAPSED, NO_THREAD};
-use crate::task::{WakeRef, is_active, poll_take};
+use crate::task::{WakeRef, is_active, poll_proceed, spend};
 
 pub(super) struct Flight<T: Operation> {
     state: State<T>,
@@ -55,8 +55,8 @@ impl<T: Operation> Flight<T> {
             let stored = match &self.state {
                 State::InFlight(stored) => stored,
                 State::Idle(_) => {
-                    // It may be answered at once, again and again.
-                    ready!(poll_take(cx));
+                    // It may be answered at once, again and again. What goes to the kernel ends the turn itself.
+                    ready!(poll_proceed(cx));
                     return self.start(cx, true);
                 }
                 State::Done => panic!("an operation was polled after it had completed"),
@@ -125,6 +125,7 @@ impl<T: Operation> Flight<T> {
                 return Poll::Pending;
             }
             if let Some(result) = op.early() {
+                spend();
                 return self.answer(result);
             }
         }

@@ -12,6 +12,7 @@ mod cursor;
 mod linger;
 mod position;
 mod queues;
+mod receive_now;
 mod registering;
 mod shared;
 mod slot;
