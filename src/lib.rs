@@ -139,6 +139,7 @@
 //! | tasks, and waiting for them | [`task`], and [`spawn`] |
 //! | starting and tuning a runtime, blocking work, metrics, what is in flight | [`runtime`], and [`spawn_blocking`] |
 //! | Ctrl-C | [`signal`] |
+//! | channels and locks, across cores and for one | [`sync`] |
 //! | which buffers there are, and how a read fills one | [`buf`] |
 //! | an operation before it is awaited: deadlines, submitting, cancelling; direct descriptors | [`op`] |
 //!
@@ -193,6 +194,8 @@ pub mod io;
 pub mod net;
 #[cfg(feature = "signal")]
 pub mod signal;
+#[cfg(feature = "sync")]
+pub mod sync;
 pub mod time;
 
 pub use error::Error;
