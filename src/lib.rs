@@ -140,6 +140,7 @@
 //! | starting and tuning a runtime, blocking work, metrics, what is in flight | [`runtime`], and [`spawn_blocking`] |
 //! | Ctrl-C, being asked to stop, any other signal | [`signal`] |
 //! | reading and writing with owned buffers, from the start | [owned buffers in ten minutes](buf::owned_buffers) |
+//! | channels and locks, across cores and for one | [`sync`] |
 //! | which buffers there are, and how a read fills one | [`buf`] |
 //! | an operation before it is awaited: deadlines, submitting, cancelling; direct descriptors | [`op`] |
 //!
@@ -194,6 +195,8 @@ pub mod io;
 pub mod net;
 #[cfg(feature = "signal")]
 pub mod signal;
+#[cfg(feature = "sync")]
+pub mod sync;
 pub mod time;
 
 pub use error::Error;

@@ -33,7 +33,7 @@ pub(crate) fn is_active() -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// Somebody wanted it.
-    #[allow(dead_code, reason = "what wants it is an optional feature")]
+    #[cfg_attr(not(feature = "sync"), allow(dead_code))]
     Cancelled,
     /// Its time is over.
     Elapsed,

@@ -190,6 +190,19 @@ pub(crate) const SITES: &[Site] = sites! {
     "src/time/sleep.rs" {
         "poll" WakeRef: "before anything is looked at",
     }
+    "src/sync/local/permits.rs" {
+        "poll" WakeRef: "looked at again afterwards",
+    }
+    "src/sync/local/notify.rs" {
+        "poll" WakeRef: "looked at again afterwards",
+    }
+    "src/sync/local/oneshot.rs" {
+        "poll" WakeRef: "looked at again afterwards",
+        "poll_closed" WakeRef: "looked at again afterwards",
+    }
+    "src/sync/local/mpsc/chan.rs" {
+        "poll_with" WakeRef: "looked at again afterwards",
+    }
     "src/runtime/event_loop.rs" {
         "tick" Run: "between two tasks' polls",
     }
