@@ -17,6 +17,7 @@ use saferring::io::{AsyncReadExt, AsyncWriteExt, Incomplete, is_cancelled};
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixStream};
 use saferring::op::{PollAdd, Readiness, nop};
 use saferring::runtime::Runtime;
+use saferring::sync::{CancellationToken, oneshot};
 use saferring::task::{self, JoinSet, shielded, yield_now};
 use saferring::time::{deadline, deadline_at, sleep};
 use saferring_tests::{bounded, pattern_bytes, until};
@@ -529,6 +530,181 @@ fn two_runtimes_of_a_thread_share_no_scope() {
         second.block_on(async {
             yield_now().await;
             assert!(scoped.await.0.is_err());
+        });
+    });
+}
+
+/// The error says that somebody wanted it.
+#[track_caller]
+fn was_cancelled<T: std::fmt::Debug>(result: io::Result<T>) -> io::Error {
+    let error = result.unwrap_err();
+    assert!(is_cancelled(&error), "{error}");
+    error
+}
+
+#[test]
+fn a_token_ends_what_it_runs_from_any_thread_and_once() {
+    bounded(|| {
+        runtime().block_on(async {
+            let (stream, peer) = UnixStream::pair().unwrap();
+            let token = CancellationToken::new();
+            let (tell, told) = oneshot::channel();
+            let thread = std::thread::spawn({
+                let token = token.clone();
+                move || {
+                    told.blocking_recv().unwrap();
+                    token.cancel();
+                    token.cancel();
+                }
+            });
+            peer.write_all("half").await.0.unwrap();
+            let buf = vec![0; 9];
+            let address = buf.as_ptr();
+            let (read, buf) = token
+                .run(async {
+                    tell.send(()).unwrap();
+                    let read = stream.read_exact(buf).await;
+                    assert!(token.is_cancelled() && task::is_cancelled());
+                    // A second cancel while the first works, and one from within.
+                    token.cancel();
+                    was_cancelled(nop().await);
+                    read
+                })
+                .await;
+            let error = was_cancelled(read);
+            assert!(
+                matches!(Incomplete::done_before(&error), Some(0 | 4)),
+                "{error}"
+            );
+            assert_eq!(buf.as_ptr(), address);
+            thread.join().unwrap();
+            // One that is cancelled already refuses from the beginning, but the future runs.
+            let ran = token
+                .run(async { was_cancelled(nop().await).to_string() })
+                .await;
+            assert!(ran.contains("cancel"), "{ran}");
+            assert_eq!(token.run(async { 5 }).await, 5);
+        });
+    });
+}
+
+#[test]
+fn tokens_are_nested_and_tasks_of_a_set_inherit_them() {
+    bounded(|| {
+        runtime().block_on(async {
+            let (outer, apart) = (CancellationToken::new(), CancellationToken::new());
+            let inner = outer.child_token();
+            let pairs: Vec<_> = (0..4).map(|_| UnixStream::pair().unwrap()).collect();
+            let [by_inner, by_outer, by_set, by_time] =
+                [0, 1, 2, 3].map(|n: usize| pairs[n].0.read(vec![n as u8; 5]));
+            let (first, second) = (inner.clone(), outer.clone());
+            saferring::spawn(async move {
+                sleep(SOON).await;
+                first.cancel();
+                sleep(SOON).await;
+                second.cancel();
+            });
+            let ended = outer.run(async {
+                let timed = deadline(NEVER, async {
+                    let inner = inner.run(by_inner).await;
+                    was_cancelled(inner.0);
+                    assert!(!outer.is_cancelled());
+                    // Not of this token, but within the other.
+                    was_cancelled(apart.run(by_outer).await.0);
+                    was_cancelled(by_time.await.0);
+                    // Why it ended stays as it was.
+                    deadline(Duration::ZERO, async {
+                        was_cancelled(nop().await);
+                    })
+                    .await;
+                });
+                let mut set = JoinSet::new();
+                set.spawn(by_set);
+                let ((), joined) = saferring::join!(timed, set.join_next());
+                let (read, buf) = joined.unwrap().unwrap();
+                was_cancelled(read);
+                buf
+            });
+            assert_eq!(ended.await, [2; 5]);
+            assert!(!apart.is_cancelled());
+        });
+    });
+}
+
+/// Cancelled at each await, one after the other: it ends, and the buffer is back each time.
+#[test]
+fn a_program_is_cancelled_at_each_of_its_awaits() {
+    bounded(|| {
+        runtime().block_on(async {
+            for at in 0..12 {
+                let token = CancellationToken::new();
+                let (stream, peer) = UnixStream::pair().unwrap();
+                let steps = Cell::new(0);
+                let step = || {
+                    if steps.replace(steps.get() + 1) == at {
+                        token.cancel();
+                    }
+                };
+                let program = async |mut buf: Vec<u8>| -> (io::Result<()>, Vec<u8>) {
+                    for _ in 0..3 {
+                        step();
+                        let written;
+                        (written, buf) = peer.write_all(buf).await;
+                        if written.is_err() {
+                            return (written, buf);
+                        }
+                        step();
+                        let read;
+                        (read, buf) = stream.read_exact(buf).await;
+                        if read.is_err() {
+                            return (read, buf);
+                        }
+                        step();
+                        if let Err(error) = nop().await {
+                            return (Err(error), buf);
+                        }
+                        step();
+                    }
+                    (Ok(()), buf)
+                };
+                let (ended, buf) = token.run(program(vec![7; 100])).await;
+                assert_eq!(buf, [7; 100]);
+                assert_eq!(ended.is_err(), at < 11, "{at}");
+                assert!(steps.get() > at);
+            }
+        });
+    });
+}
+
+#[test]
+fn a_token_that_nobody_cancels_costs_no_wake_and_goes_with_its_future() {
+    bounded(|| {
+        runtime().block_on(async {
+            let token = CancellationToken::new();
+            for _ in 0..100 {
+                let mut run = Box::pin(token.run(async {
+                    yield_now().await;
+                    nop().await.unwrap();
+                    pending::<()>().await;
+                }));
+                for _ in 0..3 {
+                    assert!(poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await);
+                    yield_now().await;
+                }
+            }
+            // Polled by one task, then by another.
+            let (stream, peer) = UnixStream::pair().unwrap();
+            let mut run = Box::pin(
+                token
+                    .clone()
+                    .run(async move { stream.read(vec![0; 4]).await }),
+            );
+            assert!(poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await);
+            let moved = saferring::spawn(run);
+            yield_now().await;
+            token.cancel();
+            was_cancelled(moved.await.unwrap().0);
+            drop(peer);
         });
     });
 }

@@ -58,7 +58,8 @@ impl CancellationToken {
     pub fn run<F: IntoFuture>(&self, future: F) -> Run<F::IntoFuture> {
         Run {
             cancelled: Box::pin(tokio_util::sync::CancellationToken::clone(self).cancelled_owned()),
-            noticed: None,
+            told: Arc::default(),
+            notice: None,
             scope: None,
             future: future.into_future(),
         }
@@ -70,50 +71,31 @@ impl CancellationToken {
 #[pin_project]
 pub struct Run<F> {
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Who is told by the token; `None` before the first poll.
-    noticed: Option<Notice>,
+    /// Set by the token, which would be a lock to ask.
+    told: Arc<AtomicBool>,
+    /// Whom the token wakes; `None` before the first poll.
+    notice: Option<Waker>,
     /// `None` before the first poll.
     scope: Option<CancelScope>,
     #[pin]
     future: F,
 }
 
-/// A waker that notes that it was woken: to ask the token in each poll would be a lock.
+/// What the token is given as a waker: it notes that it was woken.
 struct Notice {
-    told: Arc<Told>,
-    waker: Waker,
-}
-
-struct Told {
-    told: AtomicBool,
+    told: Arc<AtomicBool>,
     task: Waker,
 }
 
-impl Wake for Told {
+impl Wake for Notice {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Release, as what comes before the cancel comes before the poll that sees it.
+        // Release: what comes before the cancel comes before what sees it.
         self.told.store(true, Ordering::Release);
         self.task.wake_by_ref();
-    }
-}
-
-impl Notice {
-    fn new(task: &Waker) -> Self {
-        let told = Arc::new(Told {
-            told: AtomicBool::new(true),
-            task: task.clone(),
-        });
-        let waker = Waker::from(Arc::clone(&told));
-        Notice { told, waker }
-    }
-
-    /// Whether the token is to be asked.
-    fn take(&self) -> bool {
-        self.told.told.load(Ordering::Acquire) && self.told.told.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -122,15 +104,32 @@ impl<F: Future> Future for Run<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let scope = this.scope.get_or_insert_with(CancelScope::new);
+        let told = this.told;
+        let scope = this.scope.get_or_insert_with(|| {
+            let told = Arc::clone(told);
+            CancelScope::with_source(Some(Box::new(move || told.load(Ordering::Acquire))))
+        });
         if scope.reason().is_none() {
-            let notice = match this.noticed {
-                Some(notice) if notice.told.task.will_wake(cx.waker()) => notice,
+            let known = this.notice.as_ref();
+            if !known.is_some_and(|notice| notice.will_wake(cx.waker())) {
                 // Foreign code: the waker is cloned, and the one before is dropped.
-                noticed => noticed.insert(Notice::new(cx.waker())),
-            };
-            let mut cx = Context::from_waker(&notice.waker);
-            if notice.take() && this.cancelled.as_mut().poll(&mut cx).is_ready() {
+                let task = cx.waker().clone();
+                *this.notice = Some(task.clone());
+                let notice = Arc::new(Notice {
+                    told: Arc::clone(told),
+                    task,
+                });
+                let waker = Waker::from(notice);
+                if this
+                    .cancelled
+                    .as_mut()
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_ready()
+                {
+                    told.store(true, Ordering::Release);
+                }
+            }
+            if told.load(Ordering::Acquire) {
                 scope.cancel(Reason::Cancelled);
             }
         }

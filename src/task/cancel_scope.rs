@@ -47,9 +47,14 @@ struct Inner {
     /// The scope around it, and the number that it has there.
     outer: Option<(CancelScope, usize)>,
     reason: Cell<Option<Reason>>,
+    /// Asked whether it is to be cancelled by now, before an operation is begun.
+    source: Source,
     /// Never borrowed while code of a user runs.
     members: RefCell<Slab<Member>>,
 }
+
+/// Says whether a scope is to be cancelled, as somebody on another thread wants it. Runs no code of a user.
+type Source = Option<Box<dyn Fn() -> bool>>;
 
 /// Who is to hear that a scope is cancelled.
 enum Member {
@@ -60,6 +65,11 @@ enum Member {
 impl CancelScope {
     /// A scope within the current one, if there is one: it is cancelled with that.
     pub(crate) fn new() -> Self {
+        Self::with_source(None)
+    }
+
+    /// The same, of something that may have been cancelled before anybody is polled for it.
+    pub(crate) fn with_source(source: Source) -> Self {
         CancelScope(Rc::new_cyclic(|inner| {
             let outer = Self::current();
             let reason = outer.as_ref().and_then(CancelScope::reason);
@@ -70,6 +80,7 @@ impl CancelScope {
                     (outer, key)
                 }),
                 reason: Cell::new(reason),
+                source,
                 members: RefCell::default(),
             }
         }))
@@ -87,6 +98,18 @@ impl CancelScope {
     /// Why it was cancelled, if it was.
     pub(crate) fn reason(&self) -> Option<Reason> {
         self.0.reason.get()
+    }
+
+    /// The same, after those that it goes by were asked.
+    pub(crate) fn reason_now(&self) -> Option<Reason> {
+        let mut scope = Some(self);
+        while let (None, Some(asked)) = (self.reason(), scope) {
+            if asked.0.source.as_ref().is_some_and(|source| source()) {
+                asked.cancel(Reason::Cancelled);
+            }
+            scope = asked.0.outer.as_ref().map(|(outer, _)| outer);
+        }
+        self.reason()
     }
 
     /// Cancels it, and all within, but for what was cancelled before.
@@ -189,6 +212,11 @@ impl Place {
         self.scope.reason()
     }
 
+    /// The same, before something is begun.
+    pub(crate) fn reason_now(&self) -> Option<Reason> {
+        self.scope.reason_now()
+    }
+
     /// Leaves a waker for when the scope is cancelled.
     pub(crate) fn watch(&mut self, waiter: WakeRef) {
         let waiter = Member::Waiter(waiter);
@@ -263,5 +291,5 @@ impl<F: Future> Future for Shielded<F> {
 /// ```
 #[must_use]
 pub fn is_cancelled() -> bool {
-    CancelScope::current().is_some_and(|scope| scope.reason().is_some())
+    CancelScope::current().is_some_and(|scope| scope.reason_now().is_some())
 }

@@ -58,6 +58,10 @@ pub(crate) const WAKER_FILES: &[File] = &[
         reason: "wakes from any thread, and knows no runtime",
     },
     File {
+        path: "src/sync/run.rs",
+        reason: "is woken from any thread by a token of another crate",
+    },
+    File {
         path: "src/op/mechanism/op.rs",
         reason: "the one that does nothing, for a first poll that nobody waits for",
     },
@@ -189,6 +193,11 @@ pub(crate) const SITES: &[Site] = sites! {
     }
     "src/time/sleep.rs" {
         "poll" WakeRef: "before anything is looked at",
+    }
+    "src/sync/run.rs" {
+        "wake" Wake: "on the thread of whoever cancels, whose call it is",
+        "wake_by_ref" Wake: "on the thread of whoever cancels, whose call it is",
+        "poll" Clone: "before anything is looked at",
     }
     "src/sync/local/permits.rs" {
         "poll" WakeRef: "looked at again afterwards",

@@ -53,7 +53,7 @@ impl Bound {
                 _ => Bound::Scope(member),
             };
         }
-        self.member()?.place.reason().map(answer)
+        self.member()?.place.reason_now().map(answer)
     }
 
     fn member(&mut self) -> Option<&mut Member> {
@@ -120,7 +120,7 @@ fn answer(reason: Reason) -> i32 {
 
 /// The error of what was cancelled in part: that of the scope around this poll.
 pub(crate) fn cancellation() -> io::Error {
-    let reason = CancelScope::current().and_then(|scope| scope.reason());
+    let reason = CancelScope::current().and_then(|scope| scope.reason_now());
     match reason {
         Some(Reason::Elapsed) => Elapsed::new().into(),
         Some(Reason::Cancelled) | None => io::Error::from_raw_os_error(libc::ECANCELED),
@@ -219,7 +219,7 @@ impl Asked {
     /// What is answered in the name of the stream, if the scope is cancelled.
     fn ended<T>(&mut self) -> Option<Option<io::Result<T>>> {
         let member = self.0.as_mut()?;
-        let reason = member.place.reason()?;
+        let reason = member.place.reason_now()?;
         if std::mem::replace(&mut member.told, true) {
             return Some(None);
         }
