@@ -5,6 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Poll, Waker};
@@ -174,6 +175,54 @@ async fn pair() -> io::Result<(TcpStream, TcpStream)> {
 }
 
 /// Both ends are on this thread, and each waits for the other.
+/// Two tasks wait for each other by all that is for one core.
+#[test]
+fn waiting_on_one_core_allocates_nothing() {
+    use saferring::sync::local::{Mutex, Notify, RwLock, Semaphore, mpsc};
+
+    in_task(|| async {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let (back, mut returns) = mpsc::unbounded_channel();
+        let told = Rc::new((
+            Notify::new(),
+            Semaphore::new(0),
+            Mutex::new(0),
+            RwLock::new(0),
+        ));
+        let other = Rc::clone(&told);
+        let peer = saferring::spawn(async move {
+            while let Some(n) = receiver.recv().await {
+                *other.2.lock().await += 1;
+                *other.3.write().await += 1;
+                back.send(n).unwrap();
+                other.1.add_permits(1);
+                other.0.notify_one();
+            }
+        });
+        let allocated = steady(async |n| {
+            for n in 0..n {
+                let (number, lock) = (told.2.lock().await, told.3.read().await);
+                sender.send(n).await.unwrap();
+                sender.send(n).await.unwrap();
+                saferring::task::yield_now().await;
+                drop(number);
+                saferring::task::yield_now().await;
+                drop(lock);
+                assert_eq!(returns.recv().await, Some(n));
+                assert_eq!(returns.recv().await, Some(n));
+                told.1.acquire_many(2).await.unwrap().forget();
+                told.0.notified().await;
+            }
+            Ok(())
+        })
+        .await?;
+        assert_eq!(allocated, 0);
+        drop(sender);
+        peer.await.unwrap();
+        Ok(())
+    });
+}
+
 #[test]
 fn recv_and_send_allocate_nothing() {
     in_task(async || {

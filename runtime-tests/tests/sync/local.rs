@@ -1,6 +1,6 @@
 //! For one core: locks, permits and signals, as tokio's documentation has them, and cancelled at each await.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -361,6 +361,85 @@ fn what_is_forgotten_costs_what_it_had_and_no_more() {
         let shared = Rc::new(Mutex::new(1));
         std::mem::forget(Rc::clone(&shared).try_lock_owned().unwrap());
         assert!(shared.try_lock().is_err());
+    });
+}
+
+/// They have no atomics, so no other thread may have them.
+#[test]
+fn nothing_of_it_is_send() {
+    trait Ambiguous<A> {
+        fn is_not_send() {}
+    }
+    impl<T: ?Sized> Ambiguous<()> for T {}
+    impl<T: ?Sized + Send> Ambiguous<u8> for T {}
+    macro_rules! not_send {
+        ($($name:ty),*) => {
+            // Which of the two is meant can be told only of what is not `Send`.
+            $(<$name as Ambiguous<_>>::is_not_send();)*
+        };
+    }
+    bounded(|| {
+        use saferring::sync::local::{self, futures, mpsc, oneshot};
+        not_send!(Notify, Semaphore, Mutex<u8>, RwLock<u8>);
+        not_send!(futures::Notified<'_>, futures::OwnedNotified);
+        not_send!(local::SemaphorePermit<'_>, local::OwnedSemaphorePermit);
+        not_send!(local::MutexGuard<'_, u8>, local::OwnedMutexGuard<u8>);
+        not_send!(
+            local::RwLockReadGuard<'_, u8>,
+            local::OwnedRwLockReadGuard<u8>
+        );
+        not_send!(
+            local::RwLockWriteGuard<'_, u8>,
+            local::OwnedRwLockWriteGuard<u8>
+        );
+        not_send!(oneshot::Sender<u8>, oneshot::Receiver<u8>);
+        not_send!(mpsc::Sender<u8>, mpsc::Receiver<u8>, mpsc::WeakSender<u8>);
+        not_send!(mpsc::Permit<'_, u8>, mpsc::OwnedPermit<u8>);
+        not_send!(mpsc::UnboundedSender<u8>, mpsc::UnboundedReceiver<u8>);
+    });
+}
+
+#[test]
+fn they_work_to_the_end_of_their_thread() {
+    struct Last(Rc<Notify>, Semaphore, Box<dyn FnOnce()>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.notify_one();
+            self.1.add_permits(1);
+            assert!(self.1.try_acquire().is_ok());
+            std::mem::replace(&mut self.2, Box::new(|| ()))();
+        }
+    }
+    thread_local! {
+        static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+    }
+    bounded(|| {
+        let count = Count::new();
+        let counts = std::sync::Arc::clone(&count);
+        std::thread::spawn(move || {
+            let notify = Rc::new(Notify::new());
+            let mut told = Box::pin(Rc::clone(&notify).notified_owned());
+            // Made before all that the library keeps for the thread, it is dropped after that.
+            LAST.set(Some(Last(
+                notify,
+                Semaphore::new(0),
+                Box::new(move || assert!(peek(&mut told).is_pending())),
+            )));
+            let again = LAST.with_borrow(|last| last.as_ref().map(|last| Rc::clone(&last.0)));
+            let mut waits = Box::pin(again.unwrap().notified_owned());
+            assert!(poll(&mut waits, &counts).is_pending());
+            LAST.with_borrow_mut(|last| {
+                let last = last.as_mut().unwrap();
+                let before = std::mem::replace(&mut last.2, Box::new(|| ()));
+                last.2 = Box::new(move || {
+                    assert!(peek(&mut waits).is_ready());
+                    before();
+                });
+            });
+        })
+        .join()
+        .unwrap();
+        assert_eq!(count.get(), 1);
     });
 }
 
