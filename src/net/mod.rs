@@ -33,6 +33,71 @@
 //! }
 //! ```
 //!
+//! # A protocol of lines
+//!
+//! Reading beside other things, in a loop, with one buffer: [`read_buf`](TcpStream::read_buf) appends to what the buffer holds,
+//! and whichever is first, the buffer is here and no byte is lost. This one answers each line, ends who is silent, and says good
+//! bye when it is told to stop.
+//!
+//! ```no_run
+//! use std::io;
+//! use std::pin::pin;
+//!
+//! use futures_util::FutureExt; // `fuse`, for `select!`
+//! use saferring::net::{TcpListener, TcpStream};
+//! use saferring::sync::CancellationToken;
+//! use saferring::task::JoinSet;
+//! use saferring::time::{Duration, sleep};
+//!
+//! const SILENCE: Duration = Duration::from_secs(60);
+//!
+//! async fn serve(stream: TcpStream, stop: CancellationToken) -> io::Result<()> {
+//!     let mut buf = Vec::new();
+//!     loop {
+//!         let why = {
+//!             let mut read = pin!(stream.read_buf(&mut buf).fuse());
+//!             let mut silence = pin!(sleep(SILENCE).fuse());
+//!             let mut stopped = pin!(stop.cancelled().fuse());
+//!             saferring::select! {
+//!                 n = read => if n? == 0 { return Ok(()) } else { None },
+//!                 () = silence => Some("you say nothing"),
+//!                 () = stopped => Some("the server stops"),
+//!             }
+//!         };
+//!         while let Some(end) = buf.iter().position(|&byte| byte == b'\n') {
+//!             let line: Vec<u8> = buf.drain(..=end).collect(); // the rest stays for the next time
+//!             stream.write_all(line).await.0?;
+//!         }
+//!         if let Some(why) = why {
+//!             return stream.write_all(format!("good bye: {why}\n")).await.0;
+//!         }
+//!         if buf.len() > 64 * 1024 {
+//!             return Err(io::Error::new(io::ErrorKind::InvalidData, "the line is too long"));
+//!         }
+//!     }
+//! }
+//!
+//! #[saferring::main]
+//! async fn main() -> io::Result<()> {
+//!     let mut asked = pin!(saferring::signal::shutdown().fuse()); // Ctrl-C, or SIGTERM
+//!     let listener = TcpListener::bind("127.0.0.1:7000")?;
+//!     let (stop, mut clients) = (CancellationToken::new(), JoinSet::new());
+//!     loop {
+//!         let mut accepted = pin!(listener.accept().fuse());
+//!         saferring::select! {
+//!             _ = asked => break,
+//!             accepted = accepted => if let Ok((stream, _peer)) = accepted {
+//!                 clients.spawn(serve(stream, stop.clone()));
+//!             },
+//!         }
+//!         while clients.try_join_next().is_some() {}
+//!     }
+//!     stop.cancel();
+//!     clients.join_all().await;
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # What differs from tokio and std
 //!
 //! - Buffers are passed by value and come back with the result. [`buf`](crate::buf) tells how a read fills one.
@@ -51,6 +116,9 @@
 //! A read, an accept or a connect whose future is dropped loses nothing that arrived: the next read or accept gets it.
 //! A write whose future is dropped may have sent a part of its buffer, or will not. What comes after it waits until
 //! that is settled.
+//!
+//! A future that is dropped takes its buffer along. To have that back, end the future from within: by
+//! [`CancellationToken::run`](crate::sync::CancellationToken::run) or [`time::deadline`](crate::time::deadline()).
 //!
 //! # Errors
 //!

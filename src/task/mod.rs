@@ -1,7 +1,16 @@
 //! Tasks: futures that run beside each other on one thread.
 //!
 //! [`spawn`] starts one and gives a [`JoinHandle`]; a [`JoinSet`] holds many. A task stays on the thread that spawned
-//! it, so its future need not be `Send`.
+//! it, so its future need not be `Send`. A [`Builder`] gives it a name, or a [`Group`] that has a share of the thread's time;
+//! [`task_local!`](crate::task_local) declares values of its own; [`select!`](crate::select), [`join!`](crate::join) and
+//! [`try_join!`](crate::try_join) wait for several things within one.
+//!
+//! # Turns
+//!
+//! Tasks give way where they wait. What is to be had without waiting takes one from the budget of the task's turn, which is 128:
+//! when that is used up it waits for the next turn all the same, so that a channel that is always full, or a peer that never stops
+//! sending, holds up nobody else's timers and sockets. [`consume_budget`] does so in loops of your own, [`cooperative`] around
+//! what knows nothing of it, and [`unconstrained`] switches it off. An operation that goes to the kernel ends the turn by itself.
 
 // How it works: one executor for each thread, with a way in for the wakes of other threads. This layer knows std and
 // nothing of rings. The runtime above drives it: `Executor::run` polls, and between `Executor::prepare_park` and
