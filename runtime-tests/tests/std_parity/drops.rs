@@ -13,7 +13,7 @@ use saferring::fs::{self, File};
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener};
 use saferring::op::nop;
 use saferring::time::timeout;
-use saferring_tests::{bounded, fd_link, holders, in_child, limit, open_fds, spin_until};
+use saferring_tests::{bounded, fd_link, holders, in_child, limit, open_fds, spin_until, until};
 use socket2::SockRef;
 
 use super::{Scratch, pair, runtime};
