@@ -578,6 +578,12 @@ fn a_token_ends_what_it_runs_from_any_thread_and_once() {
             );
             assert_eq!(buf.as_ptr(), address);
             thread.join().unwrap();
+            // Known also inside an error that names the path.
+            was_cancelled(
+                token
+                    .run(saferring::fs::copy("Cargo.toml", "/nowhere/at/all"))
+                    .await,
+            );
             // One that is cancelled already refuses from the beginning, but the future runs.
             let ran = token
                 .run(async { was_cancelled(nop().await).to_string() })

@@ -90,7 +90,9 @@ fn select_in_a_loop_with_one_buffer_loses_nothing() {
         runtime().block_on(async {
             const ALL: usize = 20_000;
             let (stream, mut peer) = pair();
+            let (begin, begins) = std::sync::mpsc::channel();
             let writer = std::thread::spawn(move || {
+                begins.recv().unwrap();
                 let mut at = 0;
                 while at < ALL {
                     let n = (at % 61 + 1).min(ALL - at);
@@ -111,6 +113,7 @@ fn select_in_a_loop_with_one_buffer_loses_nothing() {
                         n = read => n.unwrap() == 0,
                         _ = other => {
                             ticks += 1;
+                            let _ = begin.send(());
                             false
                         }
                     }

@@ -65,7 +65,7 @@ impl Incomplete {
 }
 
 /// Whether this is the error of an operation that was cancelled, or of what consists of such: `ECANCELED`, in itself or
-/// within an [`Incomplete`]. One whose time is over is none: its kind is `TimedOut`.
+/// within an [`Incomplete`] or what else says more about it. One whose time is over is none: its kind is `TimedOut`.
 ///
 /// ```
 /// # saferring::runtime::Runtime::new().unwrap().block_on(async {
@@ -76,9 +76,18 @@ impl Incomplete {
 /// ```
 #[must_use]
 pub fn is_cancelled(error: &Error) -> bool {
-    let incomplete = error
+    if error.raw_os_error() == Some(libc::ECANCELED) {
+        return true;
+    }
+    // An error of ours that says more about it has it as its source.
+    let mut inner = error
         .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Incomplete>());
-    let error = incomplete.map_or(error, |incomplete| &incomplete.source);
-    error.raw_os_error() == Some(libc::ECANCELED)
+        .map(|inner| inner as &(dyn std::error::Error + 'static));
+    while let Some(one) = inner {
+        if let Some(error) = one.downcast_ref::<Error>() {
+            return is_cancelled(error);
+        }
+        inner = one.source();
+    }
+    false
 }
