@@ -1,9 +1,11 @@
 //! Ending a future from within: its operations answer, with their buffers.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::{pending, poll_fn};
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -12,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt};
-use saferring::fs::File;
+use saferring::fs::{self, Advice, File, OpenOptions};
 use saferring::io::{AsyncReadExt, AsyncWriteExt, Incomplete, is_cancelled};
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixStream};
-use saferring::op::{PollAdd, Readiness, nop};
+use saferring::op::{PollAdd, Readiness, Registry, nop};
 use saferring::runtime::Runtime;
 use saferring::sync::{CancellationToken, oneshot};
 use saferring::task::{self, JoinSet, shielded, yield_now};
@@ -711,6 +713,220 @@ fn a_token_that_nobody_cancels_costs_no_wake_and_goes_with_its_future() {
             token.cancel();
             was_cancelled(moved.await.unwrap().0);
             drop(peer);
+        });
+    });
+}
+
+/// Each operation of each type: begun in a scope that is over it is refused, with its buffer, and has done nothing.
+#[test]
+fn every_operation_is_refused_when_it_is_begun_too_late() {
+    bounded(|| {
+        runtime().block_on(async {
+            let dir =
+                std::env::temp_dir().join(format!("saferring-refused-{}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            let path = |name: &str| dir.join(name);
+            std::fs::write(path("file"), "contents").unwrap();
+            let mut options = OpenOptions::new();
+            let mut file = options
+                .read(true)
+                .write(true)
+                .open(path("file"))
+                .await
+                .unwrap();
+            let (stream, peer) = tcp_pair().await;
+            let (left, _right) = UnixStream::pair().unwrap();
+            let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let own = udp.local_addr().unwrap();
+            udp.connect(own).await.unwrap();
+            let unix = UnixDatagram::bind(path("datagram")).unwrap();
+            let listener = listener();
+            peer.write_all("unread").await.0.unwrap();
+            let registered = Registry::current().and_then(|registry| {
+                let direct = registry.register(std::fs::File::open(path("file"))?)?;
+                Ok((registry, direct))
+            });
+            let token = CancellationToken::new();
+            token.cancel();
+            let refused = async {
+                macro_rules! refused {
+                    ($($call:expr),* $(,)?) => { $( was_cancelled($call.await.map(drop)); )* };
+                }
+                macro_rules! gives_back {
+                    ($buf:expr, $($call:expr),* $(,)?) => {$(
+                        let (result, buf) = $call.await;
+                        was_cancelled(result.map(drop));
+                        assert_eq!(buf, $buf, stringify!($call));
+                    )*};
+                }
+                refused!(
+                    nop(),
+                    File::open(path("file")),
+                    File::create(path("new")),
+                    file.sync_all(),
+                    file.sync_data(),
+                    file.metadata(),
+                    file.set_len(1),
+                    file.allocate(0, 1 << 20),
+                    file.advise(.., Advice::DontNeed),
+                    fs::metadata(path("file")),
+                    fs::symlink_metadata(path("file")),
+                    fs::try_exists(path("file")),
+                    fs::rename(path("file"), path("renamed")),
+                    fs::remove_file(path("file")),
+                    fs::create_dir(path("made")),
+                    fs::create_dir_all(path("made/below")),
+                    fs::remove_dir(&dir),
+                    fs::read(path("file")),
+                    fs::read_to_string(path("file")),
+                    fs::copy(path("file"), path("copy")),
+                    TcpStream::connect(listener.local_addr().unwrap()),
+                    UnixStream::connect(path("datagram")),
+                    listener.accept(),
+                    stream.read_buf(&mut Vec::new()),
+                    saferring::io::splice(&stream, &left, 6),
+                    saferring::io::copy(&mut &stream, &mut &left),
+                    udp.connect(own),
+                    PollAdd::new(std::io::stdin(), Readiness::READABLE).map(|(ready, _)| ready),
+                );
+                gives_back!(
+                    vec![7; 6],
+                    file.read(vec![7; 6]),
+                    file.read_exact(vec![7; 6]),
+                    file.write(vec![7; 6]),
+                    file.write_all(vec![7; 6]),
+                    file.read_at(vec![7; 6], 0),
+                    file.read_exact_at(vec![7; 6], 0),
+                    file.write_at(vec![7; 6], 0),
+                    file.write_all_at(vec![7; 6], 0),
+                    stream.read(vec![7; 6]),
+                    stream.read_exact(vec![7; 6]),
+                    stream.peek(vec![7; 6]),
+                    stream.write(vec![7; 6]),
+                    stream.write_all(vec![7; 6]),
+                    left.write_all(vec![7; 6]),
+                    udp.send(vec![7; 6]),
+                    udp.send_to(vec![7; 6], own),
+                    udp.recv(vec![7; 6]),
+                    udp.recv_from(vec![7; 6]),
+                    udp.recv_meta(vec![7; 6]),
+                    udp.peek_from(vec![7; 6]),
+                    unix.send_to(vec![7; 6], path("datagram")),
+                    unix.recv(vec![7; 6]),
+                    unix.recv_from(vec![7; 6]),
+                    unix.recv_meta(vec![7; 6]),
+                    fs::write(path("new"), vec![7; 6]),
+                );
+                let pair = || [vec![7; 3], vec![7; 3]];
+                gives_back!(
+                    pair(),
+                    file.read_vectored_at(pair(), 0),
+                    file.write_vectored_at(pair(), 0),
+                    file.write_all_vectored_at(pair(), 0),
+                    stream.read_vectored(pair()),
+                    stream.write_vectored(pair()),
+                    stream.write_all_vectored(pair()),
+                );
+                let (sent, buf) = stream.send_zc(vec![7; 6]).await;
+                was_cancelled(sent);
+                assert_eq!(buf.await, [7; 6]);
+                let (sent, buf) = stream.write_all_zc(vec![7; 1 << 20]).await;
+                was_cancelled(sent);
+                assert_eq!(buf.await.len(), 1 << 20);
+                if let Ok((registry, direct)) = &registered {
+                    refused!(
+                        registry.open(path("file"), libc::O_RDONLY, 0).unwrap(),
+                        direct.sync_all(),
+                    );
+                    gives_back!(
+                        vec![7; 6],
+                        direct.read_at(vec![7; 6], 0),
+                        direct.write_at(vec![7; 6], 0),
+                    );
+                }
+            };
+            token.run(refused).await;
+            // Nothing has happened.
+            assert_eq!(std::fs::read(path("file")).unwrap(), b"contents");
+            let names = std::fs::read_dir(&dir)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name());
+            let expected = BTreeSet::from(["datagram".into(), "file".into()]);
+            assert_eq!(names.collect::<BTreeSet<_>>(), expected);
+            let (read, word) = stream.read_exact([0; 6]).await;
+            read.unwrap();
+            assert_eq!(&word, b"unread");
+            let (read, word) = file.read(vec![0; 3]).await;
+            assert_eq!((read.unwrap(), &word[..]), (3, &b"con"[..]));
+            drop(stream);
+            let (read, nothing) = AsyncReadExt::read_to_end(&mut &peer, Vec::new()).await;
+            assert_eq!((read.unwrap(), nothing.len()), (0, 0));
+            std::fs::remove_dir_all(&dir).unwrap();
+        });
+    });
+}
+
+#[test]
+fn copies_and_splices_that_are_cancelled_tell_how_far_they_came() {
+    bounded(|| {
+        runtime().block_on(async {
+            for splices in [false, true] {
+                let (stream, peer) = tcp_pair().await;
+                let (source, feeder) = UnixStream::pair().unwrap();
+                // More than all that is between the two ends holds.
+                let feeding = saferring::spawn(async move { feeder.write_all(much()).await.0 });
+                let moved = async {
+                    match splices {
+                        true => saferring::io::splice(&source, &stream, u64::MAX).await,
+                        false => saferring::io::copy(&mut &source, &mut &stream).await,
+                    }
+                };
+                let error = timed_out(deadline(SOON, moved).await);
+                let done = Incomplete::done_before(&error).unwrap();
+                drop((source, stream));
+                let (came, bytes) = AsyncReadExt::read_to_end(&mut &peer, Vec::new()).await;
+                let came = came.unwrap();
+                assert!(bytes == pattern_bytes(0, came));
+                // Of a splice that is cancelled while it sends, the kernel does not say how much it has sent.
+                assert!(
+                    came == done || splices && came > done && came - done <= 1 << 20,
+                    "{came}, {done}"
+                );
+                feeding.await.unwrap().unwrap_err();
+            }
+        });
+    });
+}
+
+/// What no operation of the kernel serves, as it would hold up a thread.
+#[test]
+fn opens_of_fifos_and_connects_to_full_backlogs_end_too() {
+    bounded(|| {
+        runtime().block_on(async {
+            let dir = std::env::temp_dir().join(format!("saferring-waits-{}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            let path = |name: &str| dir.join(name);
+            let name = std::ffi::CString::new(path("fifo").to_str().unwrap()).unwrap();
+            // SAFETY: the path ends with a zero and lives across the call.
+            assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+            timed_out(deadline(SOON, File::open(path("fifo"))).await);
+            let mut writes = OpenOptions::new();
+            timed_out(deadline(SOON, writes.write(true).open(path("fifo"))).await);
+            // A backlog of a few, which nobody accepts from.
+            let listener = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+            // SAFETY: the descriptor is open.
+            let listening = unsafe { libc::listen(listener.as_raw_fd(), 0) };
+            assert_eq!(listening, 0);
+            let mut waiting = Vec::new();
+            let full = loop {
+                assert!(waiting.len() < 100, "a backlog without end");
+                match deadline(SOON, UnixStream::connect(path("socket"))).await {
+                    Ok(stream) => waiting.push(stream),
+                    full => break full,
+                }
+            };
+            timed_out(full);
+            std::fs::remove_dir_all(&dir).unwrap();
         });
     });
 }

@@ -11,6 +11,7 @@ use futures_util::TryStreamExt;
 use super::fallback::blocking;
 use super::path_error::at;
 use super::{File, Metadata, OpenOptions};
+use crate::op::checkpoint;
 
 /// What a thread copies before it asks whether anybody still waits: some milliseconds' worth.
 const CHUNK: u64 = 8 << 20;
@@ -125,6 +126,7 @@ async fn copy_in_kernel(source: &File, target: &File) -> io::Result<u64> {
     let files: (Arc<std::fs::File>, Arc<std::fs::File>) = (share(source)?, share(target)?);
     let mut copied = 0;
     loop {
+        checkpoint()?;
         let (source, target) = files.clone();
         // std picks the system call, and does without where there is none for these two.
         let n = blocking(move || io::copy(&mut Read::take(&*source, CHUNK), &mut &*target)).await?;

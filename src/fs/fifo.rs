@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
 use socket2::SockRef;
 
-use crate::op::{Backoff, PollAdd, Readiness};
+use crate::op::{Backoff, PollAdd, Readiness, checkpoint};
 use crate::runtime::spawn_apart;
 
 /// How often, at the least, it is looked whether there is another end.
@@ -100,6 +100,7 @@ impl Again {
         }
         let mut backoff = Backoff::new(LONGEST_LOOK);
         loop {
+            checkpoint()?;
             match options.open(&path) {
                 Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
                     backoff.pause(LONGEST_LOOK).await

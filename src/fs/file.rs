@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use super::Metadata;
 use super::fallback::blocking;
-use crate::op::{Fallocate, Fsync, Ftruncate, Op, SharedFd, Statx};
+use crate::op::{Fallocate, Fsync, Ftruncate, Op, SharedFd, Statx, checkpoint};
 
 /// An open file.
 ///
@@ -227,6 +227,7 @@ impl File {
     /// There is no such operation: it is done by a blocking thread, on a duplicate of the descriptor. (Closing the
     /// duplicate ends fcntl(2) record locks that the process has on the file, but not those of flock(2).)
     pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        checkpoint()?;
         let file = self.duplicate()?;
         blocking(move || file.set_permissions(permissions)).await
     }

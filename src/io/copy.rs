@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use futures_util::future::{poll_immediate, try_join};
 
-use super::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use super::{AsyncRead, AsyncWrite, AsyncWriteExt, Incomplete};
 use crate::buf::IoBuf;
 
 /// How much `copy` moves at a time.
@@ -20,7 +20,8 @@ const COPY_SIZE: usize = 16 * 1024;
 /// # Errors
 ///
 /// What reading, writing and flushing have to report, and [`WriteZero`](ErrorKind::WriteZero) if the writer takes no
-/// more. Reads and writes that are interrupted by a signal are repeated.
+/// more. Reads and writes that are interrupted by a signal are repeated. One that is cancelled tells how many bytes were written
+/// ([`Incomplete`]); what was read beyond those is lost.
 ///
 /// # Cancel safety
 ///
@@ -81,7 +82,7 @@ where
         let message = "cannot copy 0 bytes at a time: choose a larger size";
         return Err(io::Error::new(ErrorKind::InvalidInput, message));
     }
-    let (mut copied, mut unflushed) = (0, false);
+    let (mut copied, mut written, mut unflushed) = (0, 0, false);
     let mut buf = Vec::new();
     buf.try_reserve_exact(size)?;
     loop {
@@ -101,11 +102,12 @@ where
             Ok(0) => break,
             Ok(n) => copied += n as u64,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+            Err(error) => return Err(Incomplete::after(written, error)),
         }
         let result;
         (result, buf) = writer.write_all(buf).await;
-        result?;
+        result.map_err(|error| Incomplete::after(written, error))?;
+        written = copied as usize;
         unflushed = true;
     }
     writer.flush().await?;

@@ -47,13 +47,24 @@ impl Incomplete {
         Some(inner.done)
     }
 
-    /// The error of something that was cancelled after so many bytes; any other as it is.
+    /// The error of something that was cancelled after so many bytes, and those that the error tells of itself; any other as it is.
     pub(crate) fn after(done: usize, error: Error) -> Error {
+        let kind = error.kind();
+        if let Some(last) = Self::done_before(&error) {
+            return match error.into_inner().map(|inner| inner.downcast::<Self>()) {
+                Some(Ok(inner)) => {
+                    let Incomplete { source, .. } = *inner;
+                    let done = done.saturating_add(last);
+                    Error::new(kind, Incomplete { done, source })
+                }
+                Some(Err(other)) => Error::new(kind, other),
+                None => kind.into(),
+            };
+        }
         let is_elapsed = error.get_ref().is_some_and(|inner| inner.is::<Elapsed>());
         if !is_elapsed && error.raw_os_error() != Some(libc::ECANCELED) {
             return error;
         }
-        let kind = error.kind();
         Error::new(
             kind,
             Incomplete {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::Incomplete;
 use super::errors::takes_no_more;
 use super::pipe::Pipe;
 use crate::op::SpliceEnd;
@@ -22,7 +23,8 @@ use crate::op::SpliceEnd;
 /// # Errors
 ///
 /// What pipe(2) and splice(2) say: `InvalidInput` for what cannot be spliced, such as a UDP socket or a file open for
-/// appending; `WriteZero` if `to` takes no more; those of reading and writing. How much was moved by then is not told.
+/// appending; `WriteZero` if `to` takes no more; those of reading and writing. How much was moved by then is told of one that was
+/// cancelled ([`Incomplete`]); as below, bytes that were under way are lost then.
 ///
 /// # Panics
 ///
@@ -63,12 +65,14 @@ pub async fn splice(mut from: impl SpliceEnd, mut to: impl SpliceEnd, len: u64) 
     let pipe = Pipe::new()?;
     let mut moved = 0;
     while moved < len {
-        let mut left = pipe.fill(&mut from, len - moved).await?;
+        let cut = |error| Incomplete::after(moved as usize, error);
+        let mut left = pipe.fill(&mut from, len - moved).await.map_err(cut)?;
         if left == 0 {
             break;
         }
         while left > 0 {
-            let n = pipe.drain(&mut to, left).await?;
+            let cut = |error| Incomplete::after(moved as usize, error);
+            let n = pipe.drain(&mut to, left).await.map_err(cut)?;
             if n == 0 {
                 return Err(takes_no_more());
             }

@@ -17,9 +17,9 @@ use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::{Incomplete, takes_no_more};
 use crate::op::{
     Accept, Message, Op, ReadsBefore, Ready, RecvMsg, Send, SendMsg, SendMsgZc, SendTo, SendZc,
-    SharedFd, Usage, ZcBuf, cancellation, unless_cancelled,
+    SharedFd, Usage, ZcBuf, cancellation, checkpoint, unless_cancelled,
 };
-use crate::task::{cooperative, is_cancelled};
+use crate::task::cooperative;
 
 /// A socket of any kind.
 pub(super) struct Socket(
@@ -129,9 +129,7 @@ impl Socket {
     pub(super) fn read_buf(&self, buf: &mut Vec<u8>) -> impl Future<Output = io::Result<usize>> {
         cooperative(async move {
             loop {
-                if is_cancelled() {
-                    return Err(cancellation());
-                }
+                checkpoint()?;
                 // What the kernel has for another read, or an orphan, comes first.
                 if let Some(before) = ReadsBefore::new(&self.0) {
                     before.await?;

@@ -18,7 +18,7 @@ use super::split::{OwnedReadHalf, OwnedWriteHalf, SplitStream, split};
 use super::stream::{read_and_write, stream_methods};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use crate::op::{self, CURRENT, Op, Pause, SharedFd, SpliceEnd, ZcBuf};
+use crate::op::{self, CURRENT, Op, Pause, SharedFd, SpliceEnd, ZcBuf, checkpoint};
 
 /// A connection between processes of one machine; see unix(7).
 ///
@@ -60,11 +60,13 @@ impl UnixStream {
         // thousand of them in a thousand.
         socket.options().set_nonblocking(true)?;
         let mut pause = Duration::from_millis(1);
+        checkpoint()?;
         while let Err(error) = socket.options().connect(&addr) {
             match error.kind() {
                 io::ErrorKind::Interrupted => {}
                 io::ErrorKind::WouldBlock => {
                     Pause::new(pause).await;
+                    checkpoint()?;
                     pause = (pause * 2).min(Duration::from_millis(32));
                 }
                 _ => return Err(error),

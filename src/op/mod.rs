@@ -44,7 +44,9 @@ pub(crate) use context::{
     Driver, Entered, current, enter, guests, has_guests, is_elsewhere, may_use,
 };
 pub(crate) use fork::register;
-pub(crate) use mechanism::{Asked, Multi, ask, cancellation, submit_detached, unless_cancelled};
+pub(crate) use mechanism::{
+    Asked, Multi, ask, cancellation, checkpoint, submit_detached, unless_cancelled,
+};
 pub use mechanism::{Multishot, Op, Operation, Submitted, ZcBuf};
 pub use operations::*;
 pub use registry::Registry;

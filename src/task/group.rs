@@ -75,18 +75,17 @@ impl fmt::Debug for Group {
     }
 }
 
-/// What a queue has had of the time: in nanoseconds, of a group that had one share.
+/// What a queue has had of the time: in millionths of a nanosecond, of a group that has one share.
 #[derive(Default)]
 struct Account {
-    used: Cell<u64>,
+    used: Cell<u128>,
 }
 
 impl Account {
     fn charge(&self, time: Duration, shares: u32) {
-        // A thousandth of a nanosecond is lost of a turn at most.
-        let nanos = time.max(QUANTUM).as_nanos().saturating_mul(1000) / u128::from(shares);
-        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
-        self.used.set(self.used.get().saturating_add(nanos));
+        // At least one, however many shares. It never comes to the end of its range.
+        let nanos = time.max(QUANTUM).as_nanos() * 1_000_000 / u128::from(shares);
+        self.used.set(self.used.get() + nanos.max(1));
     }
 }
 
@@ -112,7 +111,7 @@ pub(super) struct Groups<L> {
     /// Of the tasks that are in no group.
     others: Account,
     /// What the queue that had the last turn had used before.
-    clock: Cell<u64>,
+    clock: Cell<u128>,
 }
 
 /// Who had a turn.
@@ -190,6 +189,7 @@ impl<L: Link> Groups<L> {
         }
         lane.queue.push(task);
         self.queued.set(self.queued.get() + 1);
+        self.used.set(true);
     }
 
     /// Takes the task whose turn it is.

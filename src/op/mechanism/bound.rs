@@ -14,7 +14,7 @@ use super::deadline::Deadline;
 use crate::error::Elapsed;
 use crate::op::context::Driver;
 use crate::sys::{Completion, ELAPSED};
-use crate::task::{CancelScope, Place, Reason, WakeRef, is_active, outside};
+use crate::task::{CancelScope, Place, Reason, WakeRef, is_active, is_cancelled, outside};
 
 pub(super) enum Bound {
     None,
@@ -124,6 +124,14 @@ pub(crate) fn cancellation() -> io::Error {
     match reason {
         Some(Reason::Elapsed) => Elapsed::new().into(),
         Some(Reason::Cancelled) | None => io::Error::from_raw_os_error(libc::ECANCELED),
+    }
+}
+
+/// Before a step that is no operation of the ring, but is one to the user: the error of what is begun too late.
+pub(crate) fn checkpoint() -> io::Result<()> {
+    match is_cancelled() {
+        true => Err(cancellation()),
+        false => Ok(()),
     }
 }
 

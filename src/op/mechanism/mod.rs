@@ -15,7 +15,7 @@ mod vtable;
 mod zc_buf;
 mod zc_send;
 
-pub(crate) use bound::{Asked, ask, cancellation, unless_cancelled};
+pub(crate) use bound::{Asked, ask, cancellation, checkpoint, unless_cancelled};
 pub(crate) use flight::submit_detached;
 pub(crate) use multi::Multi;
 pub use op::{Op, Submitted};
