@@ -2,7 +2,7 @@
 
 use crate::buf::{BufResult, IoBuf};
 use crate::op::mechanism::{Op, Operation};
-use crate::op::resource::{SharedFd, Side, byte_count_after, len_u32};
+use crate::op::resource::{SharedFd, Side, byte_count_after, len_u32, send_flags};
 use crate::sys::{Completion, Entry, RingId, opcode};
 
 /// Sends on a connected socket.
@@ -84,7 +84,7 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
     fn prepare(&mut self, _ring: RingId) -> Entry {
         let start = self.buf.buf_ptr().wrapping_add(self.done);
         opcode::Send::new(self.fd.target(), start, len_u32(self.rest()))
-            .flags(self.flags)
+            .flags(send_flags(self.flags))
             .build()
             .into()
     }

@@ -6,7 +6,7 @@ use socket2::SockAddr;
 
 use crate::buf::{BufResult, IoVectoredBuf};
 use crate::op::mechanism::{Op, Operation};
-use crate::op::resource::{MsgHeader, SharedFd, Side, byte_count_after};
+use crate::op::resource::{MsgHeader, SharedFd, Side, byte_count_after, send_flags};
 use crate::sys::{Completion, Entry, RingId, opcode};
 
 /// Sends a message.
@@ -90,7 +90,7 @@ unsafe impl<V: IoVectoredBuf> Operation for SendMsg<V> {
         }
         let header = self.header.show(&self.bufs, self.done);
         opcode::SendMsg::new(self.fd.target(), header)
-            .flags(self.flags as u32)
+            .flags(send_flags(self.flags) as u32)
             .build()
             .into()
     }

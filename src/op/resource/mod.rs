@@ -38,6 +38,8 @@ pub(crate) use recv_source::Received;
 pub(super) use recv_source::RecvSource;
 pub use registered_fd::RegisteredFd;
 pub use splice_end::SpliceEnd;
-pub(super) use transfer::{ReadInto, byte_count, byte_count_after, len_u32, read_result};
+pub(super) use transfer::{
+    ReadInto, byte_count, byte_count_after, len_u32, read_result, send_flags,
+};
 pub(super) use zc_hold::{Hold, zc_flags};
 pub(crate) use zc_usage::Usage;

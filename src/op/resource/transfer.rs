@@ -5,7 +5,7 @@ use std::io;
 use super::fd::Order;
 use super::fd::SharedFd;
 use crate::buf::{BufResult, IoBufMut, bytes};
-use crate::sys::{Completion, ELAPSED};
+use crate::sys::{Completion, ELAPSED, counts_sends};
 
 /// What the kernel transfers in one call at most (`MAX_RW_COUNT`).
 const LEN_MAX: usize = 0x7fff_f000;
@@ -29,6 +29,15 @@ pub(in crate::op) fn byte_count_after(done: usize, cqe: Completion) -> io::Resul
     match cqe.raw_result() {
         ELAPSED | CANCELLED if done > 0 => Ok(done),
         _ => byte_count(cqe).map(|n| done + n),
+    }
+}
+
+/// The flags of a send as the kernel gets them: where it loses count of what it sends in several steps, it takes one at a time.
+#[inline]
+pub(in crate::op) fn send_flags(flags: i32) -> i32 {
+    match counts_sends() {
+        true => flags,
+        false => flags & !libc::MSG_WAITALL,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::refusal::Cause;
 use super::trials::{self, FORMS, Trial};
@@ -16,6 +17,15 @@ pub(super) struct Facts {
 }
 
 static FACTS: OnceLock<Facts> = OnceLock::new();
+
+/// Whether the kernel was found to forget what a send of the whole has sent that is cancelled.
+static UNCOUNTED_SENDS: AtomicBool = AtomicBool::new(false);
+
+/// Whether a send may be left to the kernel until all is sent. Otherwise it is to send what goes, and be told to go on.
+#[inline]
+pub(crate) fn counts_sends() -> bool {
+    !UNCOUNTED_SENDS.load(Ordering::Relaxed)
+}
 
 /// What is known, or can be found now; and whether that will not change.
 pub(super) fn facts() -> (Facts, bool) {
@@ -107,6 +117,7 @@ impl Facts {
                 }
             }
         }
+        UNCOUNTED_SENDS.store(!trial.counts_sends().unwrap_or(false), Ordering::Relaxed);
         facts
     }
 

@@ -9,6 +9,7 @@ mod table;
 mod trials;
 mod without;
 
+pub(crate) use facts::counts_sends;
 pub use found::Features;
 pub(crate) use found::features;
 pub(in crate::sys) use idle::plan;

@@ -5,10 +5,12 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use io_uring::{IoUring, Probe, opcode, squeue, types};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
+use socket2::SockRef;
 
 use super::refusal::Cause;
 use crate::feature::{Feature, FeatureSet};
@@ -29,6 +31,9 @@ const NO_FEATURE: u64 = u64::MAX;
 
 /// Whatever a trial points to: a message without parts, or an address of no family. The kernel only reads it.
 static ZEROS: [u64; 16] = [0; 16];
+
+/// More than the smallest socket holds.
+static MUCH: [u8; 1 << 16] = [0; 1 << 16];
 
 /// The ring that is tried on, and the setup flags that the kernel knows.
 pub(super) struct Trial {
@@ -197,6 +202,39 @@ impl Trial {
         Ok(Submitted { refused, files })
     }
 
+    /// Whether a send of the whole that is cancelled tells what it has sent. Before 6.0 kernels forget that, if they go on with such
+    /// a send by themselves.
+    ///
+    /// # Errors
+    ///
+    /// If there are no descriptors for that, or io_uring_enter(2) is refused.
+    pub(super) fn counts_sends(&mut self) -> io::Result<bool> {
+        const SEND: u64 = NO_FEATURE - 1;
+        const LOOKS: usize = 10_000;
+        let (socket, _peer) = UnixStream::pair()?;
+        SockRef::from(&socket).set_send_buffer_size(1)?; // The kernel makes it the least that there is.
+        let fd = types::Fd(socket.as_raw_fd());
+        let send = opcode::Send::new(fd, MUCH.as_ptr(), MUCH.len() as u32)
+            .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+            .build();
+        self.push(&send.user_data(SEND));
+        self.enter()?;
+        let cancel = opcode::AsyncCancel::new(SEND).build();
+        self.push(&cancel.user_data(NO_FEATURE));
+        self.enter()?;
+        for _ in 0..LOOKS {
+            let sent = self.ring.completion().find(|cqe| cqe.user_data() == SEND);
+            if let Some(sent) = sent {
+                return Ok(sent.result() != -libc::ECANCELED);
+            }
+            std::thread::yield_now();
+            let submitter = self.ring.submitter();
+            // SAFETY: nothing is submitted, and no argument is passed.
+            unsafe { submitter.enter::<libc::sigset_t>(0, 0, GETEVENTS, None)? };
+        }
+        Ok(false)
+    }
+
     /// Puts the end of a pipe that writes into slot 0, and that which reads into slot 1; gives the latter.
     fn put_files(&self) -> io::Result<OwnedFd> {
         self.ring.submitter().register_files_sparse(2)?;
@@ -231,7 +269,7 @@ impl Trial {
 
     /// There is room: what is pushed is less than the queue holds.
     fn push(&mut self, entry: &squeue::Entry) {
-        // SAFETY: the entries of `submit` point to nothing but `ZEROS`, which lives for ever, and which the kernel only reads.
+        // SAFETY: the entries point to nothing but `ZEROS` and `MUCH`, which live for ever, and which the kernel only reads.
         let _ = unsafe { self.ring.submission().push(entry) };
     }
 
