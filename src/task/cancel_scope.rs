@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
+use std::ptr;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
@@ -17,16 +18,15 @@ use slab::Slab;
 use super::wake_ref::WakeRef;
 
 thread_local! {
-    /// The innermost scope around the present poll.
-    static CURRENT: RefCell<Option<CancelScope>> = const { RefCell::new(None) };
-    /// Whether there is one. It has no destructor, so that a look at it is one load.
-    static ACTIVE: Cell<bool> = const { Cell::new(false) };
+    /// The innermost scope around the present poll, or null. It is set by `within` alone, which keeps what it points to.
+    /// Constant and without a destructor, so that a look at it is one load.
+    static CURRENT: Cell<*const Inner> = const { Cell::new(ptr::null()) };
 }
 
 /// Whether there is a scope around the present poll.
 #[inline]
 pub(crate) fn is_active() -> bool {
-    ACTIVE.get()
+    !CURRENT.get().is_null()
 }
 
 /// Why a scope was cancelled.
@@ -87,12 +87,18 @@ impl CancelScope {
     }
 
     /// The innermost scope around the present poll.
+    #[inline]
     pub(crate) fn current() -> Option<Self> {
-        if !is_active() {
+        let current = CURRENT.get();
+        if current.is_null() {
             return None;
         }
-        let current = CURRENT.try_with(|current| current.borrow().clone());
-        current.ok().flatten()
+        // SAFETY: `within` has put it there, of an `Rc` that it borrows until it takes it away again; so the count is not zero,
+        // and one is added for the value that is made. It is this thread's, as the variable is.
+        Some(CancelScope(unsafe {
+            Rc::increment_strong_count(current);
+            Rc::from_raw(current)
+        }))
     }
 
     /// Why it was cancelled, if it was.
@@ -135,8 +141,9 @@ impl CancelScope {
     }
 
     /// Runs `poll` within the scope.
+    #[inline]
     pub(crate) fn run<R>(&self, poll: impl FnOnce() -> R) -> R {
-        within(Some(self.clone()), poll)
+        within(Rc::as_ptr(&self.0), poll)
     }
 }
 
@@ -148,30 +155,23 @@ impl Drop for Inner {
     }
 }
 
-/// Runs `poll` within a scope, or within none.
-fn within<R>(scope: Option<CancelScope>, poll: impl FnOnce() -> R) -> R {
+/// Runs `poll` within a scope, which the caller borrows meanwhile, or within none.
+#[inline]
+fn within<R>(scope: *const Inner, poll: impl FnOnce() -> R) -> R {
     /// Restores what was before, also when the poll panics.
-    struct Left(Option<CancelScope>);
+    struct Left(*const Inner);
     impl Drop for Left {
         fn drop(&mut self) {
-            drop(set_current(self.0.take()));
+            CURRENT.set(self.0);
         }
     }
-    let _left = Left(set_current(scope));
+    let _left = Left(CURRENT.replace(scope));
     poll()
-}
-
-fn set_current(scope: Option<CancelScope>) -> Option<CancelScope> {
-    let is_active = scope.is_some();
-    // At the thread's end there may be no place any more; then there are no scopes.
-    let before = CURRENT.try_with(|current| current.replace(scope));
-    ACTIVE.set(is_active && before.is_ok());
-    before.ok().flatten()
 }
 
 /// Runs `poll` within no scope.
 pub(crate) fn outside<R>(poll: impl FnOnce() -> R) -> R {
-    within(None, poll)
+    within(ptr::null(), poll)
 }
 
 /// A future whose polls are within a scope.

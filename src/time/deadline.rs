@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pin_project::pin_project;
 
 use super::sleep::{Sleep, sleep, sleep_until};
-use crate::task::{CancelScope, Reason};
+use crate::task::{CancelScope, Reason, WakeRef};
 
 /// Bounds the time of all operations of `future`, which goes on to its own end.
 ///
@@ -59,6 +59,7 @@ use crate::task::{CancelScope, Reason};
 pub fn deadline<F: IntoFuture>(duration: Duration, future: F) -> Deadline<F::IntoFuture> {
     Deadline {
         scope: None,
+        waiter: None,
         sleep: sleep(duration),
         future: future.into_future(),
     }
@@ -76,6 +77,7 @@ pub fn deadline<F: IntoFuture>(duration: Duration, future: F) -> Deadline<F::Int
 pub fn deadline_at<F: IntoFuture>(deadline: Instant, future: F) -> Deadline<F::IntoFuture> {
     Deadline {
         scope: None,
+        waiter: None,
         sleep: sleep_until(deadline),
         future: future.into_future(),
     }
@@ -87,6 +89,8 @@ pub fn deadline_at<F: IntoFuture>(deadline: Instant, future: F) -> Deadline<F::I
 pub struct Deadline<F> {
     /// `None` before the first poll.
     scope: Option<CancelScope>,
+    /// Whom the timer wakes.
+    waiter: Option<WakeRef>,
     sleep: Sleep,
     #[pin]
     future: F,
@@ -98,8 +102,19 @@ impl<F: Future> Future for Deadline<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let scope = this.scope.get_or_insert_with(CancelScope::new);
-        if scope.reason().is_none() && Pin::new(this.sleep).poll(cx).is_ready() {
-            scope.cancel(Reason::Elapsed);
+        if scope.reason().is_none() {
+            let waits = this.waiter.as_ref();
+            let over = match waits.is_some_and(|waiter| waiter.will_wake(cx.waker())) {
+                true => this.sleep.is_elapsed(),
+                false => {
+                    // Foreign code, before the timer is looked at.
+                    drop(this.waiter.replace(WakeRef::new(cx.waker())));
+                    Pin::new(this.sleep).poll(cx).is_ready()
+                }
+            };
+            if over {
+                scope.cancel(Reason::Elapsed);
+            }
         }
         scope.run(|| this.future.poll(cx))
     }

@@ -191,6 +191,9 @@ pub(crate) const SITES: &[Site] = sites! {
     "src/op/resource/waiters.rs" {
         "wake_one" Wake: "a `WakeRef`",
     }
+    "src/time/deadline.rs" {
+        "poll" WakeRef: "before the timer is looked at",
+    }
     "src/time/sleep.rs" {
         "poll" WakeRef: "before anything is looked at",
     }
