@@ -258,8 +258,8 @@ fn devices() {
             let mut zero = open("/dev/zero");
             let (read, data) = zero.read(vec![1; 100_000]).await;
             let read = read.unwrap();
-            // Linux 5.10 gives a page of it to who does not wait.
-            assert!(read == 100_000 || is_software() && read == 4096, "{read}");
+            // Linux 5.10 gives a page of it to who does not wait, and others end it between two pages if they are interrupted.
+            assert!(read == 100_000 || read > 0 && read % 4096 == 0, "{read}");
             assert!(data[..read].iter().all(|&byte| byte == 0));
             let full = open("/dev/full").write_at(vec![1; 8], 0).await.0;
             assert_eq!(full.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
