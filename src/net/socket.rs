@@ -16,7 +16,7 @@ use super::incoming::is_transient;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use crate::io::{Incomplete, takes_no_more};
 use crate::op::{
-    Accept, Message, Op, ReadsBefore, Ready, RecvMsg, Send, SendMsg, SendMsgZc, SendTo, SendZc,
+    Accept, Barrier, Message, Op, Ready, RecvMsg, Send, SendMsg, SendMsgZc, SendTo, SendZc,
     SharedFd, Usage, ZcBuf, cancellation, checkpoint, unless_cancelled,
 };
 use crate::task::cooperative;
@@ -131,7 +131,7 @@ impl Socket {
             loop {
                 checkpoint()?;
                 // What the kernel has for another read, or an orphan, comes first.
-                if let Some(before) = ReadsBefore::new(&self.0) {
+                if let Some(before) = Barrier::new(&self.0) {
                     before.await?;
                 } else if let Some(received) = self.0.receive_now(buf) {
                     return received;

@@ -1,4 +1,5 @@
-//! `IORING_OP_NOP` in the turn of a file's cursor: when it ends, the kernel is done with what went before.
+//! No operation of the kernel's: a place in the queue of a descriptor's reads. When it ends, the kernel is done with what went
+//! before.
 
 use std::io;
 
@@ -6,12 +7,13 @@ use crate::op::mechanism::{Op, Operation};
 use crate::op::resource::{SharedFd, Side};
 use crate::sys::{Completion, Entry, RingId, opcode};
 
-/// Waits for reads and writes by cursor that were dropped, and may still move it.
+/// Waits for the reads before it, those included that were dropped, and of a file may still move the cursor. It has its turn for no
+/// time, and the kernel hears nothing of it, so that one that is dropped keeps nobody waiting.
 #[derive(Debug)]
 pub(crate) struct Barrier(SharedFd);
 
 impl Barrier {
-    /// `None`: there is nothing to wait for.
+    /// `None`: there are none.
     pub(crate) fn new(fd: &SharedFd) -> Option<Op<Self>> {
         (!fd.is_free(Side::Read)).then(|| Op::new(Barrier(fd.clone())))
     }
@@ -25,6 +27,11 @@ unsafe impl Operation for Barrier {
 
     fn turn(&self) -> Option<Side> {
         Some(Side::Read)
+    }
+
+    /// At once, when its turn comes.
+    fn early(&mut self) -> Option<i32> {
+        Some(0)
     }
 
     fn file(&self) -> Option<&SharedFd> {
