@@ -1,14 +1,12 @@
 //! What would block the core is run on other threads.
 
-use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
 use std::thread;
 
+use super::answer::Answer;
 use super::context;
 use super::event_loop::Core;
 use crate::foreign;
@@ -79,7 +77,7 @@ where
         .name("saferring-waiting".to_owned())
         .spawn(move || foreign::guarded(|| job.run()))?;
     Ok(async move {
-        match answer.await {
+        match poll_fn(|cx| answer.poll(cx)).await {
             Some(Ok(result)) => result,
             Some(Err(panic)) => resume_unwind(panic),
             None => Err(io::Error::other("the thread has ended without an answer")),
@@ -88,23 +86,23 @@ where
 }
 
 /// What a thread is to run, and how it ends.
-fn job<F, R>(f: F) -> (Closure, Answer<R>)
+fn job<F, R>(f: F) -> (Closure, Arc<Answer<R>>)
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let slot = Arc::new(Mutex::new(Slot {
-        ending: None,
-        waker: None,
-        closed: false,
-    }));
-    let promise = Promise(Arc::clone(&slot));
-    let job = Box::new(move || promise.keep(catch_unwind(AssertUnwindSafe(f))));
-    (job, Answer(slot))
+    let answer = Arc::new(Answer::new());
+    let promise = Promise(Arc::clone(&answer));
+    let job = Box::new(move || promise.0.fill(catch_unwind(AssertUnwindSafe(f))));
+    (job, answer)
 }
 
 /// The task that waits for a job.
-fn join<R: 'static>(core: &Core, answer: Answer<R>, refused: Option<io::Error>) -> JoinHandle<R> {
+fn join<R: 'static>(
+    core: &Core,
+    answer: Arc<Answer<R>>,
+    refused: Option<io::Error>,
+) -> JoinHandle<R> {
     core.executor.spawn(async move {
         if let Some(error) = refused {
             panic!(
@@ -112,7 +110,7 @@ fn join<R: 'static>(core: &Core, answer: Answer<R>, refused: Option<io::Error>) 
                  LimitNPROC= or TasksMax= in the service's unit, or the container's pids limit)"
             );
         }
-        match answer.await {
+        match poll_fn(|cx| answer.poll(cx)).await {
             Some(Ok(result)) => result,
             Some(Err(panic)) => resume_unwind(panic),
             None => panic!("the runtime shut down before the closure had begun"),
@@ -120,56 +118,11 @@ fn join<R: 'static>(core: &Core, answer: Answer<R>, refused: Option<io::Error>) 
     })
 }
 
-/// What a closure ends with: its result, or the payload of its panic.
-type Ending<R> = Result<R, Box<dyn Any + Send>>;
-
-/// One value from another thread.
-struct Slot<R> {
-    ending: Option<Ending<R>>,
-    waker: Option<Waker>,
-    /// The promise is gone.
-    closed: bool,
-}
-
-struct Promise<R>(Arc<Mutex<Slot<R>>>);
-struct Answer<R>(Arc<Mutex<Slot<R>>>);
-
-impl<R> Promise<R> {
-    fn keep(self, ending: Ending<R>) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.ending = Some(ending);
-    }
-}
+/// The closure's end of an answer.
+struct Promise<R>(Arc<Answer<R>>);
 
 impl<R> Drop for Promise<R> {
     fn drop(&mut self) {
-        let waker = {
-            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.closed = true;
-            slot.waker.take()
-        };
-        if let Some(waker) = waker {
-            foreign::guarded(|| waker.wake());
-        }
-    }
-}
-
-impl<R> Future for Answer<R> {
-    type Output = Option<Ending<R>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let waker = cx.waker().clone();
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if slot.closed {
-            let ending = slot.ending.take();
-            drop(slot);
-            // A panic in here would take the place of the ending, and nobody would drop that.
-            foreign::guarded(|| drop(waker));
-            return Poll::Ready(ending);
-        }
-        let before = slot.waker.replace(waker);
-        drop(slot);
-        foreign::guarded(|| drop(before));
-        Poll::Pending
+        self.0.tell();
     }
 }

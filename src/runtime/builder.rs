@@ -214,6 +214,8 @@ impl Builder {
                 ticks: Cell::new(0),
                 fixed: OnceCell::new(),
                 fixed_config: self.fixed,
+                inbox: OnceCell::new(),
+                own_tasks: Cell::new(0),
             }),
         })
     }

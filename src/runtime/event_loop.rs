@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::inbox::Inbox;
 use super::park::Spin;
 use crate::driver::InFlightOp;
 use crate::foreign;
@@ -43,6 +44,10 @@ pub(super) struct Core {
     /// The pool of registered buffers, once it was asked for; the size of its buffers, and how many it gets.
     pub(super) fixed: OnceCell<FixedBufPool>,
     pub(super) fixed_config: (usize, u32),
+    /// What comes from other threads, once it was asked for.
+    pub(super) inbox: OnceCell<Arc<Inbox>>,
+    /// Tasks that are the runtime's own.
+    pub(super) own_tasks: Cell<usize>,
 }
 
 impl Core {

@@ -60,7 +60,10 @@ impl Core {
             stale: counters.stale,
             in_flight,
             orphans,
-            tasks: self.executor.task_count(),
+            tasks: self
+                .executor
+                .task_count()
+                .saturating_sub(self.own_tasks.get()),
             run_here: self.run_here.get(),
             provided_buffers: provided.buffers,
             provided_free: provided.available,

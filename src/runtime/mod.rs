@@ -34,10 +34,14 @@
 //!   that is not, or [`yield_now`](crate::task::yield_now).
 
 mod advanced;
+mod answer;
 mod blocking;
 mod builder;
+mod call;
 mod context;
 mod event_loop;
+mod handle;
+mod inbox;
 mod metrics;
 mod park;
 #[allow(clippy::module_inception)] // A type's file has the type's name, here as elsewhere.
@@ -53,7 +57,11 @@ pub use advanced::AdvancedConfig;
 pub use blocking::spawn_blocking;
 pub(crate) use blocking::{spawn_apart, spawn_own};
 pub use builder::Builder;
+pub(crate) use call::{Call, Home, Later, Now, Work};
+pub use call::{CallError, Remote};
 pub(crate) use context::with_driver;
 pub use context::{fixed_buffers, in_flight, metrics};
+pub use handle::Handle;
+pub(crate) use inbox::{Inbox, Job, Message};
 pub use metrics::Metrics;
 pub use runtime::Runtime;

@@ -28,7 +28,7 @@ impl JoinError {
         Self { panic: None }
     }
 
-    pub(super) fn panicked(payload: Payload) -> Self {
+    pub(crate) fn panicked(payload: Payload) -> Self {
         Self {
             panic: Some(Shareable(payload)),
         }
