@@ -7,17 +7,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use socket2::{Domain, Protocol, Type};
 
 use super::addr::{Addrs, ToSocketAddrs};
 use super::incoming::Connections;
+use super::shared_port::{self, BACKLOG};
 use super::sock_addr::inet;
 use super::socket::Socket;
 use super::socket_methods::socket_methods;
 use super::tcp_stream::TcpStream;
-
-/// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
-pub(super) const BACKLOG: i32 = 4096;
 
 /// A socket that accepts TCP connections.
 ///
@@ -49,6 +46,10 @@ impl TcpListener {
     /// Binds to `addr` and listens, with `SO_REUSEADDR` as std and tokio set it. Port 0 lets the system choose
     /// ([`local_addr`](TcpListener::local_addr) tells). Of several addresses the first that can be bound is taken.
     ///
+    /// On the cores of [`cores`](crate::cores), which all run the same program, each binds the same port, and the kernel
+    /// gives each of them its share of the connections (`SO_REUSEPORT`); so it is with port 0, if they bind in the same
+    /// order.
+    ///
     /// A host name is looked up on the calling thread; [`lookup_host`](super::lookup_host) does not block.
     ///
     /// # Errors
@@ -57,10 +58,9 @@ impl TcpListener {
     /// [`AddrError`](super::AddrError).
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         Addrs::look_up_blocking(addr)?.first_now(|addr| {
-            let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-            socket.options().set_reuse_address(true)?;
-            socket.options().bind(&addr.into())?;
-            socket.options().listen(BACKLOG)?;
+            let socket = shared_port::bind(addr)?;
+            socket.listen(BACKLOG)?;
+            let socket = Socket::from_owned(socket.into());
             Ok(TcpListener { socket })
         })
     }

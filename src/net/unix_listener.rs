@@ -14,7 +14,7 @@ use super::incoming::Connections;
 use super::sock_addr::{unix, unix_path};
 use super::socket::Socket;
 use super::socket_methods::socket_methods;
-use super::tcp_listener::BACKLOG;
+use super::shared_port::BACKLOG;
 use super::unix_stream::UnixStream;
 
 /// A socket that accepts Unix connections.

@@ -82,10 +82,6 @@ impl<R> Answer<R> {
         }
     }
 
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.lock().abandoned
-    }
-
     /// Whether the asker is gone; if not, `cx` hears of it when it goes.
     pub(super) fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();

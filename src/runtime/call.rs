@@ -118,11 +118,10 @@ impl<W: Work, H: Home> Call<W, H> {
 impl<W: Work, H: Home> Job for Call<W, H> {
     fn run(self: Arc<Self>) {
         self.home.begun();
-        if self.answer.is_abandoned() {
-            return H::send_home(self);
-        }
-        if let Some(work) = self.take_work() {
-            work.begin(self);
+        match self.take_work() {
+            Some(work) => work.begin(self),
+            // Withdrawn.
+            None => H::send_home(self),
         }
     }
 
@@ -132,6 +131,11 @@ impl<W: Work, H: Home> Job for Call<W, H> {
     }
 
     fn come_home(self: Arc<Self>) {
+        self.answer.tell();
+    }
+
+    fn lose_home(self: Arc<Self>) {
+        // Whoever waits may have gone elsewhere.
         self.answer.tell();
     }
 }
@@ -224,6 +228,9 @@ impl<W: Work, H: Home> Drop for Unfinished<W, H> {
 /// What the caller sees of a call, whatever the work is.
 trait Waited<R>: Send + Sync {
     fn poll_answer(&self, cx: &mut Context<'_>) -> Poll<Option<Ending<R>>>;
+    /// Takes the work away, if it has not begun. False: it has.
+    fn withdraw(&self) -> bool;
+
     fn abandon(&self);
 }
 
@@ -232,8 +239,14 @@ impl<W: Work, H: Home> Waited<W::Output> for Call<W, H> {
         self.answer.poll(cx)
     }
 
+    fn withdraw(&self) -> bool {
+        self.take_work().is_some()
+    }
+
     fn abandon(&self) {
+        let work = self.take_work();
         self.answer.abandon();
+        drop(work);
     }
 }
 
@@ -286,6 +299,11 @@ impl<R> Remote<R> {
             }
             thread::park();
         }
+    }
+
+    /// Takes the closure back and drops it, if it has not begun there. False: it has.
+    pub(crate) fn withdraw(&self) -> bool {
+        self.0.as_ref().is_some_and(|call| call.withdraw())
     }
 
     /// Lets it run to its end without anybody who waits. What it returns is dropped, and a panic is printed only.

@@ -89,6 +89,13 @@ impl Handle {
         Remote::new(call)
     }
 
+    /// That of the runtime which looks into `inbox`.
+    pub(crate) fn of(inbox: &Arc<Inbox>) -> Self {
+        Handle {
+            inbox: Arc::clone(inbox),
+        }
+    }
+
     /// Whether both are of the same runtime.
     pub fn is_same(&self, other: &Handle) -> bool {
         Arc::ptr_eq(&self.inbox, &other.inbox)

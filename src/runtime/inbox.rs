@@ -36,6 +36,9 @@ pub(crate) trait Job: Send + Sync {
 
     /// Hears that it was done elsewhere, on the thread that it came from.
     fn come_home(self: std::sync::Arc<Self>);
+
+    /// It was done elsewhere, but where it came from nobody is left. On any thread.
+    fn lose_home(self: std::sync::Arc<Self>);
 }
 
 /// A job on its way.
@@ -54,11 +57,11 @@ impl Message {
         });
     }
 
-    /// What is on its way home is dropped instead.
+    /// Nobody is there to run it.
     pub(crate) fn refuse(self) {
         foreign::guarded(|| match self {
             Message::Do(job) => job.refuse(),
-            Message::Home(job) => drop(job),
+            Message::Home(job) => job.lose_home(),
         });
     }
 }
@@ -228,6 +231,10 @@ mod models {
         }
 
         fn come_home(self: std::sync::Arc<Self>) {
+            unreachable!("nothing is sent home");
+        }
+
+        fn lose_home(self: std::sync::Arc<Self>) {
             unreachable!("nothing is sent home");
         }
     }

@@ -104,6 +104,11 @@ impl Runtime {
         *self.core.driver.features()
     }
 
+    /// How long its end waits.
+    pub(crate) fn shutdown_grace(&self) -> Duration {
+        self.core.shutdown_grace
+    }
+
     /// Shuts down as drop does, with a grace period of its own.
     ///
     /// # Errors

@@ -1,0 +1,291 @@
+//! A core, as its own tasks see it.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::outbox::{Flusher, Outbox, give};
+use super::room::Room;
+use super::shared::{Phase, Shared, lock};
+use crate::runtime::{self, Message};
+use crate::sync::local::Notify;
+use crate::task::spawn;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Core>> = const { RefCell::new(None) };
+}
+
+/// One of the cores that [`Cores::run`](super::Cores::run) has started: the thread's own, with ways to the others.
+///
+/// It is given to the closure, and [`Core::current`] gives it anywhere on its thread. A clone is the same core.
+#[derive(Clone)]
+pub struct Core(Rc<Inner>);
+
+struct Inner {
+    id: usize,
+    shared: Arc<Shared>,
+    outbox: Rc<Outbox>,
+    /// For requests to each core.
+    rooms: Box<[Room]>,
+    /// What the core keeps for others of this module, by number.
+    locals: RefCell<Vec<Option<Rc<dyn Local>>>>,
+    stop: Notify,
+    /// Somebody here wants to know when to stop.
+    watches: Cell<bool>,
+    cut: Notify,
+    is_cut: Cell<bool>,
+}
+
+/// Something that a core keeps: one end of a mesh, its part of a sharded state.
+pub(super) trait Local: Any {
+    /// Another core has ended.
+    fn core_ended(&self, _core: usize) {}
+    /// It runs again.
+    fn core_restarted(&self, _core: usize) {}
+    fn into_any(self: Rc<Self>) -> Rc<dyn Any>;
+}
+
+impl Core {
+    /// The core that the calling thread is.
+    ///
+    /// # Panics
+    ///
+    /// If it is none: outside of [`Cores::run`](super::Cores::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use saferring::cores::{Core, Cores, Placement};
+    ///
+    /// let cores = Cores::builder().cores(Placement::Count(1)).build()?;
+    /// let ids = cores.run(async |_core| Ok::<_, std::io::Error>(Core::current().id()))?;
+    /// assert_eq!(ids, [0]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn current() -> Core {
+        match Core::try_current() {
+            Some(core) => core,
+            None => panic!(
+                "this thread is no core: call it in the closure of Cores::run, or in a task that was spawned there"
+            ),
+        }
+    }
+
+    /// The core that the calling thread is, if it is one.
+    pub fn try_current() -> Option<Core> {
+        CURRENT
+            .try_with(|current| current.borrow().clone())
+            .ok()
+            .flatten()
+    }
+
+    /// Its number: from 0 on, below [`count`](Core::count).
+    pub fn id(&self) -> usize {
+        self.0.id
+    }
+
+    /// How many cores there are.
+    pub fn count(&self) -> usize {
+        self.0.shared.seats.len()
+    }
+
+    /// The CPU that it was to be kept on, if it was.
+    pub fn cpu(&self) -> Option<usize> {
+        lock(&self.0.shared.seats[self.0.id].report).cpu
+    }
+
+    /// The runtime of this core, for other threads.
+    pub fn handle(&self) -> runtime::Handle {
+        runtime::Handle::of(&self.0.shared.seats[self.0.id].inbox)
+    }
+
+    /// Completes when the cores are to stop: by a signal, by [`Handle::shutdown`](super::Handle::shutdown), or because another core
+    /// has failed. What is to end in order ends then, within the grace period; whoever never asks is cut off at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: it stays true.
+    pub async fn stopping(&self) {
+        self.0.watches.set(true);
+        let notified = self.0.stop.notified();
+        if self.is_stopping() {
+            return;
+        }
+        notified.await;
+    }
+
+    /// Whether the cores are to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.0.watches.set(true);
+        self.0.shared.phase() >= Phase::Stopping
+    }
+
+    /// How many connections each core serves now, of those that [`serve`](Core::serve) has accepted.
+    pub fn connections(&self) -> Vec<usize> {
+        let seats = self.0.shared.seats.iter();
+        seats
+            .map(|seat| seat.connections.load(Ordering::Relaxed))
+            .collect()
+    }
+}
+
+/// For this module.
+impl Core {
+    /// Makes the calling thread, which is in a runtime, this core until the guard is dropped.
+    pub(super) fn enter(id: usize, shared: &Arc<Shared>) -> Entered {
+        let outbox = Outbox::new(shared);
+        let core = Core(Rc::new(Inner {
+            id,
+            shared: Arc::clone(shared),
+            outbox: Rc::clone(&outbox),
+            rooms: Room::all(shared.seats.len(), shared.requests),
+            locals: RefCell::default(),
+            stop: Notify::new(),
+            watches: Cell::new(false),
+            cut: Notify::new(),
+            is_cut: Cell::new(false),
+        }));
+        for (room, seat) in core.rooms().iter().zip(&shared.seats) {
+            if seat.has_ended.load(Ordering::Acquire) {
+                room.close();
+            }
+        }
+        drop(spawn(Flusher(outbox)));
+        CURRENT.set(Some(core.clone()));
+        Entered(core)
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    pub(super) fn rooms(&self) -> &[Room] {
+        &self.0.rooms
+    }
+
+    /// Whether this is a core of these.
+    pub(super) fn is_of(&self, shared: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(&self.0.shared, shared)
+    }
+
+    /// Sends a message to another core, or to this one.
+    pub(super) fn send(&self, to: usize, message: Message) {
+        self.0.outbox.send(to, message);
+    }
+
+    /// What it keeps under `number`, made when it is first asked for. With nothing borrowed: `make` may be a user's.
+    pub(super) fn local<T: Local>(&self, number: usize, make: impl FnOnce() -> T) -> Option<Rc<T>> {
+        if let Some(found) = self.found(number) {
+            return found.into_any().downcast().ok();
+        }
+        let made = Rc::new(make());
+        let mut locals = self.0.locals.borrow_mut();
+        if locals.len() <= number {
+            locals.resize_with(number + 1, || None);
+        }
+        let kept = locals[number].get_or_insert_with(|| Rc::clone(&made) as Rc<dyn Local>);
+        let kept = Rc::clone(kept);
+        drop(locals);
+        drop(made); // If `make` has made it as well.
+        kept.into_any().downcast().ok()
+    }
+
+    fn found(&self, number: usize) -> Option<Rc<dyn Local>> {
+        self.0.locals.borrow().get(number)?.clone()
+    }
+
+    /// What it keeps under `number`, if it keeps anything.
+    pub(super) fn existing<T: Local>(&self, number: usize) -> Option<Rc<T>> {
+        self.found(number)?.into_any().downcast().ok()
+    }
+
+    /// Takes away what it keeps under `number`.
+    pub(super) fn remove(&self, number: usize) {
+        let removed = self
+            .0
+            .locals
+            .borrow_mut()
+            .get_mut(number)
+            .and_then(Option::take);
+        drop(removed);
+    }
+
+    fn all_locals(&self) -> Vec<Rc<dyn Local>> {
+        self.0.locals.borrow().iter().flatten().cloned().collect()
+    }
+
+    /// Another core has ended: nobody waits for room there any more.
+    pub(super) fn note_ended(&self, core: usize) {
+        self.0.rooms[core].close();
+        for local in self.all_locals() {
+            local.core_ended(core);
+        }
+    }
+
+    /// Another core runs again.
+    pub(super) fn note_restarted(&self, core: usize) {
+        self.0.rooms[core].reopen();
+        for local in self.all_locals() {
+            local.core_restarted(core);
+        }
+    }
+
+    /// The cores are to stop. Whether anybody here wants to know.
+    pub(super) fn note_stopping(&self) -> bool {
+        self.0.stop.notify_waiters();
+        self.0.watches.get()
+    }
+
+    /// What is left here is to be cut off.
+    pub(super) fn cut_off(&self) {
+        self.0.is_cut.set(true);
+        self.0.cut.notify_waiters();
+    }
+
+    /// Completes when what is left here is to be cut off.
+    pub(super) async fn cut(&self) {
+        let notified = self.0.cut.notified();
+        if !self.0.is_cut.get() && self.0.shared.phase() < Phase::Cut {
+            notified.await;
+        }
+    }
+}
+
+/// Sends a message to a core of `shared` from whatever thread this is.
+pub(super) fn send_from_here(shared: &Arc<Shared>, to: usize, message: Message) {
+    match Core::try_current() {
+        Some(core) if core.is_of(shared) => core.send(to, message),
+        _ => give(shared, to, message),
+    }
+}
+
+/// The calling thread is a core.
+pub(super) struct Entered(pub(super) Core);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // What users keep may use the core while it is dropped.
+        loop {
+            let locals = self.0.0.locals.take();
+            if locals.iter().all(Option::is_none) {
+                break;
+            }
+            drop(locals);
+        }
+        let left = CURRENT.take();
+        drop(left);
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("id", &self.id())
+            .field("count", &self.count())
+            .finish_non_exhaustive()
+    }
+}

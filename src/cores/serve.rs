@@ -1,0 +1,264 @@
+//! Serving connections: accept, a task for each, and an end in order.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::mem;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use futures_util::Stream;
+
+use super::core::{Core, Local};
+use super::cores::Cores;
+use super::listener::{Accepting, Balance, Listener, Serving};
+use super::report::CoreReport;
+use super::shared::{Phase, Seat, lock};
+use crate::net::{Incoming, TcpListener, TcpStream, ToSocketAddrs};
+use crate::op;
+use crate::sync::local::mpsc;
+use crate::task::JoinSet;
+
+impl Cores {
+    /// Listens at `addr`, for all cores to [`serve`](Core::serve). Port 0 lets the system choose.
+    ///
+    /// A host name is looked up on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TcpListener::bind`](crate::net::TcpListener::bind), for any of the cores: then none listens. `AddrInUse` also if another
+    /// program listens there that shares its ports.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use saferring::cores::{Balance, Cores, Placement};
+    ///
+    /// let mut cores = Cores::builder().cores(Placement::Count(1)).build()?;
+    /// let listener = cores.bind("127.0.0.1:0", Balance::LeastLoaded)?;
+    /// assert_ne!(listener.local_addr().port(), 0);
+    /// assert_eq!(listener.balance(), Balance::LeastLoaded);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn bind(&mut self, addr: impl ToSocketAddrs, balance: Balance) -> io::Result<Listener> {
+        let seats = self.shared().seats.iter();
+        let cpus: Vec<_> = seats.map(|seat| lock(&seat.report).cpu).collect();
+        let accepting = Arc::new(Accepting::bind(addr, balance, self.shared(), &cpus)?);
+        self.accepting.push(Arc::clone(&accepting));
+        Ok(Listener { accepting })
+    }
+}
+
+impl Core {
+    /// Serves the connections of `listener` that come to this core, each by a task of what `handler` makes for it; until the
+    /// cores are to stop.
+    ///
+    /// Then nothing new is accepted, but what was waiting already, and this returns when the last connection has ended. Those
+    /// that have not ended within [`Builder::grace`](super::Builder::grace) are cut off, with the core's own future. A handler
+    /// that wants to end an idle connection sooner waits for [`stopping`](Core::stopping) beside it.
+    ///
+    /// What becomes of them is counted in the core's [report](CoreReport). A handler that panics ends its own connection.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the listener is of other cores, `AlreadyExists` if this core serves it already; those of dup(2). What goes
+    /// wrong with single connections is counted only.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends its connections, as an abort does. What waits to be accepted goes to the other cores.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use saferring::cores::{Balance, Cores};
+    ///
+    /// let mut cores = Cores::builder().build()?;
+    /// let listener = cores.bind("127.0.0.1:7000", Balance::Hash)?;
+    /// cores.run(async |core| {
+    ///     core.serve(&listener, |stream| async move {
+    ///         let (reader, writer) = stream.split();
+    ///         let _ = saferring::io::copy(reader, writer).await;
+    ///     })
+    ///     .await
+    /// })?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn serve<H, Fut>(&self, listener: &Listener, handler: H) -> io::Result<()>
+    where
+        H: FnMut(TcpStream) -> Fut,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let mut served = Served::begin(self, &listener.accepting, handler)?;
+        let mut stopping = pin!(self.stopping());
+        let mut stops = false;
+        poll_fn(|cx| {
+            stops = stops || stopping.as_mut().poll(cx).is_ready();
+            // Also when it is to stop: what has come is served.
+            served.poll_all(cx);
+            if stops { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        // What waited to be accepted when this began has come when it is answered.
+        let _ = op::nop().await;
+        poll_fn(|cx| {
+            served.poll_all(cx);
+            Poll::Ready(())
+        })
+        .await;
+        served.close();
+        poll_fn(|cx| served.poll_ended(cx)).await;
+        Ok(())
+    }
+}
+
+/// A core that serves a listener. Its drop cuts off the connections that are left.
+struct Served<H> {
+    core: Core,
+    accepting: Arc<Accepting>,
+    /// Connections that the kernel gives to this core.
+    own: Option<Incoming>,
+    /// Those that other cores or the thread that accepts give to it. They are counted already.
+    given: mpsc::UnboundedReceiver<TcpStream>,
+    handler: H,
+    tasks: JoinSet<()>,
+    is_closed: bool,
+}
+
+impl Local for Serving {
+    fn into_any(self: Rc<Self>) -> Rc<dyn Any> {
+        self
+    }
+}
+
+impl<H> Served<H> {
+    fn begin(core: &Core, accepting: &Arc<Accepting>, handler: H) -> io::Result<Self> {
+        if !accepting.is_of(core.shared()) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the listener belongs to other cores: bind it with those that serve it",
+            ));
+        }
+        if core.existing::<Serving>(accepting.number).is_some() {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "this core serves the listener already",
+            ));
+        }
+        let own = match accepting.own_socket(core.id()) {
+            Some(socket) => Some(TcpListener::from_std(socket.try_clone()?).incoming()),
+            None => None,
+        };
+        let (sender, given) = mpsc::unbounded_channel();
+        core.local(accepting.number, || Serving { given: sender });
+        accepting.set_serving(core.id(), true);
+        Ok(Served {
+            core: core.clone(),
+            accepting: Arc::clone(accepting),
+            own,
+            given,
+            handler,
+            tasks: JoinSet::new(),
+            is_closed: false,
+        })
+    }
+
+    fn note(&self, change: impl FnOnce(&mut CoreReport)) {
+        change(&mut lock(&self.seat().report));
+    }
+
+    fn seat(&self) -> &Seat {
+        &self.core.shared().seats[self.core.id()]
+    }
+
+    /// Takes no more connections.
+    fn close(&mut self) {
+        if mem::replace(&mut self.is_closed, true) {
+            return;
+        }
+        let id = self.core.id();
+        self.accepting.set_serving(id, false);
+        self.core.remove(self.accepting.number);
+        self.own = None;
+        let shared = self.core.shared();
+        if shared.phase() >= Phase::Stopping {
+            self.accepting.shut_own(id);
+        } else if !shared.restarts {
+            self.accepting.hand_over(shared, id);
+        }
+        while let Ok(stream) = self.given.try_recv() {
+            self.seat().connections.fetch_sub(1, Ordering::Relaxed);
+            if let Ok(stream) = stream.into_std() {
+                self.accepting.dispatch(self.core.shared(), stream);
+            }
+        }
+    }
+
+    /// What becomes of connections that have ended; ready when none is left.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(ended) = ready!(self.tasks.poll_join_next(cx)) {
+            self.note(|report| match ended {
+                Ok(()) => report.ended += 1,
+                Err(_) => report.panicked += 1,
+            });
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<H, Fut> Served<H>
+where
+    H: FnMut(TcpStream) -> Fut,
+    Fut: Future<Output = ()> + 'static,
+{
+    /// Begins with all connections that are there.
+    fn poll_all(&mut self, cx: &mut Context<'_>) {
+        let _ = self.poll_ended(cx);
+        while let Poll::Ready(Some(stream)) = self.given.poll_recv(cx) {
+            self.begin_one(stream);
+        }
+        while let Some(own) = &mut self.own {
+            match Pin::new(own).poll_next(cx) {
+                Poll::Ready(Some(Ok(stream))) => {
+                    self.seat().connections.fetch_add(1, Ordering::Relaxed);
+                    self.begin_one(stream);
+                }
+                // The next waits until it may succeed.
+                Poll::Ready(Some(Err(_))) => self.note(|report| report.accept_errors += 1),
+                Poll::Ready(None) => self.own = None,
+                Poll::Pending => break,
+            }
+        }
+    }
+
+    fn begin_one(&mut self, stream: TcpStream) {
+        self.note(|report| report.connections += 1);
+        let counted = Counted(self.core.clone());
+        let future = (self.handler)(stream);
+        self.tasks.spawn(async move {
+            let _counted = counted;
+            future.await;
+        });
+    }
+}
+
+impl<H> Drop for Served<H> {
+    fn drop(&mut self) {
+        self.close();
+        let cut = self.tasks.len() as u64;
+        self.note(|report| report.cut += cut);
+    }
+}
+
+/// A connection that is served.
+struct Counted(Core);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let seat = &self.0.shared().seats[self.0.id()];
+        seat.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,282 @@
+//! The life of one core: its thread, its runtime, and what is left of it.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::builder::{OnPanic, Settings};
+use super::core::{Core, Entered};
+use super::error::CoreOutput;
+use super::placement::pin_to;
+use super::shared::{Phase, Shared, lock};
+use super::ports::SamePorts;
+use super::stop::{Note, note_stop, stop, tell_all};
+use crate::foreign;
+use crate::net::share_ports;
+use crate::runtime::Runtime;
+use crate::task::JoinError;
+
+/// A core that panics sooner than this after its start waits before the next.
+const QUICK: Duration = Duration::from_secs(1);
+/// The first such wait; each is twice as long as the one before.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How a core has ended.
+pub(super) enum Ended<T, E> {
+    Done(T),
+    Failed(E),
+    Panicked(JoinError),
+    CutOff,
+    /// It could not start, or did not because another could not.
+    NotStarted(Option<io::Error>),
+}
+
+/// No core begins before all are ready.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    ready: usize,
+    is_open: bool,
+    /// One is not ready, and none begins.
+    is_refused: bool,
+}
+
+impl Gate {
+    pub(super) fn refuse(&self) {
+        lock(&self.state).is_refused = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until so many are ready, and opens. False: one is not.
+    pub(super) fn wait_for(&self, cores: usize) -> bool {
+        let mut state = lock(&self.state);
+        while state.ready < cores && !state.is_refused {
+            let woken = self.changed.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        state.is_open = !state.is_refused;
+        self.changed.notify_all();
+        state.is_open
+    }
+
+    /// One more is ready; waits for the others. False: one is not.
+    fn pass(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.ready += 1;
+        self.changed.notify_all();
+        while !state.is_open && !state.is_refused {
+            let woken = self.changed.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        state.is_open
+    }
+}
+
+/// What the thread of a core begins with.
+pub(super) struct CoreThread<'a> {
+    id: usize,
+    shared: &'a Arc<Shared>,
+    settings: &'a Settings,
+}
+
+/// How one life of a core has ended.
+enum Life<R> {
+    Output(R),
+    Panicked(JoinError),
+    CutOff,
+}
+
+impl<'a> CoreThread<'a> {
+    pub(super) fn new(id: usize, shared: &'a Arc<Shared>, settings: &'a Settings) -> Self {
+        CoreThread {
+            id,
+            shared,
+            settings,
+        }
+    }
+
+    /// All of it. Tells `run` when it is over.
+    pub(super) fn run<F, Fut, R>(self, gate: &Gate, main: &F) -> Ended<R::Value, R::Error>
+    where
+        F: Fn(Core) -> Fut,
+        Fut: Future<Output = R>,
+        R: CoreOutput,
+    {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.live(gate, main)));
+        let ended = ended.unwrap_or_else(|panic| {
+            // Of the closure that makes the builder, or of what the core kept.
+            gate.refuse();
+            Ended::Panicked(JoinError::panicked(panic))
+        });
+        if matches!(ended, Ended::Failed(_) | Ended::Panicked(_)) {
+            lock(&self.shared.failed).get_or_insert(self.id);
+            stop(self.shared);
+        }
+        let seat = &self.shared.seats[self.id];
+        seat.has_ended.store(true, Ordering::Release);
+        for message in seat.inbox.close() {
+            message.refuse(); // It has not run at all.
+        }
+        tell_all(self.shared, Note::Ended(self.id));
+        self.shared.note_end();
+        ended
+    }
+
+    fn live<F, Fut, R>(&self, gate: &Gate, main: &F) -> Ended<R::Value, R::Error>
+    where
+        F: Fn(Core) -> Fut,
+        Fut: Future<Output = R>,
+        R: CoreOutput,
+    {
+        self.pin();
+        let mut runtime = match self.make_runtime() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                gate.refuse();
+                return Ended::NotStarted(Some(error));
+            }
+        };
+        if !gate.pass() {
+            return Ended::NotStarted(None);
+        }
+        let mut pause = PAUSE_MIN;
+        loop {
+            let began = Instant::now();
+            let panic = match self.live_once(runtime, main) {
+                Life::Output(output) => {
+                    return match output.into_result() {
+                        Ok(value) => Ended::Done(value),
+                        Err(error) => Ended::Failed(error),
+                    };
+                }
+                Life::CutOff => return Ended::CutOff,
+                Life::Panicked(panic) => panic,
+            };
+            let is_running = self.shared.phase() == Phase::Running;
+            if self.settings.on_panic == OnPanic::Stop || !is_running {
+                return Ended::Panicked(panic);
+            }
+            pause = if began.elapsed() < QUICK {
+                (pause * 2).min(PAUSE_MAX)
+            } else {
+                PAUSE_MIN
+            };
+            if began.elapsed() < QUICK {
+                self.shared.pause(pause / 2);
+            }
+            runtime = match self.make_runtime() {
+                Ok(runtime) if self.shared.phase() == Phase::Running => runtime,
+                Ok(_) => return Ended::Panicked(panic),
+                Err(error) => {
+                    self.note(format!("it could not be started again: {error}"));
+                    return Ended::Panicked(panic);
+                }
+            };
+            self.begin_again();
+        }
+    }
+
+    /// From the first poll of its closure to the end of its runtime.
+    fn live_once<F, Fut, R>(&self, runtime: Runtime, main: &F) -> Life<R>
+    where
+        F: Fn(Core) -> Fut,
+        Fut: Future<Output = R>,
+    {
+        let (life, entered) = runtime.block_on(async {
+            let entered = Core::enter(self.id, self.shared);
+            let core = &entered.0;
+            share_ports(Some(Rc::new(SamePorts::new(self.shared))));
+            runtime.set_inbox(Arc::clone(&self.shared.seats[self.id].inbox));
+            let life = lived(core, main).await;
+            (life, entered)
+        });
+        share_ports(None);
+        let grace = runtime.shutdown_grace();
+        let leaked = runtime.shutdown_timeout(grace).err().unwrap_or_default();
+        lock(&self.shared.seats[self.id].report).leaked += leaked.len();
+        self.leave(entered);
+        life
+    }
+
+    /// What the core kept is dropped last, when no task is left that could ask for it.
+    fn leave(&self, entered: Entered) {
+        foreign::guarded(|| drop(entered));
+    }
+
+    fn make_runtime(&self) -> io::Result<Runtime> {
+        let mut builder = (self.settings.runtime)(self.id);
+        if let Some(node) = self.settings.nodes.get(self.id) {
+            builder = builder.kernel_workers_on(node.clone());
+        }
+        Ok(builder.build()?)
+    }
+
+    /// Everything that was there of it is told of its new life.
+    fn begin_again(&self) {
+        lock(&self.shared.seats[self.id].report).restarts += 1;
+        self.shared.seats[self.id].inbox.reopen();
+        tell_all(self.shared, Note::Ended(self.id));
+        tell_all(self.shared, Note::Restarted(self.id));
+    }
+
+    fn pin(&self) {
+        let cpu = lock(&self.shared.seats[self.id].report).cpu;
+        let (true, Some(cpu)) = (self.settings.pinned, cpu) else {
+            return;
+        };
+        if let Err(error) = pin_to(cpu) {
+            self.note(format!("it is not kept on CPU {cpu}: {error}"));
+        }
+    }
+
+    fn note(&self, note: String) {
+        lock(&self.shared.seats[self.id].report).notes.push(note);
+    }
+}
+
+/// The closure of a core, until it ends, panics or is cut off.
+async fn lived<F, Fut, R>(core: &Core, main: &F) -> Life<R>
+where
+    F: Fn(Core) -> Fut,
+    Fut: Future<Output = R>,
+{
+    if core.shared().phase() >= Phase::Stopping {
+        note_stop(core);
+    }
+    let future = match catch_unwind(AssertUnwindSafe(|| main(core.clone()))) {
+        Ok(future) => future,
+        Err(panic) => return Life::Panicked(JoinError::panicked(panic)),
+    };
+    let mut future = Some(Box::pin(future));
+    let life = {
+        let mut cut = pin!(core.cut());
+        poll_fn(|cx| {
+            let Some(running) = future.as_mut() else {
+                return Poll::Ready(Life::CutOff);
+            };
+            match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+                Ok(Poll::Ready(output)) => Poll::Ready(Life::Output(output)),
+                Ok(Poll::Pending) => cut.as_mut().poll(cx).map(|()| Life::CutOff),
+                Err(panic) => Poll::Ready(Life::Panicked(JoinError::panicked(panic))),
+            }
+        })
+        .await
+    };
+    // Its drop is the user's as well.
+    match catch_unwind(AssertUnwindSafe(|| drop(future.take()))) {
+        Ok(()) => life,
+        Err(panic) => Life::Panicked(JoinError::panicked(panic)),
+    }
+}
