@@ -199,6 +199,8 @@ pub mod signal;
 pub mod sync;
 pub mod time;
 
+pub mod cores;
+
 pub use error::Error;
 pub use feature::{DisabledBy, Feature, UnknownFeature};
 /// Waiting for several things at once, on one task: futures-util's macros, under the names that they have in tokio.

@@ -7,7 +7,7 @@ use crate::names::Mention;
 use crate::source::{Source, after_closing};
 
 /// The layers, lowest first. Modules of one row are siblings, which do not know each other.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["feature"],
     &["error", "foreign"],
     &["warning"],
@@ -17,6 +17,7 @@ const LAYERS: [&[&str]; 10] = [
     &["runtime"],
     &["io"],
     &["net", "fs", "time", "sync", "process", "signal"],
+    &["cores"],
     &["compat"],
 ];
 
