@@ -54,10 +54,7 @@ impl Listening {
         loop {
             match (&self.0).read(&mut bytes) {
                 Ok(read) => {
-                    return bytes[..read]
-                        .iter()
-                        .filter(|&&byte| byte == SIGNAL)
-                        .count();
+                    return bytes[..read].iter().filter(|&&byte| byte == SIGNAL).count();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // A socket pair of our own, whose other end is open: only memory can be short.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cores::Cores;
-use super::placement::{Placement, PlacementError, place};
+use super::placement::{Cpu, Placement, PlacementError, place};
 use super::report::CoreReport;
 use super::shared::Shared;
 use crate::runtime;
@@ -68,8 +68,8 @@ pub(super) struct Settings {
     pub(super) on_panic: OnPanic,
     pub(super) signals: bool,
     pub(super) notes: Vec<String>,
-    /// By core, the CPUs of its NUMA node.
-    pub(super) nodes: Vec<Vec<usize>>,
+    /// By core, the CPUs that threads of the kernel are to keep to.
+    pub(super) nodes: Vec<Option<Vec<usize>>>,
 }
 
 impl Builder {
@@ -147,11 +147,19 @@ impl Builder {
     /// If the [`Placement`] names CPUs that there are not, or none.
     pub fn build(self) -> Result<Cores, PlacementError> {
         let placed = place(&self.placement)?;
-        let report = |(core, cpu): (usize, &super::placement::Cpu)| CoreReport {
+        let report = |(core, cpu): (usize, &Cpu)| CoreReport {
             core,
             cpu: self.pinned.then_some(cpu.cpu),
             node: cpu.node,
             ..CoreReport::default()
+        };
+        // With one node there is nothing to keep to.
+        let node_of = |cpu: &Cpu| match (self.pinned && placed.nodes.len() > 1, cpu.node) {
+            (true, Some(node)) => placed
+                .nodes
+                .get(&node)
+                .map(|cpus| cpus.iter().copied().collect()),
+            _ => None,
         };
         let reports: Vec<_> = placed.cpus.iter().enumerate().map(report).collect();
         let count = reports.len();
@@ -162,7 +170,7 @@ impl Builder {
             on_panic: self.on_panic,
             signals: self.signals,
             notes: placed.notes,
-            nodes: Vec::new(),
+            nodes: placed.cpus.iter().map(node_of).collect(),
         };
         let shared = Shared::new(
             reports,

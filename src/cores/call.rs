@@ -188,12 +188,7 @@ impl Core {
         self.submit_from(to, Now(move || f(Core::current())), None)
     }
 
-    fn submit_from<W: Work>(
-        &self,
-        to: usize,
-        work: W,
-        room: Option<usize>,
-    ) -> Remote<W::Output> {
+    fn submit_from<W: Work>(&self, to: usize, work: W, room: Option<usize>) -> Remote<W::Output> {
         let home = FromCore {
             shared: Arc::clone(self.shared()),
             from: self.id(),

@@ -178,29 +178,29 @@ impl Core {
     }
 
     /// What it keeps under `number`, made when it is first asked for. With nothing borrowed: `make` may be a user's.
-    pub(super) fn local<T: Local>(&self, number: usize, make: impl FnOnce() -> T) -> Option<Rc<T>> {
-        if let Some(found) = self.found(number) {
-            return found.into_any().downcast().ok();
+    pub(super) fn local<T: Local>(&self, number: usize, make: impl FnOnce() -> T) -> Rc<T> {
+        if let Some(found) = self.existing(number) {
+            return found;
         }
         let made = Rc::new(make());
+        if let Some(found) = self.existing(number) {
+            return found; // `make` has asked for it as well.
+        }
         let mut locals = self.0.locals.borrow_mut();
         if locals.len() <= number {
             locals.resize_with(number + 1, || None);
         }
-        let kept = locals[number].get_or_insert_with(|| Rc::clone(&made) as Rc<dyn Local>);
-        let kept = Rc::clone(kept);
-        drop(locals);
-        drop(made); // If `make` has made it as well.
-        kept.into_any().downcast().ok()
-    }
-
-    fn found(&self, number: usize) -> Option<Rc<dyn Local>> {
-        self.0.locals.borrow().get(number)?.clone()
+        locals[number] = Some(Rc::clone(&made) as Rc<dyn Local>);
+        made
     }
 
     /// What it keeps under `number`, if it keeps anything.
     pub(super) fn existing<T: Local>(&self, number: usize) -> Option<Rc<T>> {
-        self.found(number)?.into_any().downcast().ok()
+        let found = self.0.locals.borrow().get(number)?.clone()?;
+        match found.into_any().downcast() {
+            Ok(found) => Some(found),
+            Err(_) => unreachable!("a number is given to one thing, which has one type"),
+        }
     }
 
     /// Takes away what it keeps under `number`.

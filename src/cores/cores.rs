@@ -98,10 +98,7 @@ impl Cores {
     pub fn run<F, Fut>(
         self,
         main: F,
-    ) -> Result<
-        Vec<<Fut::Output as CoreOutput>::Value>,
-        RunError<<Fut::Output as CoreOutput>::Error>,
-    >
+    ) -> Result<Vec<<Fut::Output as CoreOutput>::Value>, RunError<<Fut::Output as CoreOutput>::Error>>
     where
         F: Fn(Core) -> Fut + Sync,
         Fut: Future<Output: CoreOutput>,
@@ -135,7 +132,10 @@ impl Cores {
             }
             if gate.wait_for(threads.len()) {
                 for accepting in &self.accepting {
-                    refused = refused.or(accepting.start(scope, &self.shared).err());
+                    if let Err(error) = accepting.start(scope, &self.shared) {
+                        refused = Some((0, error));
+                        stop(&self.shared);
+                    }
                 }
             }
             self.watch(&listening, threads.len());

@@ -25,7 +25,6 @@ pub enum RunError<E> {
         /// Its number.
         core: usize,
         /// The error.
-        #[source]
         error: E,
     },
     /// The closure of a core panicked, as the first of all. The others were told to stop, and have ended.
@@ -103,7 +102,6 @@ impl<T: Send, E: Send> CoreOutput for Result<T, E> {
 }
 
 mod sealed {
-    #[expect(unreachable_pub)] // So that nobody else implements what needs it.
     pub trait Sealed {}
     impl Sealed for () {}
     impl<T, E> Sealed for Result<T, E> {}

@@ -99,7 +99,8 @@ impl Accepting {
             Balance::Hash | Balance::ByCpu => cpus.len(),
         };
         let sockets = listen_shared(addr, sockets)?;
-        if let (Balance::ByCpu, Some(cpus)) = (balance, cpus.iter().copied().collect::<Option<Vec<_>>>())
+        if let (Balance::ByCpu, Some(cpus)) =
+            (balance, cpus.iter().copied().collect::<Option<Vec<_>>>())
         {
             sys::steer_by_cpu(sockets[0].as_fd(), &cpus)?;
         }
@@ -262,8 +263,8 @@ impl Given {
 
 impl Job for Given {
     fn run(self: Arc<Self>) {
-        let serving = Core::try_current()
-            .and_then(|core| core.existing::<Serving>(self.accepting.number));
+        let serving =
+            Core::try_current().and_then(|core| core.existing::<Serving>(self.accepting.number));
         let stream = lock(&self.stream).take();
         let kept = match (serving, stream) {
             (Some(serving), Some(stream)) => serving.given.send(stream).map_err(|error| error.0),

@@ -69,9 +69,9 @@ impl<T> SendError<T> {
     /// The message.
     pub fn into_inner(self) -> T {
         match self {
-            SendError::Full(message) | SendError::Closed(message) | SendError::NoSuchCore(message) => {
-                message
-            }
+            SendError::Full(message)
+            | SendError::Closed(message)
+            | SendError::NoSuchCore(message) => message,
         }
     }
 }
@@ -190,7 +190,7 @@ impl<T: Send + 'static> Mesh<T> {
         let end = self.end(&core);
         loop {
             let arrived = end.arrived.notified();
-            poll_fn(poll_proceed).await;
+            poll_fn(|cx| poll_proceed(cx)).await;
             if let Some(found) = end.take(&core) {
                 spend();
                 return Some(found);

@@ -117,11 +117,12 @@ impl<T: 'static> PerCore<T> {
     pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         let core = Core::current();
         let number = *self.number.get_or_init(next_number);
-        let value: Rc<Value<T>> =
-            core.local(number, || Value(RefCell::new(self.make.call(&core))));
+        let value: Rc<Value<T>> = core.local(number, || Value(RefCell::new(self.make.call(&core))));
         match value.0.try_borrow_mut() {
             Ok(mut value) => f(&mut value),
-            Err(_) => panic!("PerCore::with was called within itself: use the value that the outer closure has"),
+            Err(_) => panic!(
+                "PerCore::with was called within itself: use the value that the outer closure has"
+            ),
         }
     }
 
@@ -230,11 +231,14 @@ impl<T: 'static> PerCore<T> {
         F: Fn(&mut T) + Clone + Send + 'static,
     {
         let this = self.clone();
-        let sent = Core::current().call_now(0, move |sequencer| {
+        let core = Core::current();
+        let sent = core.call_now(0, move |sequencer| {
             // What is sent from here to one core comes there in this order. None waits for room, or they would overtake.
             let send = |core| {
                 let (this, f) = (this.clone(), f.clone());
-                Kept(Some(sequencer.submit_now(core, move |_| this.with(|value| f(value)))))
+                Kept(Some(
+                    sequencer.submit_now(core, move |_| this.with(|value| f(value))),
+                ))
             };
             (0..sequencer.count()).map(send).collect::<Vec<_>>()
         });

@@ -77,7 +77,11 @@ impl fmt::Display for Report {
             writeln!(f, "{note}")?;
         }
         for (index, core) in self.cores.iter().enumerate() {
-            let end = if index + 1 < self.cores.len() { "\n" } else { "" };
+            let end = if index + 1 < self.cores.len() {
+                "\n"
+            } else {
+                ""
+            };
             write!(f, "{core}{end}")?;
         }
         Ok(())

@@ -80,8 +80,8 @@ impl Core {
     /// let listener = cores.bind("127.0.0.1:7000", Balance::Hash)?;
     /// cores.run(async |core| {
     ///     core.serve(&listener, |stream| async move {
-    ///         let (reader, writer) = stream.split();
-    ///         let _ = saferring::io::copy(reader, writer).await;
+    ///         let (mut reader, mut writer) = stream.into_split();
+    ///         let _ = saferring::io::copy(&mut reader, &mut writer).await;
     ///     })
     ///     .await
     /// })?;
@@ -99,7 +99,11 @@ impl Core {
             stops = stops || stopping.as_mut().poll(cx).is_ready();
             // Also when it is to stop: what has come is served.
             served.poll_all(cx);
-            if stops { Poll::Ready(()) } else { Poll::Pending }
+            if stops {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
         // What waited to be accepted when this began has come when it is answered.
@@ -122,7 +126,7 @@ struct Served<H> {
     /// Connections that the kernel gives to this core.
     own: Option<Incoming>,
     /// Those that other cores or the thread that accepts give to it. They are counted already.
-    given: mpsc::UnboundedReceiver<TcpStream>,
+    given: mpsc::UnboundedReceiver<std::net::TcpStream>,
     handler: H,
     tasks: JoinSet<()>,
     is_closed: bool,
@@ -191,9 +195,7 @@ impl<H> Served<H> {
         }
         while let Ok(stream) = self.given.try_recv() {
             self.seat().connections.fetch_sub(1, Ordering::Relaxed);
-            if let Ok(stream) = stream.into_std() {
-                self.accepting.dispatch(self.core.shared(), stream);
-            }
+            self.accepting.dispatch(self.core.shared(), stream);
         }
     }
 
@@ -218,7 +220,7 @@ where
     fn poll_all(&mut self, cx: &mut Context<'_>) {
         let _ = self.poll_ended(cx);
         while let Poll::Ready(Some(stream)) = self.given.poll_recv(cx) {
-            self.begin_one(stream);
+            self.begin_one(TcpStream::from_std(stream));
         }
         while let Some(own) = &mut self.own {
             match Pin::new(own).poll_next(cx) {

@@ -114,10 +114,13 @@ impl Shared {
         &self,
         number: usize,
         make: impl FnOnce() -> T,
-    ) -> Option<Arc<T>> {
+    ) -> Arc<T> {
         let mut things = lock(&self.things);
         let thing = things.entry(number).or_insert_with(|| Arc::new(make()));
-        Arc::clone(thing).downcast().ok()
+        match Arc::clone(thing).downcast() {
+            Ok(thing) => thing,
+            Err(_) => unreachable!("a number is given to one thing, which has one type"),
+        }
     }
 
     pub(super) fn set_bell(&self, bell: Bell) {

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use super::builder::{OnPanic, Settings};
 use super::core::{Core, Entered};
 use super::error::CoreOutput;
-use super::placement::pin_to;
-use super::shared::{Phase, Shared, lock};
+use super::placement::pin;
 use super::ports::SamePorts;
+use super::shared::{Phase, Shared, lock};
 use super::stop::{Note, note_stop, stop, tell_all};
 use crate::foreign;
 use crate::net::share_ports;
@@ -217,8 +217,8 @@ impl<'a> CoreThread<'a> {
 
     fn make_runtime(&self) -> io::Result<Runtime> {
         let mut builder = (self.settings.runtime)(self.id);
-        if let Some(node) = self.settings.nodes.get(self.id) {
-            builder = builder.kernel_workers_on(node.clone());
+        if let Some(cpus) = self.settings.nodes.get(self.id).and_then(Option::as_ref) {
+            builder = builder.kernel_workers_on(cpus.clone());
         }
         Ok(builder.build()?)
     }
@@ -236,7 +236,7 @@ impl<'a> CoreThread<'a> {
         let (true, Some(cpu)) = (self.settings.pinned, cpu) else {
             return;
         };
-        if let Err(error) = pin_to(cpu) {
+        if let Err(error) = pin(cpu) {
             self.note(format!("it is not kept on CPU {cpu}: {error}"));
         }
     }

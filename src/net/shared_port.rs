@@ -88,7 +88,11 @@ pub(crate) fn listen_shared(
     sockets: usize,
 ) -> io::Result<Vec<std::net::TcpListener>> {
     Addrs::look_up_blocking(addr)?.first_now(|addr| {
-        let how = if sockets > 1 { Take::First } else { Take::Alone };
+        let how = if sockets > 1 {
+            Take::First
+        } else {
+            Take::Alone
+        };
         let first = take(addr, how)?;
         let addr = local_addr(&first)?;
         let mut all = vec![first];

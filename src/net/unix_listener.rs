@@ -11,10 +11,10 @@ use futures_util::Stream;
 use socket2::{Domain, Type};
 
 use super::incoming::Connections;
+use super::shared_port::BACKLOG;
 use super::sock_addr::{unix, unix_path};
 use super::socket::Socket;
 use super::socket_methods::socket_methods;
-use super::shared_port::BACKLOG;
 use super::unix_stream::UnixStream;
 
 /// A socket that accepts Unix connections.
