@@ -138,6 +138,19 @@ impl Builder {
         self
     }
 
+    /// The CPUs that those threads may run on, such as the others of the thread's NUMA node; none leaves the choice to the
+    /// kernel, as does a refusal: of a CPU that the process's cpuset has not. It holds for threads that are made later, and as
+    /// the limits do, for all runtimes of the thread.
+    ///
+    /// 5.14 (`IORING_REGISTER_IOWQ_AFF`), where their number can be limited. From 6.2 on they inherit where the thread is pinned,
+    /// and run on what that and these CPUs have in common; on these if that is nothing. So a pinned thread names CPUs besides
+    /// its own: else they run there, and it waits for them.
+    #[allow(dead_code)] // Nothing places threads yet.
+    pub(crate) fn kernel_workers_on(mut self, cpus: Vec<usize>) -> Self {
+        self.ring.worker_cpus = cpus;
+        self
+    }
+
     /// The provided buffers of streams of chunks: their size in bytes, how many there are in a group (at most 32,768;
     /// rounded up to a power of two), and how many groups there may be. A group is made when the ones before are out;
     /// its memory is taken page by page as it is used. By default up to 16 groups of 256 buffers of 16 KiB.
@@ -260,5 +273,85 @@ impl Runtime {
 impl Default for Builder {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs::{read_dir, read_to_string};
+    use std::path::Path;
+
+    use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity};
+
+    use super::*;
+    use crate::feature::Feature;
+    use crate::op::Statx;
+    use crate::sys::Status;
+
+    /// The masks of the kernel's threads for a thread that may be pinned to `home`, after they have done something.
+    fn workers(home: Option<usize>, on: Vec<usize>) -> Vec<String> {
+        let thread = std::thread::spawn(move || {
+            if let Some(home) = home {
+                let mut pinned = CpuSet::new();
+                pinned.set(home);
+                sched_setaffinity(None, &pinned).unwrap();
+            }
+            let builder = Builder::new().backend(Backend::IoUring);
+            let runtime = builder.kernel_workers_on(on).build().unwrap();
+            runtime.block_on(async {
+                let stat = Statx::path(Path::new("/proc/self/status"), 0).unwrap();
+                stat.await.unwrap();
+            });
+            masks(&format!("iou-wrk-{}", gettid().as_raw_nonzero()))
+        });
+        thread.join().unwrap()
+    }
+
+    /// The masks that the process's threads of this name have.
+    fn masks(name: &str) -> Vec<String> {
+        let tasks = read_dir("/proc/self/task").unwrap();
+        // Other threads may end meanwhile.
+        let texts = tasks.filter_map(|task| read_to_string(task.ok()?.path().join("status")).ok());
+        let value = |text: &str, key| {
+            let value = text.lines().find_map(|line| line.strip_prefix(key));
+            value.unwrap_or_default().trim().to_owned()
+        };
+        let masks: BTreeSet<_> = texts
+            .filter(|text| value(text, "Name:") == name)
+            .map(|text| value(&text, "Cpus_allowed_list:"))
+            .collect();
+        masks.into_iter().collect()
+    }
+
+    #[test]
+    fn the_kernels_threads_keep_to_their_cpus() {
+        let status = crate::op::features().status(Feature::KernelWorkers);
+        let allowed = sched_getaffinity(None).unwrap();
+        let mut cpus = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
+        let (true, Some(home), Some(other)) = (
+            matches!(status, Status::Used | Status::Available { .. }),
+            cpus.next(),
+            cpus.next(),
+        ) else {
+            return; // Without such threads, or a choice of CPUs.
+        };
+        let (own, others) = (home.to_string(), [other.to_string()]);
+        // Not where the thread is, and not wherever they want.
+        assert_eq!(workers(Some(home), vec![other]), others);
+        assert_eq!(workers(None, vec![other]), others);
+        assert_ne!(workers(Some(home), vec![]), others);
+        // Kernels before 6.2 do not look where the thread is pinned.
+        let both = workers(Some(home), vec![home, other]);
+        let expected = [
+            own.clone(),
+            format!("{home},{other}"),
+            format!("{home}-{other}"),
+        ];
+        assert!(both.len() == 1 && expected.contains(&both[0]), "{both:?}");
+        // What is refused is no error.
+        for refused in [vec![usize::MAX], vec![CpuSet::MAX_CPU * 8 - 1]] {
+            assert_eq!(workers(Some(home), refused).len(), 1);
+        }
     }
 }

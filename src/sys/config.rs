@@ -78,7 +78,7 @@ pub(crate) struct RingConfig {
 }
 
 /// How a ring waits and submits, where that is not as usual.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RingTuning {
     /// Wait so long for so many completions, before one is enough.
     pub(crate) min_wait: Option<(Duration, u32)>,
@@ -88,4 +88,6 @@ pub(crate) struct RingTuning {
     pub(crate) sqpoll: Option<Duration>,
     /// The most threads of the kernel for files, and for all else; 0 leaves the kernel's own limit.
     pub(crate) workers: [u32; 2],
+    /// The CPUs that those threads may run on; none leaves them what the thread's cpuset has.
+    pub(crate) worker_cpus: Vec<usize>,
 }

@@ -13,6 +13,7 @@ use super::features::Features;
 use super::memory::Memory;
 use super::notifier::Notifier;
 use super::ring_index::RingIndex;
+use super::worker_cpus::keep_workers_on;
 use super::{flags, setup};
 use crate::Error;
 use crate::feature::Feature;
@@ -132,6 +133,9 @@ impl KernelRing {
         }
         if has(Feature::KernelWorkers) {
             let _ = self.limit_workers(tuning.workers);
+            if !tuning.worker_cpus.is_empty() {
+                let _ = keep_workers_on(self.ring.as_raw_fd(), &tuning.worker_cpus);
+            }
             self.workers = self.limit_workers([0, 0]).unwrap_or_default();
         }
     }

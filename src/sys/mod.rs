@@ -25,6 +25,7 @@ mod setup;
 mod software;
 mod sqe;
 mod thread_pool;
+mod worker_cpus;
 
 pub(crate) use buf_ring::BufRing;
 pub(crate) use clock::coarse_millis;

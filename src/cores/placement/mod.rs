@@ -78,6 +78,18 @@ pub(crate) struct Placed {
     pub(crate) notes: Vec<String>,
 }
 
+impl Placed {
+    /// The others of these CPUs that lie on the same node: where the kernel's threads for the one on `cpu` should run, which
+    /// are to be near it and not in its way.
+    pub(crate) fn beside(&self, cpu: Cpu) -> Vec<usize> {
+        let others = self.cpus.iter();
+        others
+            .filter(|other| other.node == cpu.node && other.cpu != cpu.cpu)
+            .map(|other| other.cpu)
+            .collect()
+    }
+}
+
 /// The CPUs for this placement, on this machine and for the calling thread.
 ///
 /// # Errors
