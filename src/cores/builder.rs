@@ -62,14 +62,13 @@ pub struct Builder {
 
 /// What is left of the builder for the threads.
 pub(super) struct Settings {
-    pub(super) pinned: bool,
     pub(super) runtime: MakeRuntime,
     pub(super) names: Vec<String>,
     pub(super) on_panic: OnPanic,
     pub(super) signals: bool,
     pub(super) notes: Vec<String>,
     /// By core, the CPUs that threads of the kernel are to keep to.
-    pub(super) nodes: Vec<Option<Vec<usize>>>,
+    pub(super) workers: Vec<Option<Vec<usize>>>,
 }
 
 impl Builder {
@@ -147,30 +146,34 @@ impl Builder {
     /// If the [`Placement`] names CPUs that there are not, or none.
     pub fn build(self) -> Result<Cores, PlacementError> {
         let placed = place(&self.placement)?;
-        let report = |(core, cpu): (usize, &Cpu)| CoreReport {
+        let cpus: Vec<Option<Cpu>> = match self.placement {
+            Placement::Unpinned(0) => return Err(PlacementError::Empty),
+            Placement::Unpinned(count) => vec![None; count],
+            _ => placed.cpus.iter().copied().map(Some).collect(),
+        };
+        let pinned = |cpu: &Option<Cpu>| cpu.filter(|_| self.pinned);
+        let report = |(core, cpu): (usize, &Option<Cpu>)| CoreReport {
             core,
-            cpu: self.pinned.then_some(cpu.cpu),
-            node: cpu.node,
+            cpu: pinned(cpu).map(|cpu| cpu.cpu),
+            node: pinned(cpu).and_then(|cpu| cpu.node),
             ..CoreReport::default()
         };
+        let reports: Vec<_> = cpus.iter().enumerate().map(report).collect();
+        let count = reports.len();
         // With one node there is nothing to keep to.
-        let node_of = |cpu: &Cpu| match (self.pinned && placed.nodes.len() > 1, cpu.node) {
-            (true, Some(node)) => placed
-                .nodes
-                .get(&node)
-                .map(|cpus| cpus.iter().copied().collect()),
+        let node = |cpu: &Option<Cpu>| match pinned(cpu).and_then(|cpu| cpu.node) {
+            Some(node) if placed.nodes.len() > 1 => placed.nodes.get(&node),
             _ => None,
         };
-        let reports: Vec<_> = placed.cpus.iter().enumerate().map(report).collect();
-        let count = reports.len();
+        let workers = |cpu| node(cpu).map(|cpus| cpus.iter().copied().collect());
+        let workers = cpus.iter().map(workers).collect();
         let settings = Settings {
-            pinned: self.pinned,
             runtime: self.runtime,
             names: (0..count).map(|core| (self.name)(core)).collect(),
             on_panic: self.on_panic,
             signals: self.signals,
             notes: placed.notes,
-            nodes: placed.cpus.iter().map(node_of).collect(),
+            workers,
         };
         let shared = Shared::new(
             reports,

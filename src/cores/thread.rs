@@ -217,7 +217,7 @@ impl<'a> CoreThread<'a> {
 
     fn make_runtime(&self) -> io::Result<Runtime> {
         let mut builder = (self.settings.runtime)(self.id);
-        if let Some(cpus) = self.settings.nodes.get(self.id).and_then(Option::as_ref) {
+        if let Some(cpus) = self.settings.workers.get(self.id).and_then(Option::as_ref) {
             builder = builder.kernel_workers_on(cpus.clone());
         }
         Ok(builder.build()?)
@@ -233,9 +233,7 @@ impl<'a> CoreThread<'a> {
 
     fn pin(&self) {
         let cpu = lock(&self.shared.seats[self.id].report).cpu;
-        let (true, Some(cpu)) = (self.settings.pinned, cpu) else {
-            return;
-        };
+        let Some(cpu) = cpu else { return };
         if let Err(error) = pin(cpu) {
             self.note(format!("it is not kept on CPU {cpu}: {error}"));
         }

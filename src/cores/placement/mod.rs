@@ -57,6 +57,8 @@ pub enum Placement {
     Physical,
     /// Those of a NUMA node.
     Node(usize),
+    /// So many threads, which the system moves among all CPUs that the process may use: also more than there are.
+    Unpinned(usize),
 }
 
 /// A CPU to run a thread on.
@@ -70,24 +72,12 @@ pub(crate) struct Cpu {
 /// The CPUs that a placement comes to.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
-    /// At least one, and none twice; by number, those of a list as there.
+    /// None twice; by number, those of a list as there. None at all if they are not to be kept on any.
     pub(crate) cpus: Vec<Cpu>,
     /// All nodes of the machine, with those of their CPUs that the process may use.
     pub(crate) nodes: BTreeMap<usize, BTreeSet<usize>>,
     /// What an operator should know: what was not found out, and what a quota does.
     pub(crate) notes: Vec<String>,
-}
-
-impl Placed {
-    /// The others of these CPUs that lie on the same node: where the kernel's threads for the one on `cpu` should run, which
-    /// are to be near it and not in its way.
-    pub(crate) fn beside(&self, cpu: Cpu) -> Vec<usize> {
-        let others = self.cpus.iter();
-        others
-            .filter(|other| other.node == cpu.node && other.cpu != cpu.cpu)
-            .map(|other| other.cpu)
-            .collect()
-    }
 }
 
 /// The CPUs for this placement, on this machine and for the calling thread.
@@ -132,6 +122,7 @@ fn place_on(
             check_list(root, list, &usable)?;
             list.clone()
         }
+        Placement::Unpinned(_) => Vec::new(),
     };
     let explicit = matches!(placement, Placement::Count(_) | Placement::List(_));
     if let Some(quota) = quota {
