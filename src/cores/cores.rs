@@ -174,15 +174,19 @@ impl Cores {
 
     /// Waits until all cores have ended; hears of signals meanwhile.
     fn watch(&self, listening: &Listening, cores: usize) {
-        while self.shared.ended() < cores {
+        loop {
+            // They may have been told before they ran.
+            if self.shared.phase() >= Phase::Stopping {
+                self.stop_accepting();
+            }
+            if self.shared.ended() >= cores {
+                break;
+            }
             for _ in 0..listening.wait() {
                 match self.shared.phase() {
                     Phase::Running => stop(&self.shared),
                     Phase::Stopping | Phase::Cut => cut(&self.shared),
                 }
-            }
-            if self.shared.phase() >= Phase::Stopping {
-                self.stop_accepting();
             }
         }
         self.stop_accepting();
