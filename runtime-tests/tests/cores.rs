@@ -10,6 +10,10 @@ mod panics;
 mod per_core;
 #[path = "cores/run.rs"]
 mod run;
+#[path = "cores/serve.rs"]
+mod serve;
+#[path = "cores/stop.rs"]
+mod stop;
 
 use std::any::Any;
 use std::sync::{Arc, Condvar, Mutex};
@@ -38,6 +42,8 @@ static DONE: PerCore<usize> = PerCore::new(|_| 0);
 
 /// Waits until all cores are here, and tells all to stop.
 async fn all_done(core: &Core) {
+    // From now on it has the grace period.
+    assert!(!core.is_stopping());
     let count = |done: &mut usize| {
         *done += 1;
         *done

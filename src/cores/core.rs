@@ -156,11 +156,6 @@ impl Core {
             cut: Notify::new(),
             is_cut: Cell::new(false),
         }));
-        for (room, seat) in core.rooms().iter().zip(&shared.seats) {
-            if seat.has_ended.load(Ordering::Acquire) {
-                room.close();
-            }
-        }
         drop(spawn(Flusher(outbox)));
         CURRENT.set(Some(core.clone()));
         Entered(core)

@@ -177,7 +177,9 @@ impl Cores {
         loop {
             // They may have been told before they ran.
             if self.shared.phase() >= Phase::Stopping {
-                self.stop_accepting();
+                for accepting in &self.accepting {
+                    accepting.stop_if_served(&self.shared);
+                }
             }
             if self.shared.ended() >= cores {
                 break;
@@ -189,10 +191,6 @@ impl Cores {
                 }
             }
         }
-        self.stop_accepting();
-    }
-
-    fn stop_accepting(&self) {
         for accepting in &self.accepting {
             accepting.stop(&self.shared);
         }

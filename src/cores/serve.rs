@@ -243,9 +243,10 @@ where
         }
     }
 
-    /// Begins with what waits at the socket, and is not accepted yet.
+    /// Begins with what waits at the socket, and is not accepted yet; or has it given to the cores.
     fn take_waiting(&mut self) {
         let accepting = Arc::clone(&self.accepting);
+        accepting.stop(self.core.shared());
         let Some(socket) = accepting.own_socket(self.core.id()) else {
             return;
         };
