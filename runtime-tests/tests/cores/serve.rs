@@ -560,7 +560,7 @@ fn without_descriptors_nothing_burns_and_all_are_served_afterwards() {
             let listener = cores.bind("127.0.0.1:0", balance).unwrap();
             let addr = listener.local_addr();
             let handle = cores.handle();
-            let ((), done) = serving(cores, &listener, echo, |_| {
+            let ((), done) = serving(cores, &listener, echo, |handle| {
                 ask(addr).unwrap();
                 let clients: Vec<_> = (0..20).map(|_| StdStream::connect(addr).unwrap()).collect();
                 // All that are left: those of the first ones are open, too.
@@ -577,8 +577,10 @@ fn without_descriptors_nothing_burns_and_all_are_served_afterwards() {
                 let burnt = cpu_time() - cpu;
                 println!("{balance:?}: {burnt:?} of CPU in 200 ms");
                 drop(taken);
-                for stream in clients.into_iter().chain(more) {
-                    answered(stream).unwrap();
+                for (n, stream) in clients.into_iter().chain(more).enumerate() {
+                    if let Err(error) = answered(stream) {
+                        panic!("{balance:?}, {n}: {error}\n{:?}", handle.report());
+                    }
                 }
             });
             done.unwrap();
