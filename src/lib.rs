@@ -170,6 +170,8 @@
 //!
 //! `DESIGN.md` has the tree, a table of words, the rules and the reasons; `CONTRIBUTING.md` says how to add an operation.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What only `cores` uses, in the rooms below it, is not taken out without it.
+#![cfg_attr(not(feature = "cores"), allow(dead_code, unused_imports))]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("saferring drives io_uring, which only Linux has");
@@ -199,6 +201,7 @@ pub mod signal;
 pub mod sync;
 pub mod time;
 
+#[cfg(feature = "cores")]
 pub mod cores;
 
 pub use error::Error;

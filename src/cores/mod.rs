@@ -60,6 +60,7 @@ mod cores;
 mod error;
 mod handle;
 mod listener;
+mod main;
 mod mesh;
 mod outbox;
 mod per_core;
@@ -78,6 +79,8 @@ pub use cores::Cores;
 pub use error::{CoreOutput, RunError};
 pub use handle::Handle;
 pub use listener::{Balance, Listener};
+#[doc(hidden)]
+pub use main::{MainOutput, run_main};
 pub use mesh::{Mesh, SendError};
 pub use per_core::PerCore;
 pub use placement::{Placement, PlacementError};
