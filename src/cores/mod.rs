@@ -62,6 +62,7 @@ mod handle;
 mod listener;
 mod main;
 mod mesh;
+mod metrics;
 mod outbox;
 mod per_core;
 mod placement;
@@ -82,6 +83,7 @@ pub use listener::{Balance, Listener};
 #[doc(hidden)]
 pub use main::{MainOutput, run_main};
 pub use mesh::{Mesh, SendError};
+pub use metrics::{CoreMetrics, Metrics};
 pub use per_core::PerCore;
 pub use placement::{Placement, PlacementError};
 pub use report::{CoreReport, Report};

@@ -45,6 +45,128 @@ pub struct Metrics {
     pub zero_copy_copied: u64,
 }
 
+/// One of the numbers, for whoever shows all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    /// It only grows; otherwise it is what there is now.
+    pub(crate) is_total: bool,
+    pub(crate) value: u64,
+}
+
+impl Metrics {
+    /// All numbers.
+    pub(crate) fn samples(&self) -> [Sample; 17] {
+        let sample = |name, help, is_total, value| Sample {
+            name,
+            help,
+            is_total,
+            value,
+        };
+        let total = |name, help, value| sample(name, help, true, value);
+        let now = |name, help, value| sample(name, help, false, value);
+        [
+            total("ticks", "Rounds of the loop.", self.ticks),
+            total("enters", "Calls of io_uring_enter.", self.enters),
+            total(
+                "submissions",
+                "Entries given to the ring.",
+                self.submissions,
+            ),
+            total(
+                "completions",
+                "Completions taken from the ring.",
+                self.completions,
+            ),
+            total(
+                "overflows",
+                "Times that the completion queue was full.",
+                self.overflows,
+            ),
+            total(
+                "backlogged",
+                "Entries that waited for the submission queue.",
+                self.backlogged,
+            ),
+            total(
+                "stale",
+                "Completions of operations that had ended.",
+                self.stale,
+            ),
+            now(
+                "in_flight",
+                "Operations that the kernel has.",
+                self.in_flight.into(),
+            ),
+            now(
+                "orphans",
+                "Operations whose future is gone.",
+                self.orphans.into(),
+            ),
+            now("tasks", "Tasks alive.", self.tasks as u64),
+            total(
+                "run_here",
+                "Work done by the core for want of a thread.",
+                self.run_here,
+            ),
+            now(
+                "provided_buffers",
+                "Provided buffers.",
+                self.provided_buffers.into(),
+            ),
+            now(
+                "provided_free",
+                "Provided buffers that are free.",
+                self.provided_free.into(),
+            ),
+            total(
+                "provided_dry",
+                "Receives without a provided buffer.",
+                self.provided_dry,
+            ),
+            now(
+                "provided_refused",
+                "Whether provided buffers are refused.",
+                self.provided_refused.into(),
+            ),
+            total("zero_copy_sends", "Zero-copy sends.", self.zero_copy_sends),
+            total(
+                "zero_copy_copied",
+                "Zero-copy sends that were copied.",
+                self.zero_copy_copied,
+            ),
+        ]
+    }
+}
+
+/// The sum over several runtimes.
+impl std::ops::Add for Metrics {
+    type Output = Metrics;
+
+    fn add(self, other: Metrics) -> Metrics {
+        Metrics {
+            ticks: self.ticks + other.ticks,
+            enters: self.enters + other.enters,
+            submissions: self.submissions + other.submissions,
+            completions: self.completions + other.completions,
+            overflows: self.overflows + other.overflows,
+            backlogged: self.backlogged + other.backlogged,
+            stale: self.stale + other.stale,
+            in_flight: self.in_flight + other.in_flight,
+            orphans: self.orphans + other.orphans,
+            tasks: self.tasks + other.tasks,
+            run_here: self.run_here + other.run_here,
+            provided_buffers: self.provided_buffers + other.provided_buffers,
+            provided_free: self.provided_free + other.provided_free,
+            provided_dry: self.provided_dry + other.provided_dry,
+            provided_refused: self.provided_refused || other.provided_refused,
+            zero_copy_sends: self.zero_copy_sends + other.zero_copy_sends,
+            zero_copy_copied: self.zero_copy_copied + other.zero_copy_copied,
+        }
+    }
+}
+
 impl Core {
     pub(super) fn metrics(&self) -> Metrics {
         let (counters, overflows) = self.driver.counters();
