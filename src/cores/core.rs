@@ -10,9 +10,8 @@ use std::sync::atomic::Ordering;
 use super::outbox::{Flusher, Outbox, give};
 use super::room::Room;
 use super::shared::{Phase, Shared, lock};
-use crate::runtime::{self, Message};
+use crate::runtime::{self, Message, Runtime};
 use crate::sync::local::Notify;
-use crate::task::spawn;
 
 thread_local! {
     static CURRENT: RefCell<Option<Core>> = const { RefCell::new(None) };
@@ -135,8 +134,8 @@ impl Core {
 
 /// For this module.
 impl Core {
-    /// Makes the calling thread, which is in a runtime, this core until the guard is dropped.
-    pub(super) fn enter(id: usize, shared: &Arc<Shared>) -> Entered {
+    /// Makes the calling thread, which is in this runtime, this core until the guard is dropped.
+    pub(super) fn enter(id: usize, shared: &Arc<Shared>, runtime: &Runtime) -> Entered {
         let outbox = Outbox::new(shared);
         let core = Core(Rc::new(Inner {
             id,
@@ -154,7 +153,7 @@ impl Core {
                 room.close();
             }
         }
-        drop(spawn(Flusher(outbox)));
+        runtime.spawn_own(Flusher(outbox));
         CURRENT.set(Some(core.clone()));
         Entered(core)
     }

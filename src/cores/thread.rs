@@ -195,7 +195,7 @@ impl<'a> CoreThread<'a> {
         Fut: Future<Output = R>,
     {
         let (life, entered) = runtime.block_on(async {
-            let entered = Core::enter(self.id, self.shared);
+            let entered = Core::enter(self.id, self.shared, &runtime);
             let core = &entered.0;
             share_ports(Some(Rc::new(SamePorts::new(self.shared))));
             runtime.set_inbox(Arc::clone(&self.shared.seats[self.id].inbox));
