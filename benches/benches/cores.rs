@@ -1,7 +1,7 @@
 //! What it costs to ask another core: `saferring::cores` beside a pair of `async-channel`s between two runtimes of saferring.
 //!
 //! `cargo bench --bench cores` prints CPU time (user and system, of the whole process) and elapsed time a request, the
-//! median of some rounds in which all contenders take turns. `--quick` makes fewer.
+//! median of some rounds in which all contenders take turns. `--quick` makes fewer, `--only NAME` takes one contender.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -27,26 +27,32 @@ const CONTENDERS: [Contender; 4] = [
 ];
 
 fn main() {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let is_test = std::env::args().any(|argument| argument == "--test");
+    let arguments: Vec<String> = std::env::args().collect();
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    let (quick, is_test) = (has("--quick"), has("--test"));
+    let only = arguments.iter().position(|argument| argument == "--only");
+    let only = only.and_then(|at| arguments.get(at + 1));
+    let is_wanted = |name: &str| only.is_none_or(|only| only == name);
+    let contenders = CONTENDERS.into_iter().filter(|(name, _)| is_wanted(name));
+    let contenders: Vec<Contender> = contenders.collect();
     let (rounds, requests) = match (is_test, quick) {
         (true, _) => (1, 1_000),
         (_, true) => (3, 40_000),
         _ => (9, 200_000),
     };
-    for (depth, load) in LOADS {
+    for (depth, both, load) in LOADS {
         println!("{load}: CPU ns and elapsed ns a request and its answer");
-        let mut all = CONTENDERS.map(|_| Vec::new());
+        let mut all = vec![Vec::new(); contenders.len()];
         for _ in 0..rounds {
-            for ((_, run), results) in CONTENDERS.iter().zip(&mut all) {
-                results.push(measured(requests, || run(requests, depth)));
+            for ((_, run), results) in contenders.iter().zip(&mut all) {
+                results.push(measured(requests, || run(requests, depth, both)));
             }
         }
         let first = median(&all[0]);
-        for ((name, _), results) in CONTENDERS.iter().zip(&all) {
+        for ((name, _), results) in contenders.iter().zip(&all) {
             let [cpu, elapsed] = median(results);
             let ratio = cpu / first[0];
-            println!("  {name:<14} {cpu:>8.0} {elapsed:>8.0}   {ratio:.2} of async-channel's CPU");
+            println!("  {name:<14} {cpu:>8.0} {elapsed:>8.0}   {ratio:.2} of the first's CPU");
         }
     }
 }
@@ -72,23 +78,33 @@ fn median(results: &[[f64; 2]]) -> [f64; 2] {
     })
 }
 
-/// Two cores, of which the first asks.
-fn cores(ask: impl AsyncFn(&Core) + Sync) {
+/// Two cores, each of which asks for so many requests: all of them core 0, or each a half.
+fn cores(requests: u64, both: bool, ask: impl AsyncFn(&Core, u64) + Sync) {
+    static DONE: AtomicU64 = AtomicU64::new(0);
+    DONE.store(0, Ordering::Relaxed);
     let cores = Cores::builder()
         .cores(Placement::Count(2))
         .signals(false)
         .build()
         .expect("two CPUs");
+    let shares = shares(requests, both);
     cores
         .run(async |core| {
-            if core.id() == 0 {
-                ask(&core).await;
+            ask(&core, shares[core.id()]).await;
+            if DONE.fetch_add(1, Ordering::Relaxed) == 1 {
                 core.shutdown();
-            } else {
-                core.stopping().await;
             }
+            core.stopping().await;
         })
         .expect("the cores run");
+}
+
+fn shares(requests: u64, both: bool) -> [u64; 2] {
+    if both {
+        [requests / 2; 2]
+    } else {
+        [requests, 0]
+    }
 }
 
 /// Each of `depth` tasks asks its share of the requests.
@@ -102,77 +118,82 @@ async fn shared_out<F: Future<Output = ()>>(requests: u64, depth: usize, ask: im
     join_all(askers).await;
 }
 
-fn calls(requests: u64, depth: usize) {
-    cores(async |core| {
+fn calls(requests: u64, depth: usize, both: bool) {
+    cores(requests, both, async |core, requests| {
+        let other = 1 - core.id();
         shared_out(requests, depth, || async {
-            let answer = core.call(1, async |_| 1_u64).await;
-            assert_eq!(answer.expect("core 1 is there"), 1);
+            let answer = core.call(other, async |_| 1_u64).await;
+            assert_eq!(answer.expect("the other is there"), 1);
         })
         .await;
     });
 }
 
-fn calls_now(requests: u64, depth: usize) {
-    cores(async |core| {
+fn calls_now(requests: u64, depth: usize, both: bool) {
+    cores(requests, both, async |core, requests| {
+        let other = 1 - core.id();
         shared_out(requests, depth, || async {
-            let answer = core.call_now(1, |_| 1_u64).await;
-            assert_eq!(answer.expect("core 1 is there"), 1);
+            let answer = core.call_now(other, |_| 1_u64).await;
+            assert_eq!(answer.expect("the other is there"), 1);
         })
         .await;
     });
 }
 
-/// A message there and one back, `depth` of them under way.
-fn messages(requests: u64, depth: usize) {
-    let mesh = Mesh::<u64>::new(1024);
-    let cores = Cores::builder()
-        .cores(Placement::Count(2))
-        .signals(false)
-        .build()
-        .expect("two CPUs");
-    cores
-        .run(async |core| {
-            if core.id() == 0 {
-                for n in 0..depth as u64 {
-                    mesh.send(1, n).await.expect("core 1 is there");
-                }
-                for _ in 0..requests - depth as u64 {
-                    let (_, n) = mesh.recv().await.expect("core 1 is there");
-                    mesh.send(1, n).await.expect("core 1 is there");
-                }
-            } else {
-                while let Some((from, n)) = mesh.recv().await {
-                    if mesh.send(from, n).await.is_err() {
-                        break;
-                    }
-                }
+/// Messages there and messages back, `depth` of them under way.
+fn messages(requests: u64, depth: usize, both: bool) {
+    let [ask, answer] = [(); 2].map(|()| Mesh::<u64>::new(1024));
+    cores(requests, both, async |core, requests| {
+        let other = 1 - core.id();
+        let (asked, back) = (ask.clone(), answer.clone());
+        drop(saferring::spawn(async move {
+            while let Some((from, n)) = asked.recv().await {
+                back.send(from, n).await.expect("the other is there");
             }
-        })
-        .expect("the cores run");
+        }));
+        let depth = requests.min(depth as u64);
+        for n in 0..depth {
+            ask.send(other, n).await.expect("the other is there");
+        }
+        for n in 0..requests {
+            answer.recv().await.expect("the other is there");
+            if n < requests - depth {
+                ask.send(other, n).await.expect("the other is there");
+            }
+        }
+    });
 }
 
-/// A channel there with a place for the answer, and one back, between two runtimes: requests and answers are told apart by
-/// their numbers, as a program would that has nothing else.
-fn channels(requests: u64, depth: usize) {
-    let (ask, asked) = async_channel::bounded::<u64>(1024);
-    let (answer, answers) = async_channel::bounded::<u64>(1024);
-    let answered = AtomicU64::new(0);
+/// For each core a channel of requests and one of answers, between two runtimes: what comes back is told by its order, as
+/// each core answers in order.
+fn channels(requests: u64, depth: usize, both: bool) {
+    let ends = [(); 2].map(|()| {
+        let (ask, asked) = async_channel::bounded::<u64>(1024);
+        let (answer, answers) = async_channel::bounded::<u64>(1024);
+        ((ask, answers), (asked, answer))
+    });
+    let [(asks0, serves0), (asks1, serves1)] = ends;
+    let shares = shares(requests, both);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            Runtime::new().expect("a runtime").block_on(async {
-                while let Ok(n) = asked.recv().await {
-                    answer.send(n).await.expect("somebody listens");
-                }
+        // What one asks the other serves.
+        let sides = [(asks0, serves1, shares[0]), (asks1, serves0, shares[1])];
+        for ((ask, answers), (asked, answer), share) in sides {
+            scope.spawn(move || {
+                Runtime::new().expect("a runtime").block_on(async move {
+                    let serving = saferring::spawn(async move {
+                        while let Ok(n) = asked.recv().await {
+                            answer.send(n).await.expect("the other listens");
+                        }
+                    });
+                    shared_out(share, depth, || async {
+                        ask.send(1).await.expect("the other answers");
+                        answers.recv().await.expect("the other answers");
+                    })
+                    .await;
+                    ask.close();
+                    serving.await.expect("it does not panic");
+                });
             });
-        });
-        Runtime::new().expect("a runtime").block_on(async {
-            shared_out(requests, depth, || async {
-                ask.send(1).await.expect("somebody answers");
-                answers.recv().await.expect("somebody answers");
-                answered.fetch_add(1, Ordering::Relaxed);
-            })
-            .await;
-        });
-        ask.close();
+        }
     });
 }
