@@ -165,7 +165,11 @@ impl Builder {
             Some(node) if placed.nodes.len() > 1 => placed.nodes.get(&node),
             _ => None,
         };
-        let workers = |cpu| node(cpu).map(|cpus| cpus.iter().copied().collect());
+        // Without the core's own: the kernel puts a worker on what its mask and its thread's have in common, if anything.
+        let workers = |cpu: &Option<Cpu>| {
+            let others = |&&other: &&usize| pinned(cpu).is_none_or(|own| own.cpu != other);
+            node(cpu).map(|cpus| cpus.iter().filter(others).copied().collect())
+        };
         let workers = cpus.iter().map(workers).collect();
         let settings = Settings {
             runtime: self.runtime,
