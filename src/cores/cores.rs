@@ -61,7 +61,7 @@ impl Cores {
     ///
     /// [`RunError::Start`] if a thread or a runtime cannot be had: then `main` was not called at all.
     /// [`RunError::Failed`] and [`RunError::Panicked`] with the first error or panic of a `main`, once the others have been
-    /// told to stop and have ended; see [`Builder::on_panic`]. [`RunError::CutOff`] if some did not end when they were told.
+    /// told to stop and have ended; see [`Builder::on_panic`](super::Builder::on_panic). [`RunError::CutOff`] if some did not end when they were told.
     ///
     /// # Examples
     ///
