@@ -123,6 +123,13 @@ impl Inbox {
         mem::take(&mut state.messages)
     }
 
+    /// Closes it for good; nobody does what is in it.
+    pub(crate) fn end(&self) {
+        for message in self.close() {
+            message.refuse();
+        }
+    }
+
     /// Lets messages in again, for another runtime.
     pub(crate) fn reopen(&self) {
         self.lock().open = true;
