@@ -36,7 +36,7 @@ pub(crate) use entry::{ELAPSED, ENDED, NO_THREAD, OTHER_RUNTIME, Promised, Targe
 pub use features::{Features, Status};
 pub(crate) use features::{counts_sends, features};
 pub(crate) use memory::Memory;
-pub(crate) use notifier::{Notifier, note_fork};
+pub(crate) use notifier::{Notifier, generation, note_fork};
 pub use policy::FallbackStrategy;
 pub(crate) use policy::Policy;
 pub(crate) use reuse_port::steer_by_cpu;
