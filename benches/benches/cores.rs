@@ -1,23 +1,28 @@
 //! What it costs to ask another core: `saferring::cores` beside a pair of `async-channel`s between two runtimes of saferring.
 //!
 //! `cargo bench --bench cores` prints CPU time (user and system, of the whole process) and elapsed time a request, the
-//! median of some rounds in which all contenders take turns. `--quick` makes fewer, `--only NAME` takes one contender.
+//! median of some rounds in which all contenders take turns. `--quick` makes fewer, `--only NAME` takes one contender, `--load N` one load.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use saferring::cores::{Core, Cores, Mesh, Placement};
 use saferring::runtime::Runtime;
+use saferring::task::JoinSet;
 
-/// How many requests are under way at once, and what that is like.
-const LOADS: [(usize, &str); 3] = [
-    (1, "one at a time"),
-    (16, "16 at once"),
-    (256, "256 at once"),
+/// How many requests of a core are under way at once, whether both ask, and what that is like.
+const LOADS: [(usize, bool, &str); 4] = [
+    (
+        1,
+        false,
+        "one at a time: each waits for the other in the kernel",
+    ),
+    (16, false, "16 at once"),
+    (256, false, "256 at once"),
+    (256, true, "both ask, 256 at once: busy cores"),
 ];
 
-type Contender = (&'static str, fn(u64, usize));
+type Contender = (&'static str, fn(u64, usize, bool));
 
 const CONTENDERS: [Contender; 4] = [
     ("async-channel", channels),
@@ -30,8 +35,11 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
     let (quick, is_test) = (has("--quick"), has("--test"));
-    let only = arguments.iter().position(|argument| argument == "--only");
-    let only = only.and_then(|at| arguments.get(at + 1));
+    let value = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)
+    };
+    let (only, one_load) = (value("--only"), value("--load"));
     let is_wanted = |name: &str| only.is_none_or(|only| only == name);
     let contenders = CONTENDERS.into_iter().filter(|(name, _)| is_wanted(name));
     let contenders: Vec<Contender> = contenders.collect();
@@ -40,7 +48,10 @@ fn main() {
         (_, true) => (3, 40_000),
         _ => (9, 200_000),
     };
-    for (depth, both, load) in LOADS {
+    for (number, (depth, both, load)) in LOADS.into_iter().enumerate() {
+        if one_load.is_some_and(|one| *one != number.to_string()) {
+            continue;
+        }
         println!("{load}: CPU ns and elapsed ns a request and its answer");
         let mut all = vec![Vec::new(); contenders.len()];
         for _ in 0..rounds {
@@ -84,6 +95,7 @@ fn cores(requests: u64, both: bool, ask: impl AsyncFn(&Core, u64) + Sync) {
     DONE.store(0, Ordering::Relaxed);
     let cores = Cores::builder()
         .cores(Placement::Count(2))
+        .pinned(false) // As the others are not.
         .signals(false)
         .build()
         .expect("two CPUs");
@@ -108,20 +120,27 @@ fn shares(requests: u64, both: bool) -> [u64; 2] {
 }
 
 /// Each of `depth` tasks asks its share of the requests.
-async fn shared_out<F: Future<Output = ()>>(requests: u64, depth: usize, ask: impl Fn() -> F) {
+async fn shared_out<A>(requests: u64, depth: usize, ask: A)
+where
+    A: AsyncFn() + Clone + 'static,
+{
     let each = requests / depth as u64;
-    let askers = (0..depth).map(|_| async {
-        for _ in 0..each {
-            ask().await;
-        }
-    });
-    join_all(askers).await;
+    let mut askers = JoinSet::new();
+    for _ in 0..depth {
+        let ask = ask.clone();
+        askers.spawn(async move {
+            for _ in 0..each {
+                ask().await;
+            }
+        });
+    }
+    askers.join_all().await;
 }
 
 fn calls(requests: u64, depth: usize, both: bool) {
     cores(requests, both, async |core, requests| {
-        let other = 1 - core.id();
-        shared_out(requests, depth, || async {
+        let (other, core) = (1 - core.id(), core.clone());
+        shared_out(requests, depth, async move || {
             let answer = core.call(other, async |_| 1_u64).await;
             assert_eq!(answer.expect("the other is there"), 1);
         })
@@ -131,8 +150,8 @@ fn calls(requests: u64, depth: usize, both: bool) {
 
 fn calls_now(requests: u64, depth: usize, both: bool) {
     cores(requests, both, async |core, requests| {
-        let other = 1 - core.id();
-        shared_out(requests, depth, || async {
+        let (other, core) = (1 - core.id(), core.clone());
+        shared_out(requests, depth, async move || {
             let answer = core.call_now(other, |_| 1_u64).await;
             assert_eq!(answer.expect("the other is there"), 1);
         })
@@ -185,12 +204,13 @@ fn channels(requests: u64, depth: usize, both: bool) {
                             answer.send(n).await.expect("the other listens");
                         }
                     });
-                    shared_out(share, depth, || async {
+                    let closes = ask.clone();
+                    shared_out(share, depth, async move || {
                         ask.send(1).await.expect("the other answers");
                         answers.recv().await.expect("the other answers");
                     })
                     .await;
-                    ask.close();
+                    closes.close();
                     serving.await.expect("it does not panic");
                 });
             });

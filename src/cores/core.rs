@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::outbox::{Flusher, Outbox, give};
-use super::room::Room;
+use super::room::{Room, Taken};
 use super::shared::{Phase, Shared, lock};
 use crate::runtime::{self, Message, Runtime};
 use crate::sync::local::Notify;
@@ -29,6 +29,8 @@ struct Inner {
     outbox: Rc<Outbox>,
     /// For requests to each core.
     rooms: Box<[Room]>,
+    /// Of the calls from each core.
+    taken: Box<[Taken]>,
     /// What the core keeps for others of this module, by number.
     locals: RefCell<Vec<Option<Rc<dyn Local>>>>,
     stop: Notify,
@@ -142,13 +144,15 @@ impl Core {
             shared: Arc::clone(shared),
             outbox: Rc::clone(&outbox),
             rooms: Room::all(shared.seats.len(), shared.requests),
+            taken: shared.seats.iter().map(|_| Taken::default()).collect(),
             locals: RefCell::default(),
             stop: Notify::new(),
             watches: Cell::new(false),
             cut: Notify::new(),
             is_cut: Cell::new(false),
         }));
-        for (room, seat) in core.rooms().iter().zip(&shared.seats) {
+        for (to, (room, seat)) in core.rooms().iter().zip(&shared.seats).enumerate() {
+            shared.credits.between(id, to).count.begin(room);
             if seat.has_ended.load(Ordering::Acquire) {
                 room.close();
             }
@@ -169,6 +173,16 @@ impl Core {
     /// Whether this is a core of these.
     pub(super) fn is_of(&self, shared: &Arc<Shared>) -> bool {
         Arc::ptr_eq(&self.0.shared, shared)
+    }
+
+    /// In which lot goes what is sent to core `to` now.
+    pub(super) fn lot(&self, to: usize) -> u64 {
+        self.0.outbox.lot(to)
+    }
+
+    /// What this core has taken of the calls from core `from`.
+    pub(super) fn taken(&self, from: usize) -> &Taken {
+        &self.0.taken[from]
     }
 
     /// Sends a message to another core, or to this one.

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::thread;
 
 use super::bell::{Listening, bell};
-use super::builder::{Builder, Settings};
 use super::core::Core;
 use super::error::{CoreOutput, RunError};
 use super::handle::Handle;
 use super::listener::Accepting;
+use super::settings::Settings;
 use super::shared::{Phase, Shared, lock};
 use super::stop::{cut, stop};
 use super::thread::{CoreThread, Ended, Gate};
@@ -29,11 +29,6 @@ pub struct Cores {
 type Endings<T, E> = Vec<Ended<T, E>>;
 
 impl Cores {
-    /// Which cores, and what with.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
     pub(super) fn new(shared: Arc<Shared>, settings: Settings) -> Self {
         Cores {
             shared,
@@ -66,7 +61,7 @@ impl Cores {
     ///
     /// [`RunError::Start`] if a thread or a runtime cannot be had: then `main` was not called at all.
     /// [`RunError::Failed`] and [`RunError::Panicked`] with the first error or panic of a `main`, once the others have been
-    /// told to stop and have ended; see [`Builder::on_panic`]. [`RunError::CutOff`] if some did not end when they were told.
+    /// told to stop and have ended; see [`Builder::on_panic`](super::Builder::on_panic). [`RunError::CutOff`] if some did not end when they were told.
     ///
     /// # Examples
     ///

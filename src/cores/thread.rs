@@ -1,25 +1,24 @@
 //! The life of one core: its thread, its runtime, and what is left of it.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::builder::{OnPanic, Settings};
 use super::core::{Core, Entered};
 use super::error::CoreOutput;
 use super::placement::pin;
 use super::ports::SamePorts;
+use super::settings::{OnPanic, Settings};
 use super::shared::{Phase, Shared, lock};
 use super::stop::{Note, note_stop, stop, tell_all};
 use crate::foreign;
 use crate::net::share_ports;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, caught};
 use crate::task::JoinError;
 
 /// A core that panics sooner than this after its start waits before the next.
@@ -253,28 +252,10 @@ where
     if core.shared().phase() >= Phase::Stopping {
         note_stop(core);
     }
-    let future = match catch_unwind(AssertUnwindSafe(|| main(core.clone()))) {
-        Ok(future) => future,
-        Err(panic) => return Life::Panicked(JoinError::panicked(panic)),
-    };
-    let mut future = Some(Box::pin(future));
-    let life = {
-        let mut cut = pin!(core.cut());
-        poll_fn(|cx| {
-            let Some(running) = future.as_mut() else {
-                return Poll::Ready(Life::CutOff);
-            };
-            match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
-                Ok(Poll::Ready(output)) => Poll::Ready(Life::Output(output)),
-                Ok(Poll::Pending) => cut.as_mut().poll(cx).map(|()| Life::CutOff),
-                Err(panic) => Poll::Ready(Life::Panicked(JoinError::panicked(panic))),
-            }
-        })
-        .await
-    };
-    // Its drop is the user's as well.
-    match catch_unwind(AssertUnwindSafe(|| drop(future.take()))) {
-        Ok(()) => life,
-        Err(panic) => Life::Panicked(JoinError::panicked(panic)),
+    let mut cut = pin!(core.cut());
+    match caught(|| main(core.clone()), |cx| cut.as_mut().poll(cx)).await {
+        Some(Ok(output)) => Life::Output(output),
+        Some(Err(panic)) => Life::Panicked(JoinError::panicked(panic)),
+        None => Life::CutOff,
     }
 }

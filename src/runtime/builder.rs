@@ -145,7 +145,6 @@ impl Builder {
     /// 5.14 (`IORING_REGISTER_IOWQ_AFF`), where their number can be limited. From 6.2 on they inherit where the thread is pinned,
     /// and run on what that and these CPUs have in common; on these if that is nothing. So a pinned thread names CPUs besides
     /// its own: else they run there, and it waits for them.
-    #[allow(dead_code)] // Nothing places threads yet.
     pub(crate) fn kernel_workers_on(mut self, cpus: Vec<usize>) -> Self {
         self.ring.worker_cpus = cpus;
         self

@@ -52,93 +52,85 @@ pub(crate) struct Sample {
     pub(crate) help: &'static str,
     /// It only grows; otherwise it is what there is now.
     pub(crate) is_total: bool,
-    pub(crate) value: u64,
+    pub(crate) value: fn(&Metrics) -> u64,
 }
 
-impl Metrics {
-    /// All numbers.
-    pub(crate) fn samples(&self) -> [Sample; 17] {
-        let sample = |name, help, is_total, value| Sample {
-            name,
-            help,
-            is_total,
-            value,
-        };
-        let total = |name, help, value| sample(name, help, true, value);
-        let now = |name, help, value| sample(name, help, false, value);
-        [
-            total("ticks", "Rounds of the loop.", self.ticks),
-            total("enters", "Calls of io_uring_enter.", self.enters),
-            total(
-                "submissions",
-                "Entries given to the ring.",
-                self.submissions,
-            ),
-            total(
-                "completions",
-                "Completions taken from the ring.",
-                self.completions,
-            ),
-            total(
-                "overflows",
-                "Times that the completion queue was full.",
-                self.overflows,
-            ),
-            total(
-                "backlogged",
-                "Entries that waited for the submission queue.",
-                self.backlogged,
-            ),
-            total(
-                "stale",
-                "Completions of operations that had ended.",
-                self.stale,
-            ),
-            now(
-                "in_flight",
-                "Operations that the kernel has.",
-                self.in_flight.into(),
-            ),
-            now(
-                "orphans",
-                "Operations whose future is gone.",
-                self.orphans.into(),
-            ),
-            now("tasks", "Tasks alive.", self.tasks as u64),
-            total(
-                "run_here",
-                "Work done by the core for want of a thread.",
-                self.run_here,
-            ),
-            now(
-                "provided_buffers",
-                "Provided buffers.",
-                self.provided_buffers.into(),
-            ),
-            now(
-                "provided_free",
-                "Provided buffers that are free.",
-                self.provided_free.into(),
-            ),
-            total(
-                "provided_dry",
-                "Receives without a provided buffer.",
-                self.provided_dry,
-            ),
-            now(
-                "provided_refused",
-                "Whether provided buffers are refused.",
-                self.provided_refused.into(),
-            ),
-            total("zero_copy_sends", "Zero-copy sends.", self.zero_copy_sends),
-            total(
-                "zero_copy_copied",
-                "Zero-copy sends that were copied.",
-                self.zero_copy_copied,
-            ),
-        ]
+const fn total(name: &'static str, help: &'static str, value: fn(&Metrics) -> u64) -> Sample {
+    Sample {
+        name,
+        help,
+        is_total: true,
+        value,
     }
 }
+
+const fn now(name: &'static str, help: &'static str, value: fn(&Metrics) -> u64) -> Sample {
+    Sample {
+        is_total: false,
+        ..total(name, help, value)
+    }
+}
+
+/// All numbers.
+pub(crate) const SAMPLES: &[Sample] = &[
+    total("ticks", "Rounds of the loop.", |it| it.ticks),
+    total("enters", "Calls of io_uring_enter.", |it| it.enters),
+    total("submissions", "Entries given to the ring.", |it| {
+        it.submissions
+    }),
+    total("completions", "Completions taken from the ring.", |it| {
+        it.completions
+    }),
+    total(
+        "overflows",
+        "Times that the completion queue was full.",
+        |it| it.overflows,
+    ),
+    total(
+        "backlogged",
+        "Entries that waited for the submission queue.",
+        |it| it.backlogged,
+    ),
+    total("stale", "Completions of operations that had ended.", |it| {
+        it.stale
+    }),
+    now("in_flight", "Operations that the kernel has.", |it| {
+        it.in_flight.into()
+    }),
+    now("orphans", "Operations whose future is gone.", |it| {
+        it.orphans.into()
+    }),
+    now("tasks", "Tasks alive.", |it| it.tasks as u64),
+    total(
+        "run_here",
+        "Work done by the core for want of a thread.",
+        |it| it.run_here,
+    ),
+    now("provided_buffers", "Provided buffers.", |it| {
+        it.provided_buffers.into()
+    }),
+    now("provided_free", "Provided buffers that are free.", |it| {
+        it.provided_free.into()
+    }),
+    total(
+        "provided_dry",
+        "Receives without a provided buffer.",
+        |it| it.provided_dry,
+    ),
+    now(
+        "provided_refused",
+        "Whether provided buffers are refused.",
+        |it| it.provided_refused.into(),
+    ),
+    total("zero_copy_sends", "Zero-copy sends.", |it| {
+        it.zero_copy_sends
+    }),
+    total(
+        "zero_copy_copied",
+        "Zero-copy sends that were copied.",
+        |it| it.zero_copy_copied,
+    ),
+];
 
 /// The sum over several runtimes.
 impl std::ops::Add for Metrics {

@@ -25,19 +25,21 @@
 //! # What differs from tokio
 //!
 //! - A runtime has one thread, that which made it, and no work is stolen. Tasks need not be `Send`.
-//! - To use several cores, start a thread with a runtime for each.
+//! - To use several cores, run a runtime on each: [`cores`](crate::cores) does so.
+//! - Other threads and runtimes give it work by its [`Handle`].
 //! - Dropping a runtime cancels what is in flight, and waits until the kernel has given all memory back: at most
 //!   [`Builder::shutdown_grace`]. What it has not given back by then is leaked, because the kernel may still write to
 //!   it.
 //! - [`in_flight`] lists what the kernel has not finished, and [`metrics()`] what the runtime has counted.
-//! - There is no cooperative budget. A task that always finds something ready keeps the core until it awaits something
-//!   that is not, or [`yield_now`](crate::task::yield_now).
+//! - Reads and writes of sockets and files end a turn by themselves, as they go to the kernel; what may be ready without
+//!   takes from a budget, as in tokio ([`consume_budget`](crate::task::consume_budget)).
 
 mod advanced;
 mod answer;
 mod blocking;
 mod builder;
 mod call;
+mod caught;
 mod context;
 mod event_loop;
 mod handle;
@@ -59,9 +61,11 @@ pub(crate) use blocking::{spawn_apart, spawn_own};
 pub use builder::Builder;
 pub(crate) use call::{Call, Home, Later, Now, Work};
 pub use call::{CallError, Remote};
+pub(crate) use caught::caught;
 pub(crate) use context::with_driver;
 pub use context::{fixed_buffers, in_flight, metrics};
 pub use handle::Handle;
 pub(crate) use inbox::{Inbox, Job, Message};
 pub use metrics::Metrics;
+pub(crate) use metrics::SAMPLES;
 pub use runtime::Runtime;
