@@ -104,10 +104,14 @@ impl File {
         let open = Arc::clone(&self.open);
         async move {
             let place = open.place;
-            ask(&open.ring, buf, move |lent| async move {
-                match place.file() {
-                    Ok(file) => work(file, lent).await,
-                    Err(error) => (Err(error), lent),
+            ask(&open.ring, buf, move |lent| {
+                // Now, as the place is that of another file when the caller and all others are gone.
+                let file = place.file();
+                async move {
+                    match file {
+                        Ok(file) => work(file, lent).await,
+                        Err(error) => (Err(error), lent),
+                    }
                 }
             })
             .await
@@ -234,12 +238,12 @@ impl File {
     /// # }
     /// ```
     pub async fn close(self) -> io::Result<()> {
-        let Open { ring, place } = &*self.open;
+        let ring = Arc::clone(&self.open.ring);
         if ring.is_inherited() {
             return Err(inherited());
         }
-        let place = *place;
-        let close = move || async move { place.take()?.close().await };
+        // It keeps the place, which otherwise might be that of another file by the time that it begins.
+        let close = move || async move { self.open.place.take()?.close().await };
         let mut closing = Closing(Some(ring.handle.run(close)));
         match &mut closing.0 {
             Some(closed) => {

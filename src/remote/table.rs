@@ -35,9 +35,11 @@ pub(super) fn add(number: u64) {
     TABLES.with_borrow_mut(|tables| tables.push((number, Rc::default())));
 }
 
-/// Drops a table of the calling thread, with its files, if it is there.
+/// Drops a table of the calling thread, with its files, if it is there. A runtime that ends with its thread, kept in a thread
+/// local, may come here when the tables are gone.
 pub(super) fn remove(number: u64) {
-    let table = TABLES.with_borrow_mut(|tables| {
+    let table = TABLES.try_with(|tables| {
+        let mut tables = tables.borrow_mut();
         let at = tables.iter().position(|(other, _)| *other == number)?;
         Some(tables.swap_remove(at))
     });
@@ -45,11 +47,12 @@ pub(super) fn remove(number: u64) {
 }
 
 fn find(number: u64) -> Option<Rc<Table>> {
-    TABLES.with_borrow(|tables| {
-        let mut tables = tables.iter();
-        let (_, table) = tables.find(|(other, _)| *other == number)?;
+    let found = TABLES.try_with(|tables| {
+        let tables = tables.borrow();
+        let (_, table) = tables.iter().find(|(other, _)| *other == number)?;
         Some(Rc::clone(table))
-    })
+    });
+    found.ok().flatten()
 }
 
 /// Puts a file in. `None`: the table is gone.
