@@ -65,23 +65,16 @@ impl Contender {
 }
 
 fn main() -> io::Result<()> {
-    let mut arguments = lexopt::Parser::from_env();
-    let (mut rounds, mut tasks, mut quick, mut only) = (15, 64, false, None);
-    while let Some(argument) = arguments.next().map_err(io::Error::other)? {
-        let mut number = || -> io::Result<u64> {
-            let value = arguments.value().map_err(io::Error::other)?;
-            let value = value.to_string_lossy().parse();
-            value.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
-        };
-        match argument {
-            lexopt::Arg::Long("rounds") => rounds = number()?.max(1),
-            lexopt::Arg::Long("tasks") => tasks = number()?.max(1),
-            lexopt::Arg::Long("only") => only = Some(number()? as usize),
-            lexopt::Arg::Long("quick" | "test") => quick = true,
-            lexopt::Arg::Long("bench") => {}
-            other => return Err(io::Error::other(other.unexpected())),
-        }
-    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    let number = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)?.parse().ok()
+    };
+    let quick = has("--quick") || has("--test");
+    let rounds: u64 = number("--rounds").unwrap_or(15);
+    let tasks: u64 = number("--tasks").unwrap_or(64);
+    let only = number("--only").map(|only: u64| only as usize);
     let (len, reads) = match quick {
         true => (64 << 20, 4_000),
         false => (1 << 30, 20_000),

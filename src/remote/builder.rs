@@ -78,7 +78,7 @@ impl Builder {
     /// # Errors
     ///
     /// If a thread or its runtime cannot be made, or the name holds a NUL byte (`InvalidInput`). The error says which, and
-    /// none is left.
+    /// those that were started end.
     pub fn start(self) -> io::Result<Files> {
         if self.thread_name.contains('\0') {
             return Err(io::Error::new(

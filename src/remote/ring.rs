@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
-use super::errors::{ended, inherited, no_runtime, no_thread};
+use super::errors::{self, inherited, no_runtime, no_thread};
 use super::table;
 use crate::runtime::{self, Handle};
 use crate::sys::generation;
@@ -24,6 +24,8 @@ pub(super) struct Ring {
     stop: Mutex<Option<oneshot::Sender<Infallible>>>,
     /// Closed when the thread, or the service in somebody's runtime, has ended.
     ended: watch::Receiver<()>,
+    /// Until somebody has waited for its end.
+    thread: Mutex<Option<JoinHandle<()>>>,
     generation: u32,
 }
 
@@ -32,7 +34,7 @@ struct Service {
     table: u64,
     limit: Arc<Semaphore>,
     /// Of one in somebody's runtime; a thread has its own.
-    ended: Option<watch::Sender<()>>,
+    over: Option<watch::Sender<()>>,
 }
 
 impl Service {
@@ -47,7 +49,7 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.limit.close();
         table::remove(self.table);
-        drop(self.ended.take());
+        drop(self.over.take());
     }
 }
 
@@ -63,14 +65,14 @@ impl Ring {
         limit: usize,
         [number, of]: [usize; 2],
     ) -> io::Result<Self> {
-        let (ended, over) = watch::channel(());
+        let (over, ended) = watch::channel(());
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = mpsc::channel();
         let limit = Arc::new(Semaphore::new(limit));
         let service = Service {
             table: table::number(),
             limit: Arc::clone(&limit),
-            ended: None,
+            over: None,
         };
         let table = service.table;
         let builder = builder.clone();
@@ -82,34 +84,39 @@ impl Ring {
             let _ = tell.send(Ok(runtime.handle()));
             runtime.block_on(service.run(stopped));
             drop(runtime);
-            drop(ended);
+            drop(over);
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
-        thread.map_err(|error| no_thread(number, of, &error))?;
+        let thread = thread.map_err(|error| no_thread(number, of, &error))?;
         let handle = match told.recv() {
-            Ok(built) => built.map_err(|error| no_runtime(number, of, error))?,
-            // It has panicked.
-            Err(_) => return Err(super::errors::ended()),
+            Ok(Ok(handle)) => handle,
+            Ok(Err(error)) => {
+                let _ = thread.join();
+                return Err(no_runtime(number, of, error));
+            }
+            // It has panicked, and told so.
+            Err(_) => return Err(errors::ended()),
         };
         Ok(Ring {
             handle,
             table,
             limit,
             stop: Mutex::new(Some(stop)),
-            ended: over,
+            ended,
+            thread: Mutex::new(Some(thread)),
             generation: generation(),
         })
     }
 
     /// A service in a runtime that somebody runs.
     pub(super) fn on(handle: Handle, limit: usize) -> Self {
-        let (ended, over) = watch::channel(());
+        let (over, ended) = watch::channel(());
         let (stop, stopped) = oneshot::channel();
         let limit = Arc::new(Semaphore::new(limit));
         let service = Service {
             table: table::number(),
             limit: Arc::clone(&limit),
-            ended: Some(ended),
+            over: Some(over),
         };
         let table = service.table;
         handle.run(move || service.run(stopped)).detach();
@@ -118,7 +125,8 @@ impl Ring {
             table,
             limit,
             stop: Mutex::new(Some(stop)),
-            ended: over,
+            ended,
+            thread: Mutex::default(),
             generation: generation(),
         }
     }
@@ -134,10 +142,10 @@ impl Ring {
         }
         match Arc::clone(&self.limit).try_acquire_owned() {
             Ok(permit) => Ok(permit),
-            Err(TryAcquireError::Closed) => Err(ended()),
+            Err(TryAcquireError::Closed) => Err(errors::ended()),
             Err(TryAcquireError::NoPermits) => {
                 let permit = Arc::clone(&self.limit).acquire_owned().await;
-                permit.map_err(|_| ended())
+                permit.map_err(|_| errors::ended())
             }
         }
     }
@@ -165,7 +173,15 @@ impl Ring {
     /// Waits until it has ended.
     pub(super) async fn ended(&self) {
         let mut ended = self.ended.clone();
-        while !self.is_inherited() && ended.changed().await.is_ok() {}
+        if self.is_inherited() {
+            return;
+        }
+        while ended.changed().await.is_ok() {}
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            // It has nothing left to do but to return. A panic was told of.
+            let _ = thread.join();
+        }
     }
 }
 
