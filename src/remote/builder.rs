@@ -104,3 +104,51 @@ impl Builder {
         Files::new(vec![Ring::on(handle, self.max_in_flight)])
     }
 }
+
+// Here, as `Files` does not know how it is made.
+impl Files {
+    /// One thread, and the defaults of [`Builder`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Builder::start`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let files = saferring::remote::Files::start()?;
+    /// let file = futures_executor::block_on(files.open("Cargo.toml"))?;
+    /// assert!(futures_executor::block_on(file.len())? > 0);
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    pub fn start() -> io::Result<Self> {
+        Self::builder().start()
+    }
+
+    /// Says how many threads, and more.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Serves from a runtime that there is, beside its other tasks. It does not keep that alive: calls answer `NotConnected`
+    /// when it has ended, and wait while nobody runs it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use saferring::remote::Files;
+    /// use saferring::runtime::{Handle, Runtime, spawn_blocking};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let len = runtime.block_on(async {
+    ///     let files = Files::on(Handle::current());
+    ///     let elsewhere = move || futures_executor::block_on(async { files.open("Cargo.toml").await?.len().await });
+    ///     spawn_blocking(elsewhere).await
+    /// });
+    /// assert_eq!(len.unwrap()?, std::fs::metadata("Cargo.toml")?.len());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on(handle: Handle) -> Self {
+        Self::builder().on(handle)
+    }
+}

@@ -7,12 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::builder::Builder;
 use super::file::{File, Open};
 use super::request::ask;
 use super::ring::Ring;
 use crate::fs::OpenOptions;
-use crate::runtime::Handle;
 
 /// A service that opens files, and reads and writes them, for any thread; see the [module's documentation](super).
 ///
@@ -36,51 +34,6 @@ impl Files {
         Files {
             shared: Arc::new(Shared { rings, opened }),
         }
-    }
-
-    /// One thread, and the defaults of [`Builder`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`Builder::start`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let files = saferring::remote::Files::start()?;
-    /// let file = futures_executor::block_on(files.open("Cargo.toml"))?;
-    /// assert!(futures_executor::block_on(file.len())? > 0);
-    /// # Ok::<_, std::io::Error>(())
-    /// ```
-    pub fn start() -> io::Result<Self> {
-        Self::builder().start()
-    }
-
-    /// Says how many threads, and more.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
-    /// Serves from a runtime that there is, beside its other tasks. It does not keep that alive: calls answer `NotConnected`
-    /// when it has ended, and wait while nobody runs it.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use saferring::remote::Files;
-    /// use saferring::runtime::{Handle, Runtime, spawn_blocking};
-    ///
-    /// let runtime = Runtime::new()?;
-    /// let len = runtime.block_on(async {
-    ///     let files = Files::on(Handle::current());
-    ///     let elsewhere = move || futures_executor::block_on(async { files.open("Cargo.toml").await?.len().await });
-    ///     spawn_blocking(elsewhere).await
-    /// });
-    /// assert_eq!(len.unwrap()?, std::fs::metadata("Cargo.toml")?.len());
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn on(handle: Handle) -> Self {
-        Self::builder().on(handle)
     }
 
     /// Opens a file to read it.
