@@ -203,3 +203,50 @@ fn calls_are_dropped_at_random() {
         assert_eq!(scratch.read(), pattern_bytes(0, LEN as usize));
     });
 }
+
+/// Panics when it is woken.
+struct Panics;
+
+impl std::task::Wake for Panics {
+    fn wake(self: std::sync::Arc<Self>) {
+        panic!("by a waker");
+    }
+}
+
+/// A buffer of these panics when it is dropped.
+fn panics() {
+    panic!("by a buffer");
+}
+
+#[test]
+fn wakers_and_buffers_that_panic_hurt_nobody_else() {
+    bounded(|| {
+        let scratch = Scratch::filled("panics", 100);
+        let runtime = Runtime::new().unwrap();
+        let files = Files::on(runtime.handle());
+        let file = runtime.block_on(files.open(scratch.path())).unwrap();
+        let waker = Waker::from(std::sync::Arc::new(Panics));
+        let watch = Watch::calling(panics);
+        let mut woken = Box::pin(file.read_at(vec![0; 10], 0));
+        assert!(poll_with(woken.as_mut(), &waker).is_pending());
+        // Dropped with its future before it begins, by the ring while it is there, and as an answer.
+        for steps in [0, 1, 2, 8] {
+            let mut dropped = Box::pin(file.read_at(watch.buf(10), 0));
+            assert!(poll_with(dropped.as_mut(), Waker::noop()).is_pending());
+            if steps > 0 {
+                turns(&runtime, steps);
+            }
+            let dropped = std::panic::AssertUnwindSafe(dropped);
+            let _ = std::panic::catch_unwind(|| {
+                let dropped = dropped;
+                drop(dropped);
+            });
+        }
+        let mut last = Box::pin(file.read_at(vec![0; 10], 5));
+        assert!(poll_with(last.as_mut(), Waker::noop()).is_pending());
+        turns(&runtime, 16);
+        assert_eq!(block_on(last).1, pattern_bytes(5, 10));
+        assert_eq!(block_on(woken).1, pattern_bytes(0, 10));
+        assert_eq!((watch.alive(), watch.dropped_twice()), (0, 0));
+    });
+}

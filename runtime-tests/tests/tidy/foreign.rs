@@ -277,7 +277,6 @@ pub(crate) const SITES: &[Site] = sites! {
         "poll" Wake: "of our own task",
     }
     "src/remote/request.rs" {
-        "watch" Clone: "of a task of this crate, no foreign code",
         "finish" Guarded: "what nobody wants, and the asker's wake, outside the lock: the caller's last act",
         "finish" Wake: "of the asker, guarded, outside the lock",
         "abandon" Wake: "of a task of this crate: its inbox, no foreign code",
