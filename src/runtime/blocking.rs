@@ -104,6 +104,7 @@ where
 }
 
 /// The task that waits for a job.
+#[track_caller]
 fn join<R: 'static>(core: &Core, answer: Answer<R>, refused: Option<io::Error>) -> JoinHandle<R> {
     core.executor.spawn(async move {
         if let Some(error) = refused {
