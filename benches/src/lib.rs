@@ -32,5 +32,6 @@ mod system;
 mod track;
 mod wake;
 
+pub use measure::cpu_time;
 pub use program::{compare, once, ratio};
 pub use track::{Track, tracks};

@@ -148,7 +148,11 @@ fn runner(kind: Kind, function: &Function, options: &Options) -> TokenStream {
         signature,
         body,
     } = function;
-    let Options { krate, setters } = options;
+    let Options {
+        krate,
+        setters,
+        cores,
+    } = options;
     let test = (kind == Kind::Test).then(|| quote!(#[::core::prelude::v1::test]));
     let Signature {
         fn_token,
@@ -156,6 +160,24 @@ fn runner(kind: Kind, function: &Function, options: &Options) -> TokenStream {
         output,
         ..
     } = signature;
+    let run = match cores {
+        None => quote! {
+            match #krate::runtime::Builder::new() #setters .build() {
+                ::core::result::Result::Ok(runtime) => runtime,
+                ::core::result::Result::Err(error) => {
+                    ::core::panic!("saferring: cannot start the runtime: {}", error)
+                }
+            }
+            .block_on(#name())
+        },
+        Some(placement) => quote! {
+            #krate::cores::run_main(
+                #krate::cores::Placement::#placement,
+                |_| #krate::runtime::Builder::new() #setters,
+                |_| #name(),
+            )
+        },
+    };
     // The user's function stays what it was, inside of ours: in an `async` block the return type would not be known
     // to the body, and `?` or a coercion in its last expression could not be resolved. It may await nothing, as the
     // attribute wants it `async` all the same.
@@ -165,13 +187,7 @@ fn runner(kind: Kind, function: &Function, options: &Options) -> TokenStream {
         #visibility #fn_token #name() #output {
             #[allow(clippy::unused_async)]
             #signature #body
-            match #krate::runtime::Builder::new() #setters .build() {
-                ::core::result::Result::Ok(runtime) => runtime,
-                ::core::result::Result::Err(error) => {
-                    ::core::panic!("saferring: cannot start the runtime: {}", error)
-                }
-            }
-            .block_on(#name())
+            #run
         }
     }
 }
@@ -240,6 +256,27 @@ mod tests {
     }
 
     #[test]
+    fn cores_run_it_each_on_its_own() {
+        let options = |placement, setters| {
+            format!(
+                "::saferring::cores::run_main(::saferring::cores::Placement::{placement},
+                 |_| ::saferring::runtime::Builder::new(){setters}, |_| main(),)"
+            )
+        };
+        for (given, placement, setters) in [
+            ("cores = \"all\"", "All", ""),
+            ("cores = \"physical\"", "Physical", ""),
+            ("entries = 8, cores = 4", "Count(4)", ".entries(8)"),
+        ] {
+            let expanded = expanded(Kind::Main, given, "async fn main() {}");
+            assert!(
+                expanded.contains(&tokens(&options(placement, setters))),
+                "{expanded}"
+            );
+        }
+    }
+
+    #[test]
     fn test_adds_its_attribute_and_keeps_the_others() {
         let item = "#[should_panic(expected = \"x\")] #[ignore] async fn t() {}";
         let start =
@@ -292,6 +329,8 @@ mod tests {
             "shutdown_grace_ms = \"1s\"",
             "such as `shutdown_grace_ms = 1000`",
         );
+        options("cores = 0", "a number of at least one");
+        options("cores = \"some\"", "such as `cores = 4`");
         options("crate = saferring", "such as `crate");
         options("crate = \"a b\"", "`crate` takes a path");
         options("512", "an option looks like");

@@ -9,7 +9,8 @@
 //! }
 //! ```
 //!
-//! Unlike those of tokio they know no flavours and no number of workers: a runtime of saferring has one thread.
+//! Unlike those of tokio they know no flavours and no workers: a runtime of saferring has one thread, and with several
+//! cores each runs the whole function.
 #![forbid(unsafe_code)]
 
 mod expand;
@@ -36,7 +37,26 @@ use expand::Kind;
 /// | `event_interval` | integer | `event_interval(n)` |
 /// | `blocking_threads` | integer | `blocking_threads(n)` |
 /// | `shutdown_grace_ms` | integer, milliseconds | `shutdown_grace(Duration::from_millis(n))` |
+/// | `cores` | `"all"`, `"physical"`, or a number | see below |
 /// | `crate` | string, a path | none: where to find saferring, if not at `::saferring` |
+///
+/// # Cores
+///
+/// With `cores` the function runs once on each of so many CPUs, all at the same time, as `saferring::cores::Cores::run` does:
+/// on all that the process may use, on one of each physical core, or on so many. `saferring::cores::Core::current()` tells
+/// which it is. The options of the runtime are those of each. The function returns nothing or a `Result` whose error can be
+/// sent to another thread; the first error is returned when all have ended. Ctrl-C and `SIGTERM` tell all to stop.
+///
+/// ```ignore
+/// #[saferring::main(cores = "all")]
+/// async fn main() -> std::io::Result<()> {
+///     let listener = saferring::net::TcpListener::bind("127.0.0.1:7000")?; // each its own, on the same port
+///     loop {
+///         let (stream, _) = listener.accept().await?;
+///         saferring::spawn(async move { stream.write_all("hello\n").await.0 });
+///     }
+/// }
+/// ```
 ///
 /// # Errors
 ///

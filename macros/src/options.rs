@@ -14,6 +14,8 @@ pub(crate) struct Options {
     pub(crate) krate: TokenStream,
     /// `.setter(value)` for each option given.
     pub(crate) setters: TokenStream,
+    /// Which cores run the function, as the arguments of `Placement::…`; none: it runs on the calling thread.
+    pub(crate) cores: Option<TokenStream>,
 }
 
 impl Default for Options {
@@ -21,6 +23,7 @@ impl Default for Options {
         Options {
             krate: quote!(::saferring),
             setters: TokenStream::new(),
+            cores: None,
         }
     }
 }
@@ -100,11 +103,12 @@ impl Options {
                     .shutdown_grace(::core::time::Duration::from_millis(#value))
                 });
             }
+            "cores" => self.cores = Some(cores(value)?),
             "crate" => self.krate = path(value)?.into_token_stream(),
             _ => {
                 let cure = format!(
                     "there is no option `{name}`: the options are `entries`, `event_interval`, `blocking_threads`, \
-                     `shutdown_grace_ms` and `crate`; use `saferring::runtime::Builder` to set anything else"
+                     `shutdown_grace_ms`, `cores` and `crate`; use `saferring::runtime::Builder` to set anything else"
                 );
                 return Err(Error::new(name.span(), cure));
             }
@@ -119,6 +123,7 @@ fn example(name: &Ident) -> &'static str {
         "event_interval" => "event_interval = 64",
         "blocking_threads" => "blocking_threads = 4",
         "shutdown_grace_ms" => "shutdown_grace_ms = 1000",
+        "cores" => "cores = \"all\"",
         "crate" => "crate = \"saferring\"",
         _ => "entries = 512",
     }
@@ -132,6 +137,22 @@ fn integer<'a>(name: &Ident, value: &'a Lit) -> Result<&'a LitInt> {
             let example = example(name);
             let cure =
                 format!("`{name}` takes an integer that is not negative, such as `{example}`");
+            Err(Error::new(value.span(), cure))
+        }
+    }
+}
+
+/// A placement: its name, with its argument.
+fn cores(value: &Lit) -> Result<TokenStream> {
+    match value {
+        Lit::Int(count) if count.base10_parse::<usize>().is_ok_and(|count| count > 0) => {
+            Ok(quote_spanned!(count.span()=> Count(#count)))
+        }
+        Lit::Str(name) if name.value() == "all" => Ok(quote!(All)),
+        Lit::Str(name) if name.value() == "physical" => Ok(quote!(Physical)),
+        _ => {
+            let cure = "`cores` takes `\"all\"`, `\"physical\"` or a number of at least one, such as `cores = 4`; use \
+                        `saferring::cores::Cores::builder` for anything else";
             Err(Error::new(value.span(), cure))
         }
     }

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::outbox::{Flusher, Outbox, give};
-use super::room::Room;
+use super::room::{Room, Taken};
 use super::shared::{Phase, Shared, lock};
 use crate::foreign;
-use crate::runtime::{self, Message};
+use crate::runtime::{self, Message, Runtime};
 use crate::sync::local::Notify;
-use crate::task::spawn;
 
 thread_local! {
     static CURRENT: RefCell<Option<Core>> = const { RefCell::new(None) };
@@ -31,6 +30,8 @@ struct Inner {
     outbox: Rc<Outbox>,
     /// For requests to each core.
     rooms: Box<[Room]>,
+    /// Of the calls from each core.
+    taken: Box<[Taken]>,
     /// What the core keeps for others of this module, by number.
     locals: RefCell<Vec<Option<Rc<dyn Local>>>>,
     /// Of those, what is being made.
@@ -140,14 +141,15 @@ impl Core {
 
 /// For this module.
 impl Core {
-    /// Makes the calling thread, which is in a runtime, this core until the guard is dropped.
-    pub(super) fn enter(id: usize, shared: &Arc<Shared>) -> Entered {
+    /// Makes the calling thread, which is in this runtime, this core until the guard is dropped.
+    pub(super) fn enter(id: usize, shared: &Arc<Shared>, runtime: &Runtime) -> Entered {
         let outbox = Outbox::new(shared);
         let core = Core(Rc::new(Inner {
             id,
             shared: Arc::clone(shared),
             outbox: Rc::clone(&outbox),
             rooms: Room::all(shared.seats.len(), shared.requests),
+            taken: shared.seats.iter().map(|_| Taken::default()).collect(),
             locals: RefCell::default(),
             making: RefCell::default(),
             stop: Notify::new(),
@@ -156,7 +158,10 @@ impl Core {
             cut: Notify::new(),
             is_cut: Cell::new(false),
         }));
-        drop(spawn(Flusher(outbox)));
+        for (to, room) in core.rooms().iter().enumerate() {
+            shared.credits.between(id, to).count.begin(room);
+        }
+        runtime.spawn_own(Flusher(outbox));
         CURRENT.set(Some(core.clone()));
         Entered(core)
     }
@@ -172,6 +177,16 @@ impl Core {
     /// Whether this is a core of these.
     pub(super) fn is_of(&self, shared: &Arc<Shared>) -> bool {
         Arc::ptr_eq(&self.0.shared, shared)
+    }
+
+    /// In which lot goes what is sent to core `to` now.
+    pub(super) fn lot(&self, to: usize) -> u64 {
+        self.0.outbox.lot(to)
+    }
+
+    /// What this core has taken of the calls from core `from`.
+    pub(super) fn taken(&self, from: usize) -> &Taken {
+        &self.0.taken[from]
     }
 
     /// Sends a message to another core, or to this one.

@@ -3,15 +3,16 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::process;
 use std::sync::Arc;
 use std::thread;
 
 use super::bell::{Listening, bell};
-use super::builder::{Builder, Settings};
 use super::core::Core;
 use super::error::{CoreOutput, RunError};
 use super::handle::Handle;
 use super::listener::Accepting;
+use super::settings::Settings;
 use super::shared::{Phase, Shared, lock};
 use super::stop::{cut, stop};
 use super::thread::{CoreThread, Ended, Gate};
@@ -29,11 +30,6 @@ pub struct Cores {
 type Endings<T, E> = Vec<Ended<T, E>>;
 
 impl Cores {
-    /// Which cores, and what with.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
     pub(super) fn new(shared: Arc<Shared>, settings: Settings) -> Self {
         Cores {
             shared,
@@ -66,7 +62,7 @@ impl Cores {
     ///
     /// [`RunError::Start`] if a thread or a runtime cannot be had: then `main` was not called at all.
     /// [`RunError::Failed`] and [`RunError::Panicked`] with the first error or panic of a `main`, once the others have been
-    /// told to stop and have ended; see [`Builder::on_panic`]. [`RunError::CutOff`] if some did not end when they were told.
+    /// told to stop and have ended; see [`Builder::on_panic`](super::Builder::on_panic). [`RunError::CutOff`] if some did not end when they were told.
     ///
     /// # Examples
     ///
@@ -187,10 +183,25 @@ impl Cores {
             for _ in 0..listening.wait() {
                 match self.shared.phase() {
                     Phase::Running => stop(&self.shared),
-                    Phase::Stopping | Phase::Cut => cut(&self.shared),
+                    Phase::Stopping => cut(&self.shared),
+                    Phase::Cut => self.give_up(),
                 }
             }
         }
+        self.stop_accepting();
+    }
+
+    /// A core does not even end when it is cut off, and somebody asks for the third time.
+    fn give_up(&self) {
+        eprintln!(
+            "saferring: {} of {} cores have ended; what holds up the others is ended with the process",
+            self.shared.ended(),
+            self.count()
+        );
+        process::exit(130); // As a shell says of who died of Ctrl-C.
+    }
+
+    fn stop_accepting(&self) {
         for accepting in &self.accepting {
             accepting.stop(&self.shared);
         }

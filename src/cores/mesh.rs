@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::core::{Core, Local};
-use super::room::{Credit, NoRoom, Pairs, Room};
+use super::room::{Credit, NoRoom, Pairs, Room, Taken};
 use super::shared::{lock, next_number};
 use crate::foreign;
 use crate::runtime::{Job, Message};
@@ -101,6 +101,8 @@ struct Lane<T> {
 struct End<T> {
     lanes: Arc<Pairs<Lane<T>>>,
     rooms: Box<[Room]>,
+    /// By sender.
+    taken: Box<[Taken]>,
     inbox: RefCell<Inbox<T>>,
     arrived: Notify,
     me: usize,
@@ -241,9 +243,14 @@ fn end_of<T: Send + 'static>(core: &Core, mesh: usize, capacity: usize) -> Rc<En
                 room.close();
             }
         }
+        let lanes = shared.thing(mesh, pairs);
+        for (to, room) in rooms.iter().enumerate() {
+            lanes.between(core.id(), to).credit.begin(room);
+        }
         End {
-            lanes: shared.thing(mesh, pairs),
+            lanes,
             rooms,
+            taken: (0..cores).map(|_| Taken::default()).collect(),
             inbox: RefCell::new(Inbox {
                 from: (0..cores).map(|_| VecDeque::new()).collect(),
                 next: 0,
@@ -280,7 +287,7 @@ impl<T: Send + 'static> End<T> {
         inbox.next = (from + 1) % cores;
         drop(inbox);
         let lane = self.lanes.between(from, self.me);
-        if lane.credit.add() {
+        if lane.credit.add(&self.taken[from], core.lot(from)) {
             core.send(from, Message::Home(Arc::clone(lane) as Arc<dyn Job>));
         }
         Some((from, message))
@@ -311,17 +318,13 @@ impl<T: Send + 'static> Job for Lane<T> {
 
     /// Room comes back to the core that sends.
     fn come_home(self: Arc<Self>) {
-        let count = self.credit.take();
         if let Some(core) = Core::try_current() {
             let end = end_of::<T>(&core, self.mesh, self.capacity);
-            end.rooms[self.to].give_back(count);
+            self.credit.give_back(&end.rooms[self.to]);
         }
     }
 
-    fn lose_home(self: Arc<Self>) {
-        // Whoever sends next begins with all the room.
-        let _ = self.credit.take();
-    }
+    fn lose_home(self: Arc<Self>) {}
 }
 
 /// Drops messages that nobody gets: a panic of one leaves the others to be dropped.

@@ -1,27 +1,27 @@
 //! The life of one core: its thread, its runtime, and what is left of it.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
-use super::builder::{OnPanic, Settings};
 use super::core::{Core, Entered};
 use super::error::CoreOutput;
 use super::listener::Accepting;
 use super::outbox::give;
 use super::placement::pin;
 use super::ports::SamePorts;
+use super::settings::{OnPanic, Settings};
 use super::shared::{Phase, Shared, lock};
 use super::stop::{Note, note_stop, stop, tell_all};
 use crate::foreign;
 use crate::net::share_ports;
-use crate::runtime::{Message, Runtime};
+use crate::runtime::{Message, Runtime, caught};
 use crate::task::JoinError;
 
 /// A core that panics sooner than this after its start waits before the next.
@@ -200,7 +200,7 @@ impl CoreThread<'_> {
         R: CoreOutput,
     {
         let (life, entered) = runtime.block_on(async {
-            let entered = Core::enter(self.id, self.shared);
+            let entered = Core::enter(self.id, self.shared, &runtime);
             let core = &entered.0;
             share_ports(Some(Rc::new(SamePorts::new(self.shared))));
             runtime.set_inbox(Arc::clone(&self.shared.seats[self.id].inbox));
@@ -271,34 +271,17 @@ where
     Fut: Future<Output = R>,
     R: CoreOutput,
 {
-    let future = match catch_unwind(AssertUnwindSafe(|| main(core.clone()))) {
-        Ok(future) => future,
-        Err(panic) => return Life::Panicked(JoinError::panicked(panic)),
+    let mut cut = pin!(core.cut());
+    let stop = |cx: &mut Context<'_>| {
+        // The inbox of a core that starts again may have been closed when this was told.
+        if core.shared().phase() >= Phase::Stopping {
+            note_stop(core);
+        }
+        cut.as_mut().poll(cx)
     };
-    let mut future = Some(Box::pin(future));
-    let life = {
-        let mut cut = pin!(core.cut());
-        poll_fn(|cx| {
-            let Some(running) = future.as_mut() else {
-                return Poll::Ready(Life::CutOff);
-            };
-            match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
-                Ok(Poll::Ready(output)) => Poll::Ready(Life::Output(output.into_result())),
-                Ok(Poll::Pending) => {
-                    // The inbox of a core that starts again may have been closed when this was told.
-                    if core.shared().phase() >= Phase::Stopping {
-                        note_stop(core);
-                    }
-                    cut.as_mut().poll(cx).map(|()| Life::CutOff)
-                }
-                Err(panic) => Poll::Ready(Life::Panicked(JoinError::panicked(panic))),
-            }
-        })
-        .await
-    };
-    // Its drop is the user's as well.
-    match catch_unwind(AssertUnwindSafe(|| drop(future.take()))) {
-        Ok(()) => life,
-        Err(panic) => Life::Panicked(JoinError::panicked(panic)),
+    match caught(|| main(core.clone()), stop).await {
+        Some(Ok(output)) => Life::Output(output.into_result()),
+        Some(Err(panic)) => Life::Panicked(JoinError::panicked(panic)),
+        None => Life::CutOff,
     }
 }
