@@ -35,7 +35,7 @@
 //!
 //! At most [`Builder::max_in_flight`] calls are with a ring. Those beyond wait in the order in which they came, with their
 //! buffers, and have sent nothing. A call that was dropped counts until the kernel is done with its buffer; so what the
-//! service holds is bounded, whatever callers do: some 600 bytes a call, and the buffers.
+//! service holds is bounded, whatever callers do: so many calls, with a buffer each.
 //!
 //! # What is dropped
 //!
