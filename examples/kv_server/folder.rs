@@ -111,10 +111,10 @@ fn make(dir: &Path, number: u64, shards: usize, old: Option<&Generation>) -> io:
         if let Some(old) = old {
             load(&log_path(&old.path, shard), |record| store.apply(record))?;
         }
-        let (mut place, mut records) = (Some(0), Vec::new());
-        while let Some(from) = place {
+        let (mut places, mut records) = (store.places(), Vec::new());
+        while !places.is_empty() {
             records.clear();
-            place = store.snapshot(from, STEP, &mut records);
+            store.snapshot(&mut places, STEP, &mut records);
             let mut rest = records.get(HEAD..).unwrap_or_default();
             while let Some((record, after)) = Record::decode(rest) {
                 if let Record::Set { key, .. } = record {

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -153,8 +154,8 @@ pub(crate) struct Writer {
 struct Rewrite {
     file: File,
     len: u64,
-    /// Where the keys begin that are still missing.
-    place: usize,
+    /// Where the keys are that are still missing.
+    places: Range<usize>,
 }
 
 fn new_path(path: &Path) -> PathBuf {
@@ -338,7 +339,7 @@ impl Writer {
                 self.rewrite = Some(Rewrite {
                     file,
                     len: MAGIC.len() as u64,
-                    place: 0,
+                    places: self.shard.store.borrow().places(),
                 });
             }
             Err(error) => self.put_off(log, &error).await,
@@ -347,7 +348,7 @@ impl Writer {
 
     /// Adds what was just written to the new log, and then some keys. The last step makes it the log.
     async fn go_on(&mut self, log: &Log, mut batch: Vec<u8>) -> Vec<u8> {
-        let mut place = Some(0);
+        let mut is_complete = false;
         for is_snapshot in [false, true] {
             let Some(rewrite) = &mut self.rewrite else {
                 return batch;
@@ -355,8 +356,8 @@ impl Writer {
             if is_snapshot {
                 batch.clear();
                 let store = self.shard.store.borrow();
-                place = store.snapshot(rewrite.place, STEP, &mut batch);
-                rewrite.place = place.unwrap_or_default();
+                store.snapshot(&mut rewrite.places, STEP, &mut batch);
+                is_complete = rewrite.places.is_empty();
                 if !batch.is_empty() {
                     seal(&mut batch);
                 }
@@ -371,7 +372,7 @@ impl Writer {
                 }
             }
         }
-        if place.is_none() {
+        if is_complete {
             if let Err(error) = self.take_over(log).await {
                 self.put_off(log, &error).await;
             }

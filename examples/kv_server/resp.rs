@@ -345,3 +345,133 @@ pub(crate) mod reply {
         number(out, b'*', len as i64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All requests of a stream that comes in these pieces, and how it ends.
+    fn parse(pieces: &[&[u8]]) -> (Vec<Vec<Vec<u8>>>, Option<ProtocolError>) {
+        let (mut parser, mut bytes, mut requests) = (Parser::default(), Vec::new(), Vec::new());
+        for piece in pieces {
+            bytes.extend_from_slice(piece);
+            loop {
+                match parser.parse(&bytes) {
+                    Ok(None) => break,
+                    Ok(Some(len)) => {
+                        let args = parser.args(&bytes);
+                        requests.push(args.iter().map(<[u8]>::to_vec).collect());
+                        bytes.drain(..len);
+                    }
+                    Err(error) => return (requests, Some(error)),
+                }
+            }
+        }
+        (requests, None)
+    }
+
+    fn error(bytes: &[u8]) -> Option<ProtocolError> {
+        parse(&[bytes]).1
+    }
+
+    #[test]
+    fn requests_may_be_parted_anywhere() {
+        let stream = b"*2\r\n$3\r\nGET\r\n$5\r\na\r\nb\0\r\n*0\r\nset 'a b' \"\\x41\\n\"\r\n\r\n*-1\r\n*1\r\n$0\r\n\r\nPING\n";
+        let (all, ended) = parse(&[stream]);
+        assert_eq!(ended, None);
+        let expected: [&[&[u8]]; 7] = [
+            &[b"GET", b"a\r\nb\0"],
+            &[],
+            &[b"set", b"a b", b"A\n"],
+            &[],
+            &[],
+            &[b""],
+            &[b"PING"],
+        ];
+        assert_eq!(all, expected);
+        for at in 0..=stream.len() {
+            let parted = parse(&[&stream[..at], &stream[at..]]);
+            assert_eq!(parted, (all.clone(), None), "parted at {at}");
+        }
+        let bytes: Vec<_> = stream.chunks(1).collect();
+        assert_eq!(parse(&bytes), (all, None));
+    }
+
+    #[test]
+    fn it_tells_how_long_a_request_is_as_soon_as_it_knows() {
+        let mut parser = Parser::default();
+        assert_eq!(parser.parse(b"*1\r\n$10"), Ok(None));
+        assert_eq!(parser.expects(), 4);
+        assert_eq!(parser.parse(b"*1\r\n$10\r\nab"), Ok(None));
+        assert_eq!(parser.expects(), 21);
+    }
+
+    #[test]
+    fn garbage_is_told_apart() {
+        use ProtocolError::*;
+        for (bytes, expected) in [
+            (&b"*1\r\n+3\r\n"[..], NoBulk(b'+')),
+            (b"*x\r\n", Count),
+            (b"*\r\n", Count),
+            (b"*01\r\n", Count),
+            (b"*2147483648\r\n", Count),
+            (b"*9223372036854775808\r\n", Count),
+            (b"*1\r\n$\r\n", Length),
+            (b"*1\r\n$-1\r\n", Length),
+            (b"*1\r\n$536870913\r\n", Length),
+            (b"*1\r\n$9223372036854775808\r\n", Length),
+            (b"a \"b\r\n", Quotes),
+            (b"a 'b'c\r\n", Quotes),
+        ] {
+            let text = bytes.escape_ascii();
+            assert_eq!(error(bytes), Some(expected), "{text}");
+        }
+        assert_eq!(error(b"*2147483647\r\n$536870912\r\n"), None);
+    }
+
+    #[test]
+    fn lines_without_an_end_are_too_long_at_some_time() {
+        use ProtocolError::*;
+        for (begun, filler, expected) in [
+            (&b""[..], b'a', LongLine),
+            (b"*", b'1', LongCount),
+            (b"*1\r\n$", b'1', LongLength),
+        ] {
+            let mut bytes = begun.to_vec();
+            bytes.resize(LINE_MAX, filler);
+            assert_eq!(error(&bytes), None);
+            bytes.extend_from_slice(&[filler; 8]);
+            assert_eq!(error(&bytes), Some(expected));
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_and_written_as_redis_does() {
+        for number in [0, 1, -1, 10, 987, i64::MAX, i64::MIN] {
+            let mut text = Vec::new();
+            reply::digits(&mut text, number);
+            assert_eq!(text, number.to_string().as_bytes());
+            assert_eq!(integer(&text), Some(number));
+        }
+        for text in [
+            "",
+            "-",
+            "-0",
+            "+1",
+            "01",
+            " 1",
+            "1 ",
+            "1a",
+            "9223372036854775808",
+        ] {
+            assert_eq!(integer(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_line() {
+        let mut out = Vec::new();
+        reply::error(&mut out, b"ERR a\r\nb\r\n");
+        assert_eq!(out, b"-ERR a  b\r\n");
+    }
+}

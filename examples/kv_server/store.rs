@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 
 use hashbrown::HashTable;
 use slab::Slab;
@@ -223,14 +224,17 @@ impl Store {
         }
     }
 
-    /// Appends the entries from the place `from` on as records, until they are about `enough` bytes. Returns the place to go on from;
-    /// `None` if that was all.
-    pub(crate) fn snapshot(&self, from: usize, enough: usize, out: &mut Vec<u8>) -> Option<usize> {
-        // Not those that a slab may not hold: it has no more places than its capacity.
-        for at in from..self.entries.capacity() {
-            if out.len() >= enough {
-                return Some(at);
-            }
+    /// All places in which there is an entry now. Those that are made later may lie beyond.
+    pub(crate) fn places(&self) -> Range<usize> {
+        0..self.entries.capacity()
+    }
+
+    /// Takes so many places from `places` that the entries in them are about `enough` bytes, and appends those as records.
+    pub(crate) fn snapshot(&self, places: &mut Range<usize>, enough: usize, out: &mut Vec<u8>) {
+        while out.len() < enough {
+            let Some(at) = places.next() else {
+                return;
+            };
             if let Some(entry) = self.entries.get(at) {
                 let record = Record::Set {
                     key: &entry.key,
@@ -240,13 +244,13 @@ impl Store {
                 record.encode(out);
             }
         }
-        None
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::HEAD;
 
     fn value<'a>(store: &'a mut Store, key: &str, now: u64) -> Option<&'a [u8]> {
         Some(store.get(key.as_bytes(), now)?.value())
@@ -297,11 +301,11 @@ mod tests {
         for key in 0..1_000_u64 {
             store.set(&key.to_le_bytes(), &[7; 20], NEVER);
         }
-        let (mut place, mut records, mut new) = (Some(0), Vec::new(), 5_000_u64);
-        while let Some(from) = place {
+        let (mut places, mut records, mut new) = (store.places(), Vec::new(), 5_000_u64);
+        while !places.is_empty() {
             let mut step = Vec::new();
-            place = store.snapshot(from, 500, &mut step);
-            records.extend(step);
+            store.snapshot(&mut places, 500, &mut step);
+            records.extend_from_slice(step.get(HEAD..).unwrap_or_default());
             for _ in 0..40 {
                 // The table grows meanwhile, and the places of those that go are taken again.
                 store.remove(&(new % 500).to_le_bytes(), 0);
