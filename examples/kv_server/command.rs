@@ -130,7 +130,7 @@ pub(crate) fn wrong_count(name: &str, out: &mut Vec<u8>) {
 }
 
 /// As C reads a text: to its first 0.
-fn text(bytes: &[u8], max: usize) -> &[u8] {
+pub(crate) fn text(bytes: &[u8], max: usize) -> &[u8] {
     let bytes = &bytes[..bytes.len().min(max)];
     bytes.split(|&byte| byte == 0).next().unwrap_or(bytes)
 }

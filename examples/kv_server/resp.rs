@@ -156,7 +156,9 @@ fn end_of_line(
 
 /// The words of a line, in which quotes hold spaces and escapes; `None` if a quote is not closed, or not followed by a space.
 fn split_line(line: &[u8], words: &mut Vec<u8>, ranges: &mut Vec<Range<usize>>) -> Option<()> {
-    let mut rest = line.trim_ascii_start();
+    // To C a 0 is the end.
+    let line = line.split(|&byte| byte == 0).next().unwrap_or(line);
+    let mut rest = trim_start(line);
     while !rest.is_empty() {
         let start = words.len();
         let mut quote = None;
@@ -164,7 +166,7 @@ fn split_line(line: &[u8], words: &mut Vec<u8>, ranges: &mut Vec<Range<usize>>) 
             let (taken, byte) = match (quote, rest) {
                 (None, []) => break,
                 (Some(_), []) => return None,
-                (None, [space, ..]) if is_space(*space) => break,
+                (None, [b' ' | b'\t' | b'\r' | b'\n', ..]) => break,
                 (None, [open @ (b'"' | b'\''), ..]) => {
                     quote = Some(*open);
                     rest = &rest[1..];
@@ -190,11 +192,17 @@ fn split_line(line: &[u8], words: &mut Vec<u8>, ranges: &mut Vec<Range<usize>>) 
             rest = &rest[taken..];
         }
         ranges.push(start..words.len());
-        rest = rest.trim_ascii_start();
+        rest = trim_start(rest);
     }
     Some(())
 }
 
+fn trim_start(line: &[u8]) -> &[u8] {
+    let start = line.iter().position(|&byte| !is_space(byte));
+    &line[start.unwrap_or(line.len())..]
+}
+
+/// As isspace(3) has it.
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
 }
@@ -318,7 +326,8 @@ pub(crate) mod reply {
     /// With its kind in front, such as `ERR`. It is made one line.
     pub(crate) fn error(out: &mut Vec<u8>, text: &[u8]) {
         out.push(b'-');
-        let text = text.trim_ascii_end();
+        let end = text.iter().rposition(|byte| !b"\r\n".contains(byte));
+        let text = &text[..end.map_or(0, |end| end + 1)];
         out.extend(text.iter().map(|&byte| match byte {
             b'\r' | b'\n' => b' ',
             other => other,
@@ -376,6 +385,7 @@ mod tests {
 
     #[test]
     fn requests_may_be_parted_anywhere() {
+        assert_eq!(parse(&[b"\x0ba\x0b \x0c\r\n"]).0, [[b"a\x0b"]]);
         let stream = b"*2\r\n$3\r\nGET\r\n$5\r\na\r\nb\0\r\n*0\r\nset 'a b' \"\\x41\\n\"\r\n\r\n*-1\r\n*1\r\n$0\r\n\r\nPING\n";
         let (all, ended) = parse(&[stream]);
         assert_eq!(ended, None);
@@ -471,7 +481,7 @@ mod tests {
     #[test]
     fn an_error_is_one_line() {
         let mut out = Vec::new();
-        reply::error(&mut out, b"ERR a\r\nb\r\n");
-        assert_eq!(out, b"-ERR a  b\r\n");
+        reply::error(&mut out, b"ERR a\r\nb \r\n");
+        assert_eq!(out, b"-ERR a  b \r\n");
     }
 }

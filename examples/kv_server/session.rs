@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::command::{COMMANDS, by_name, describe, wrong_count};
+use crate::command::{COMMANDS, by_name, describe, text, wrong_count};
 use crate::glob;
 use crate::resp::{Args, integer, reply};
 use crate::server::Server;
@@ -67,7 +67,11 @@ pub(crate) fn select(_: &mut Session, args: Args<'_>, out: &mut Vec<u8>) {
     match integer(args.get(0)).map(i32::try_from) {
         Some(Ok(0)) => reply::ok(out),
         Some(Ok(_)) => reply::error(out, b"ERR DB index is out of range"),
-        _ => reply::error(out, b"ERR value is not an integer or out of range"),
+        Some(Err(_)) => {
+            let text = b"ERR value is out of range, value must between -2147483648 and 2147483647";
+            reply::error(out, text);
+        }
+        None => reply::error(out, b"ERR value is not an integer or out of range"),
     }
 }
 
@@ -89,7 +93,11 @@ fn subcommand(
         Some((known, _)) => wrong_count(&format!("{of}|{known}"), out),
         None => {
             let help = format!("'. Try {} HELP.", of.to_ascii_uppercase());
-            let parts = [b"ERR unknown subcommand '", args.get(0), help.as_bytes()];
+            let parts = [
+                b"ERR unknown subcommand '",
+                text(args.get(0), 128),
+                help.as_bytes(),
+            ];
             reply::error(out, &parts.concat());
         }
     }
