@@ -3,10 +3,10 @@
 use crate::keys;
 use crate::resp::{Args, integer, reply};
 use crate::session::{self, Session};
-use crate::store::Store;
+use crate::store::{Clock, Store};
 
-/// What a command does to the keys of one shard. Its arguments come without its name, and the time is in milliseconds.
-pub(crate) type OnShard = fn(&mut Store, u64, Args<'_>, &mut Vec<u8>);
+/// What a command does to the keys of one shard. Its arguments come without its name.
+pub(crate) type OnShard = fn(&mut Store, &Clock, Args<'_>, &mut Vec<u8>);
 
 pub(crate) struct Command {
     pub(crate) name: &'static str,

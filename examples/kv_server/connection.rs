@@ -1,5 +1,6 @@
 //! A connection: takes the requests out of what has come, has them carried out, and answers all of them by one write.
 
+use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 use std::rc::Rc;
@@ -7,27 +8,33 @@ use std::rc::Rc;
 use futures_util::future::join_all;
 use saferring::cores::Core;
 use saferring::net::TcpStream;
-use saferring::time::deadline;
 
 use crate::command::{Command, Merge, OnShard, Place, find, merge};
 use crate::resp::{Args, Parser, reply};
 use crate::session::Session;
-use crate::shard::{Answers, Request, Shard, Shards, shard_of};
+use crate::shard::{Answers, Request, Shard, Shards, Socket, shard_of};
 
 /// How much is answered before it is sent, even if more has been asked for.
 const OUT_MAX: usize = 256 << 10;
 /// How long a request may be, all arguments together.
 const REQUEST_MAX: usize = 1 << 30;
-/// How much memory a connection keeps that has nothing to do with it.
-const KEPT_MAX: usize = 128 << 10;
+/// How much memory a connection keeps for requests that come in parts.
+const KEPT_MAX: usize = 64 << 10;
 
 pub(crate) struct Connection {
-    stream: TcpStream,
+    socket: Rc<Socket>,
+    place: usize,
     parser: Parser,
     /// A request of which a part is still to come.
     begun: Vec<u8>,
     session: Session,
     answering: Answering,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.answering.shard.remove_socket(self.place);
+    }
 }
 
 /// What becomes of requests until they are answered.
@@ -57,8 +64,13 @@ struct Gap {
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, core: &Core, shard: &Rc<Shard>, shards: &Shards) -> Self {
-        Connection {
+        let socket = Rc::new(Socket {
             stream,
+            sending: Cell::new(None),
+        });
+        Connection {
+            place: shard.add_socket(&socket),
+            socket,
             parser: Parser::default(),
             begun: Vec::new(),
             session: Session::new(Rc::clone(shard).server().clone()),
@@ -77,10 +89,11 @@ impl Connection {
 
     /// Serves the client until it goes, or must go.
     pub(crate) async fn serve(mut self) -> io::Result<()> {
-        self.stream.set_nodelay(true)?;
-        let mut chunks = self.stream.recv_stream();
+        let stream = &self.socket.stream;
+        stream.set_nodelay(true)?;
+        let mut chunks = stream.recv_stream();
         while let Some(batch) = chunks.next_batch().await {
-            self.answering.shard.look_at_the_clock();
+            self.answering.begin();
             for chunk in &batch? {
                 self.take(chunk).await?;
                 if self.session.is_over {
@@ -151,6 +164,7 @@ impl Connection {
             }
             if self.answering.out.len() > OUT_MAX {
                 self.send().await?;
+                self.answering.begin();
             }
         }
         Ok(done)
@@ -160,21 +174,28 @@ impl Connection {
     async fn send(&mut self) -> io::Result<()> {
         let out = self.answering.complete().await?;
         if out.is_empty() {
+            self.answering.shard.keep_buffer(out);
             return Ok(());
         }
-        let patience = self.answering.shard.server().options.patience;
-        let (sent, mut out) = deadline(patience, self.stream.write_all(out)).await;
+        let shard = &self.answering.shard;
+        self.socket.sending.set(Some(shard.round()));
+        let (sent, out) = self.socket.stream.write_all(out).await;
+        self.socket.sending.set(None);
+        shard.keep_buffer(out);
         sent?;
-        out.clear();
-        if out.capacity() <= KEPT_MAX {
-            self.answering.out = out;
-        }
-        self.answering.shard.room().await;
+        shard.room().await;
         Ok(())
     }
 }
 
 impl Answering {
+    fn begin(&mut self) {
+        self.shard.clock.go_on();
+        if self.out.capacity() == 0 {
+            self.out = self.shard.buffer();
+        }
+    }
+
     fn run(&mut self, session: &mut Session, args: Args<'_>) {
         let Some(command) = find(args, &mut self.out) else {
             return;

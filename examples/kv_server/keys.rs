@@ -2,37 +2,37 @@
 
 use crate::glob;
 use crate::resp::{Args, integer, reply};
-use crate::store::{NEVER, Store};
+use crate::store::{Clock, NEVER, Store};
 
 const SYNTAX: &[u8] = b"ERR syntax error";
 const NO_INTEGER: &[u8] = b"ERR value is not an integer or out of range";
 
-pub(crate) fn get(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
-    match store.get(args.get(0), now) {
+pub(crate) fn get(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
+    match store.get(args.get(0), clock) {
         Some(entry) => reply::bulk(out, entry.value()),
         None => reply::null(out),
     }
 }
 
-pub(crate) fn exists(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
-    reply::integer(out, store.get(args.get(0), now).is_some().into());
+pub(crate) fn exists(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
+    reply::integer(out, store.get(args.get(0), clock).is_some().into());
 }
 
-pub(crate) fn strlen(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
-    let entry = store.get(args.get(0), now);
+pub(crate) fn strlen(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
+    let entry = store.get(args.get(0), clock);
     reply::integer(out, entry.map_or(0, |entry| entry.value().len() as i64));
 }
 
-pub(crate) fn kind(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
-    let entry = store.get(args.get(0), now);
+pub(crate) fn kind(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
+    let entry = store.get(args.get(0), clock);
     reply::simple(out, entry.map_or("none", |_| "string"));
 }
 
-pub(crate) fn del(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
-    reply::integer(out, store.remove(args.get(0), now).into());
+pub(crate) fn del(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
+    reply::integer(out, store.remove(args.get(0), clock).into());
 }
 
-pub(crate) fn mset(store: &mut Store, _: u64, args: Args<'_>, out: &mut Vec<u8>) {
+pub(crate) fn mset(store: &mut Store, _: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
     store.set(args.get(0), args.get(1), NEVER);
     reply::ok(out);
 }
@@ -48,7 +48,7 @@ struct Options {
 }
 
 impl Options {
-    fn parse(args: Args<'_>, now: u64) -> Result<Self, &'static [u8]> {
+    fn parse(args: Args<'_>, clock: &Clock) -> Result<Self, &'static [u8]> {
         let (mut options, mut index) = (Options::default(), 0);
         let mut time = None;
         while index < args.len() {
@@ -70,8 +70,8 @@ impl Options {
         if let Some((unit, text)) = time {
             let number = integer(text).ok_or(NO_INTEGER)?;
             let (scale, from) = match &unit[..] {
-                b"EX" => (1_000, now),
-                b"PX" => (1, now),
+                b"EX" => (1_000, clock.now()),
+                b"PX" => (1, clock.now()),
                 b"EXAT" => (1_000, 0),
                 _ => (1, 0),
             };
@@ -88,17 +88,17 @@ fn after(number: i64, scale: i64, from: u64) -> Option<u64> {
     Some(time.max(1) as u64)
 }
 
-pub(crate) fn set(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
+pub(crate) fn set(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
     let (key, value) = (args.get(0), args.get(1));
     if args.len() == 2 {
         store.set(key, value, NEVER);
         return reply::ok(out);
     }
-    let options = match Options::parse(args.after(2), now) {
+    let options = match Options::parse(args.after(2), clock) {
         Ok(options) => options,
         Err(error) => return reply::error(out, error),
     };
-    let old = store.get(key, now);
+    let old = store.get(key, clock);
     let is_there = old.is_some();
     let kept = old
         .filter(|_| options.keep_end)
@@ -115,8 +115,8 @@ pub(crate) fn set(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>
         return;
     }
     let end = options.end.or(kept).unwrap_or(NEVER);
-    if end <= now {
-        store.remove(key, now);
+    if end <= clock.now() {
+        store.remove(key, clock);
     } else {
         store.set(key, value, end);
     }
@@ -125,8 +125,8 @@ pub(crate) fn set(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>
     }
 }
 
-fn add(store: &mut Store, now: u64, key: &[u8], change: i64, out: &mut Vec<u8>) {
-    let entry = store.get(key, now);
+fn add(store: &mut Store, clock: &Clock, key: &[u8], change: i64, out: &mut Vec<u8>) {
+    let entry = store.get(key, clock);
     let deadline = entry.map_or(NEVER, |entry| entry.deadline());
     let Some(old) = entry.map_or(Some(0), |entry| integer(entry.value())) else {
         return reply::error(out, NO_INTEGER);
@@ -140,40 +140,40 @@ fn add(store: &mut Store, now: u64, key: &[u8], change: i64, out: &mut Vec<u8>) 
     reply::integer(out, new);
 }
 
-pub(crate) fn incr(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
-    add(store, now, args.get(0), 1, out);
+pub(crate) fn incr(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
+    add(store, clock, args.get(0), 1, out);
 }
 
-pub(crate) fn decr(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
-    add(store, now, args.get(0), -1, out);
+pub(crate) fn decr(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
+    add(store, clock, args.get(0), -1, out);
 }
 
-pub(crate) fn incrby(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
+pub(crate) fn incrby(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
     match integer(args.get(1)) {
-        Some(change) => add(store, now, args.get(0), change, out),
+        Some(change) => add(store, clock, args.get(0), change, out),
         None => reply::error(out, NO_INTEGER),
     }
 }
 
-pub(crate) fn decrby(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
+pub(crate) fn decrby(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
     match integer(args.get(1)).map(i64::checked_neg) {
-        Some(Some(change)) => add(store, now, args.get(0), change, out),
+        Some(Some(change)) => add(store, clock, args.get(0), change, out),
         Some(None) => reply::error(out, b"ERR decrement would overflow"),
         None => reply::error(out, NO_INTEGER),
     }
 }
 
-pub(crate) fn expire(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
-    expire_in(store, now, args, 1_000, "expire", out);
+pub(crate) fn expire(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
+    expire_in(store, clock, args, 1_000, "expire", out);
 }
 
-pub(crate) fn pexpire(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
-    expire_in(store, now, args, 1, "pexpire", out);
+pub(crate) fn pexpire(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
+    expire_in(store, clock, args, 1, "pexpire", out);
 }
 
 fn expire_in(
     store: &mut Store,
-    now: u64,
+    clock: &Clock,
     args: Args<'_>,
     scale: i64,
     name: &str,
@@ -200,12 +200,12 @@ fn expire_in(
     let Some(number) = integer(args.get(1)) else {
         return reply::error(out, NO_INTEGER);
     };
-    let Some(end) = after(number, scale, now) else {
+    let Some(end) = after(number, scale, clock.now()) else {
         let text = format!("ERR invalid expire time in '{name}' command");
         return reply::error(out, text.as_bytes());
     };
     let key = args.get(0);
-    let Some(current) = store.get(key, now).map(|entry| entry.deadline()) else {
+    let Some(current) = store.get(key, clock).map(|entry| entry.deadline()) else {
         return reply::integer(out, 0);
     };
     let is_kept = new && current != NEVER
@@ -215,41 +215,41 @@ fn expire_in(
     if is_kept {
         return reply::integer(out, 0);
     }
-    let done = match end <= now {
-        true => store.remove(key, now),
-        false => store.expire(key, end, now),
+    let done = match end <= clock.now() {
+        true => store.remove(key, clock),
+        false => store.expire(key, end, clock),
     };
     reply::integer(out, done.into());
 }
 
-pub(crate) fn persist(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
+pub(crate) fn persist(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
     let key = args.get(0);
-    let entry = store.get(key, now);
+    let entry = store.get(key, clock);
     let ends = entry.is_some_and(|entry| entry.deadline() != NEVER);
-    reply::integer(out, (ends && store.expire(key, NEVER, now)).into());
+    reply::integer(out, (ends && store.expire(key, NEVER, clock)).into());
 }
 
-pub(crate) fn ttl(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
-    let left = time_left(store, now, args.get(0));
+pub(crate) fn ttl(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
+    let left = time_left(store, clock, args.get(0));
     reply::integer(out, if left < 0 { left } else { (left + 500) / 1_000 });
 }
 
-pub(crate) fn pttl(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
-    reply::integer(out, time_left(store, now, args.get(0)));
+pub(crate) fn pttl(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
+    reply::integer(out, time_left(store, clock, args.get(0)));
 }
 
 /// In milliseconds; -1 if it has no end, -2 if it is not there.
-fn time_left(store: &mut Store, now: u64, key: &[u8]) -> i64 {
-    match store.get(key, now).map(|entry| entry.deadline()) {
+fn time_left(store: &mut Store, clock: &Clock, key: &[u8]) -> i64 {
+    match store.get(key, clock).map(|entry| entry.deadline()) {
         None => -2,
         Some(NEVER) => -1,
-        Some(end) => (end - now) as i64,
+        Some(end) => (end - clock.now()) as i64,
     }
 }
 
-pub(crate) fn keys(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8>) {
+pub(crate) fn keys(store: &mut Store, clock: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
     let (mut count, mut found) = (0, Vec::new());
-    for key in store.keys(now) {
+    for key in store.keys(clock.now()) {
         if glob::matches(args.get(0), key) {
             count += 1;
             reply::bulk(&mut found, key);
@@ -259,11 +259,11 @@ pub(crate) fn keys(store: &mut Store, now: u64, args: Args<'_>, out: &mut Vec<u8
     out.append(&mut found);
 }
 
-pub(crate) fn dbsize(store: &mut Store, _: u64, _: Args<'_>, out: &mut Vec<u8>) {
+pub(crate) fn dbsize(store: &mut Store, _: &Clock, _: Args<'_>, out: &mut Vec<u8>) {
     reply::integer(out, store.len() as i64);
 }
 
-pub(crate) fn flush(store: &mut Store, _: u64, args: Args<'_>, out: &mut Vec<u8>) {
+pub(crate) fn flush(store: &mut Store, _: &Clock, args: Args<'_>, out: &mut Vec<u8>) {
     // At once and later are the same here.
     let is_known = args.len() == 0
         || args.len() == 1 && {

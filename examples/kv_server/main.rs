@@ -143,7 +143,7 @@ async fn serve(core: Core, listener: Listener, shards: Shards) -> io::Result<()>
     });
     drop(spawn({
         let shard = Rc::clone(&shard);
-        async move { shard.purge().await }
+        async move { shard.look_after().await }
     }));
     let handler = |stream| {
         let connection = Connection::new(stream, &core, &shard, &shards);

@@ -2,21 +2,25 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::Shutdown;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use saferring::cores::{Core, PerCore};
+use saferring::net::TcpStream;
+use saferring::task::yield_now;
 use saferring::time::sleep;
+use slab::Slab;
 
 use crate::command::{Command, OnShard};
 use crate::folder;
 use crate::log::Log;
 use crate::resp::{Args, reply};
 use crate::server::{Append, Server, Totals};
-use crate::store::Store;
+use crate::store::{Clock, Store};
 
 /// Each core's own, or why it has none.
 pub(crate) type Shards = PerCore<Result<Rc<Shard>, Arc<io::Error>>>;
@@ -32,11 +36,28 @@ pub(crate) fn shard_of(key: &[u8], shards: usize) -> usize {
 pub(crate) struct Shard {
     pub(crate) store: RefCell<Store>,
     pub(crate) log: Option<Log>,
-    /// The time as of the last look at it, in milliseconds since 1970.
-    now: Cell<u64>,
+    pub(crate) clock: Clock,
     server: Arc<Server>,
     index: usize,
+    /// Buffers for answers that are not in use: a connection needs one only while it answers.
+    spare: RefCell<Vec<Vec<u8>>>,
+    sockets: RefCell<Slab<Rc<Socket>>>,
+    /// Counts the rounds of the task that looks after the shard.
+    rounds: Cell<u64>,
 }
+
+/// How long a round of that is.
+const ROUND: Duration = Duration::from_millis(100);
+
+/// A client's connection.
+pub(crate) struct Socket {
+    pub(crate) stream: TcpStream,
+    /// In which round the answers were sent that it has not taken yet.
+    pub(crate) sending: Cell<Option<u64>>,
+}
+
+/// How many buffers for answers are kept, and how large each may be.
+const SPARE: (usize, usize) = (32, 512 << 10);
 
 impl Shard {
     /// Loads what its log holds.
@@ -51,17 +72,28 @@ impl Shard {
         let shard = Shard {
             store: RefCell::new(store),
             log,
-            now: Cell::new(0),
+            clock: Clock::default(),
             server: Arc::clone(server),
             index: core.id(),
+            spare: RefCell::default(),
+            sockets: RefCell::default(),
+            rounds: Cell::new(0),
         };
-        shard.look_at_the_clock();
         Ok(Rc::new(shard))
     }
 
-    pub(crate) fn look_at_the_clock(&self) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        self.now.set(since.unwrap_or_default().as_millis() as u64);
+    /// An empty buffer, for answers.
+    pub(crate) fn buffer(&self) -> Vec<u8> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes one back.
+    pub(crate) fn keep_buffer(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE.0 && buffer.capacity() <= SPARE.1 {
+            buffer.clear();
+            spare.push(buffer);
+        }
     }
 
     pub(crate) fn totals(&self) -> &Totals {
@@ -83,7 +115,7 @@ impl Shard {
                 return reply::error(out, &trouble);
             }
         }
-        f(&mut self.store.borrow_mut(), self.now.get(), args, out);
+        f(&mut self.store.borrow_mut(), &self.clock, args, out);
     }
 
     /// What some commands have changed is made known. Whoever answers them waits until [`Log::committed`] with what this gives,
@@ -114,7 +146,7 @@ impl Shard {
 
     /// Carries out what another core asks for.
     pub(crate) async fn serve(&self, request: Request) -> Answers {
-        self.look_at_the_clock();
+        self.clock.go_on();
         self.room().await;
         let mut answers = Answers::default();
         for at in 0..request.commands.len() {
@@ -134,13 +166,35 @@ impl Shard {
         }
     }
 
-    /// Drops keys that have ended and that nobody asks for.
-    pub(crate) async fn purge(&self) {
+    /// Keeps a connection among those that are looked after.
+    pub(crate) fn add_socket(&self, socket: &Rc<Socket>) -> usize {
+        self.sockets.borrow_mut().insert(Rc::clone(socket))
+    }
+
+    pub(crate) fn remove_socket(&self, place: usize) {
+        self.sockets.borrow_mut().remove(place);
+    }
+
+    pub(crate) fn round(&self) -> u64 {
+        self.rounds.get()
+    }
+
+    /// Drops keys that have ended and that nobody asks for, and clients that do not read.
+    pub(crate) async fn look_after(&self) {
+        let patience = self.server.options.patience.as_millis() / ROUND.as_millis();
         loop {
-            sleep(Duration::from_millis(100)).await;
-            self.look_at_the_clock();
-            while self.store.borrow_mut().purge(self.now.get(), 200) {
-                saferring::task::yield_now().await;
+            sleep(ROUND).await;
+            self.rounds.set(self.round() + 1);
+            for (_, socket) in self.sockets.borrow().iter() {
+                let since = socket.sending.get().unwrap_or(u64::MAX);
+                if u128::from(self.round().saturating_sub(since)) > patience {
+                    // What is being sent fails then; if it is gone already, so much the better.
+                    let _ = socket.stream.shutdown(Shutdown::Both);
+                }
+            }
+            self.clock.go_on();
+            while self.store.borrow_mut().purge(self.clock.now(), 200) {
+                yield_now().await;
             }
             self.commit();
         }

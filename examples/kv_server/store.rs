@@ -3,10 +3,12 @@
 //! Entries lie in a slab, and a table finds them by their keys: so an entry keeps its place while the table grows, and whoever goes
 //! through all of them, a step at a time, misses none that was there all the while. A snapshot needs no more than that.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashTable;
 use slab::Slab;
@@ -15,6 +17,32 @@ use crate::record::Record;
 
 /// The end of a key that has none. Times are milliseconds since 1970.
 pub(crate) const NEVER: u64 = u64::MAX;
+
+/// What time it is, looked at when somebody asks, and then the same for all that comes at once.
+#[derive(Default)]
+pub(crate) struct Clock(Cell<Option<u64>>);
+
+impl Clock {
+    pub(crate) fn now(&self) -> u64 {
+        if let Some(now) = self.0.get() {
+            return now;
+        }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = since.unwrap_or_default().as_millis() as u64;
+        self.0.set(Some(now));
+        now
+    }
+
+    /// Time goes on.
+    pub(crate) fn go_on(&self) {
+        self.0.set(None);
+    }
+
+    /// Always so late.
+    pub(crate) fn at(now: u64) -> Self {
+        Clock(Cell::new(Some(now)))
+    }
+}
 
 pub(crate) struct Entry {
     key: Box<[u8]>,
@@ -77,18 +105,19 @@ impl Store {
     }
 
     /// The entry of a key. One that has ended is dropped here, and is not there.
-    fn live(&mut self, key: &[u8], now: u64) -> Option<usize> {
+    fn live(&mut self, key: &[u8], clock: &Clock) -> Option<usize> {
         let hash = self.hasher.hash_one(key);
         let at = self.find(key, hash)?;
-        if self.entries[at].deadline > now {
+        let deadline = self.entries[at].deadline;
+        if deadline == NEVER || deadline > clock.now() {
             return Some(at);
         }
         self.drop_entry(at, hash);
         None
     }
 
-    pub(crate) fn get(&mut self, key: &[u8], now: u64) -> Option<&Entry> {
-        let at = self.live(key, now)?;
+    pub(crate) fn get(&mut self, key: &[u8], clock: &Clock) -> Option<&Entry> {
+        let at = self.live(key, clock)?;
         Some(&self.entries[at])
     }
 
@@ -126,8 +155,8 @@ impl Store {
     }
 
     /// Gives a key another end; says if it is there.
-    pub(crate) fn expire(&mut self, key: &[u8], deadline: u64, now: u64) -> bool {
-        let Some(at) = self.live(key, now) else {
+    pub(crate) fn expire(&mut self, key: &[u8], deadline: u64, clock: &Clock) -> bool {
+        let Some(at) = self.live(key, clock) else {
             return false;
         };
         self.note(Record::Expire { key, deadline });
@@ -155,8 +184,8 @@ impl Store {
     }
 
     /// Says if the key was there.
-    pub(crate) fn remove(&mut self, key: &[u8], now: u64) -> bool {
-        if self.live(key, now).is_none() {
+    pub(crate) fn remove(&mut self, key: &[u8], clock: &Clock) -> bool {
+        if self.live(key, clock).is_none() {
             return false;
         }
         self.note(Record::Remove { key });
@@ -218,8 +247,8 @@ impl Store {
                 deadline,
             } => self.set(key, value, deadline),
             // All of it was done while the key was there, so no time counts.
-            Record::Remove { key } => drop(self.remove(key, 0)),
-            Record::Expire { key, deadline } => drop(self.expire(key, deadline, 0)),
+            Record::Remove { key } => drop(self.remove(key, &Clock::at(0))),
+            Record::Expire { key, deadline } => drop(self.expire(key, deadline, &Clock::at(0))),
             Record::Clear => self.clear(),
         }
     }
@@ -253,7 +282,7 @@ mod tests {
     use crate::record::HEAD;
 
     fn value<'a>(store: &'a mut Store, key: &str, now: u64) -> Option<&'a [u8]> {
-        Some(store.get(key.as_bytes(), now)?.value())
+        Some(store.get(key.as_bytes(), &Clock::at(now))?.value())
     }
 
     #[test]
@@ -265,7 +294,7 @@ mod tests {
         assert_eq!((store.len(), store.mortal()), (2, 1));
         assert_eq!(value(&mut store, "a", 10), None);
         assert_eq!((store.len(), store.mortal()), (1, 0));
-        assert!(!store.remove(b"a", 10) && !store.expire(b"a", 20, 10));
+        assert!(!store.remove(b"a", &Clock::at(10)) && !store.expire(b"a", 20, &Clock::at(10)));
         assert_eq!(value(&mut store, "b", u64::MAX - 1), Some(&b"2"[..]));
     }
 
@@ -275,9 +304,9 @@ mod tests {
         for key in 0..100_u64 {
             store.set(&key.to_le_bytes(), b"", 100 + key);
         }
-        store.expire(&0_u64.to_le_bytes(), NEVER, 0);
-        store.expire(&1_u64.to_le_bytes(), 500, 0);
-        store.remove(&2_u64.to_le_bytes(), 0);
+        store.expire(&0_u64.to_le_bytes(), NEVER, &Clock::at(0));
+        store.expire(&1_u64.to_le_bytes(), 500, &Clock::at(0));
+        store.remove(&2_u64.to_le_bytes(), &Clock::at(0));
         store.set(b"in its place", b"", NEVER);
         while store.purge(149, 7) {}
         assert_eq!((store.len(), store.mortal()), (53, 51));
@@ -308,7 +337,7 @@ mod tests {
             records.extend_from_slice(step.get(HEAD..).unwrap_or_default());
             for _ in 0..40 {
                 // The table grows meanwhile, and the places of those that go are taken again.
-                store.remove(&(new % 500).to_le_bytes(), 0);
+                store.remove(&(new % 500).to_le_bytes(), &Clock::at(0));
                 store.set(&new.to_le_bytes(), b"new", NEVER);
                 new += 1;
             }
@@ -320,7 +349,10 @@ mod tests {
         }
         assert!(rest.is_empty());
         for key in 500..1_000_u64 {
-            assert!(copy.get(&key.to_le_bytes(), 0).is_some(), "{key}");
+            assert!(
+                copy.get(&key.to_le_bytes(), &Clock::at(0)).is_some(),
+                "{key}"
+            );
         }
     }
 }
