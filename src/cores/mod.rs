@@ -51,6 +51,7 @@
 //! between cores by itself: no work is stolen.
 #![forbid(unsafe_code)]
 
+mod balance;
 mod bell;
 mod builder;
 mod call;
@@ -76,11 +77,12 @@ mod stop;
 mod thread;
 
 pub use self::core::Core;
+pub use balance::Balance;
 pub use builder::Builder;
 pub use cores::Cores;
 pub use error::{CoreOutput, RunError};
 pub use handle::Handle;
-pub use listener::{Balance, Listener};
+pub use listener::Listener;
 #[doc(hidden)]
 pub use main::{MainOutput, run_main};
 pub use mesh::{Mesh, SendError};

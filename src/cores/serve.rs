@@ -13,9 +13,10 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 
+use super::balance::Balance;
 use super::core::{Core, Local};
 use super::cores::Cores;
-use super::listener::{Accepting, Balance, Listener, Serving};
+use super::listener::{Accepting, Listener, Serving};
 use super::report::CoreReport;
 use super::shared::{Phase, Seat, lock};
 use crate::foreign;

@@ -285,6 +285,15 @@ pub(crate) const SITES: &[Site] = sites! {
         "poll" Clone: "without the lock; the phase is looked at again afterwards",
         "poll" Guarded: "the waker before, outside the lock, as the last act",
     }
+    "src/cores/core.rs" {
+        "drop_locals" Guarded: "what the core kept, taken out before: its runtime has ended",
+    }
+    "src/cores/mesh.rs" {
+        "drop_each" Guarded: "messages that nobody gets, taken out before; nothing is locked",
+    }
+    "src/cores/serve.rs" {
+        "begin_one" Guarded: "the handler, called for a connection: nothing is borrowed",
+    }
     "src/cores/outbox.rs" {
         "poll" WakeRef: "of our own task",
     }
