@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::outbox::{Flusher, Outbox, give};
+use super::outbox::{Flusher, Outbox};
 use super::room::{Room, Taken};
 use super::shared::{Phase, Shared, lock};
 use crate::foreign;
@@ -174,11 +174,6 @@ impl Core {
         &self.0.rooms
     }
 
-    /// Whether this is a core of these.
-    pub(super) fn is_of(&self, shared: &Arc<Shared>) -> bool {
-        Arc::ptr_eq(&self.0.shared, shared)
-    }
-
     /// In which lot goes what is sent to core `to` now.
     pub(super) fn lot(&self, to: usize) -> u64 {
         self.0.outbox.lot(to)
@@ -276,14 +271,6 @@ impl Core {
         if !self.0.is_cut.get() && self.0.shared.phase() < Phase::Cut {
             notified.await;
         }
-    }
-}
-
-/// Sends a message to a core of `shared` from whatever thread this is.
-pub(super) fn send_from_here(shared: &Arc<Shared>, to: usize, message: Message) {
-    match Core::try_current() {
-        Some(core) if core.is_of(shared) => core.send(to, message),
-        _ => give(shared, to, message),
     }
 }
 
