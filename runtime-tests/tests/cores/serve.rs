@@ -561,6 +561,10 @@ fn without_descriptors_nothing_burns_and_all_are_served_afterwards() {
             let addr = listener.local_addr();
             let handle = cores.handle();
             let ((), done) = serving(cores, &listener, echo, |handle| {
+                // Both serve when they do what is given to them.
+                for core in [0, 1] {
+                    handle.core(core).unwrap().run(async || ()).wait().unwrap();
+                }
                 ask(addr).unwrap();
                 let clients: Vec<_> = (0..20).map(|_| StdStream::connect(addr).unwrap()).collect();
                 // All that are left: those of the first ones are open, too.
