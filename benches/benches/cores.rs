@@ -4,11 +4,12 @@
 //! median of some rounds in which all contenders take turns. `--quick` makes fewer, `--only NAME` takes one contender, `--load N` one load.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use saferring::cores::{Core, Cores, Mesh, Placement};
 use saferring::runtime::Runtime;
 use saferring::task::JoinSet;
+use saferring_benches::cpu_time;
 
 /// How many requests of a core are under way at once, whether both ask, and what that is like.
 const LOADS: [(usize, bool, &str); 4] = [
@@ -74,11 +75,6 @@ fn measured(requests: u64, run: impl FnOnce()) -> [f64; 2] {
     run();
     let spent = [cpu_time() - cpu, started.elapsed()];
     spent.map(|time| time.as_nanos() as f64 / requests as f64)
-}
-
-fn cpu_time() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 fn median(results: &[[f64; 2]]) -> [f64; 2] {

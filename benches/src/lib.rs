@@ -35,5 +35,6 @@ mod talk;
 mod track;
 mod wake;
 
+pub use measure::cpu_time;
 pub use program::{compare, once, ratio};
 pub use track::{Track, tracks};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The CPU time, user and system, of this process: of all threads, those included that the kernel makes for it.
-pub(crate) fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     clock(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default() // Every Linux has it.
 }
 

@@ -114,8 +114,8 @@ impl Builder {
         self
     }
 
-    /// Whether `SIGINT` and `SIGTERM` tell the cores to stop, and a second one cuts off what is left; by default they do. It
-    /// is so from the call of [`Cores::run`] on, for the rest of the process: then neither ends it by itself any more.
+    /// Whether `SIGINT` and `SIGTERM` tell the cores to stop, and a second one cuts off what is left; by default they do. A
+    /// third one ends the process, if a core hangs: nothing else can. It is so from the call of [`Cores::run`] on, for the rest of the process: then neither ends it by itself any more.
     pub fn signals(mut self, signals: bool) -> Self {
         self.signals = signals;
         self

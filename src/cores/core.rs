@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use super::outbox::{Flusher, Outbox, give};
 use super::room::{Room, Taken};
 use super::shared::{Phase, Shared, lock};
+use crate::foreign;
 use crate::runtime::{self, Message, Runtime};
 use crate::sync::local::Notify;
 
@@ -33,7 +34,11 @@ struct Inner {
     taken: Box<[Taken]>,
     /// What the core keeps for others of this module, by number.
     locals: RefCell<Vec<Option<Rc<dyn Local>>>>,
+    /// Of those, what is being made.
+    making: RefCell<Vec<usize>>,
     stop: Notify,
+    /// It was told to stop.
+    is_told: Cell<bool>,
     /// Somebody here wants to know when to stop.
     watches: Cell<bool>,
     cut: Notify,
@@ -146,7 +151,9 @@ impl Core {
             rooms: Room::all(shared.seats.len(), shared.requests),
             taken: shared.seats.iter().map(|_| Taken::default()).collect(),
             locals: RefCell::default(),
+            making: RefCell::default(),
             stop: Notify::new(),
+            is_told: Cell::new(false),
             watches: Cell::new(false),
             cut: Notify::new(),
             is_cut: Cell::new(false),
@@ -191,14 +198,18 @@ impl Core {
     }
 
     /// What it keeps under `number`, made when it is first asked for. With nothing borrowed: `make` may be a user's.
+    ///
+    /// # Panics
+    ///
+    /// If `make` asks for it as well.
+    #[track_caller]
     pub(super) fn local<T: Local>(&self, number: usize, make: impl FnOnce() -> T) -> Rc<T> {
         if let Some(found) = self.existing(number) {
             return found;
         }
+        let making = Making::begin(&self.0.making, number);
         let made = Rc::new(make());
-        if let Some(found) = self.existing(number) {
-            return found; // `make` has asked for it as well.
-        }
+        drop(making);
         let mut locals = self.0.locals.borrow_mut();
         if locals.len() <= number {
             locals.resize_with(number + 1, || None);
@@ -239,7 +250,7 @@ impl Core {
         }
     }
 
-    /// Another core runs again.
+    /// Another core has ended, and runs again: who waits for room there is told that it has ended.
     pub(super) fn note_restarted(&self, core: usize) {
         self.0.rooms[core].reopen();
         for local in self.all_locals() {
@@ -247,10 +258,13 @@ impl Core {
         }
     }
 
-    /// The cores are to stop. Whether anybody here wants to know.
-    pub(super) fn note_stopping(&self) -> bool {
+    /// The cores are to stop. Whether anybody here wants to know; `None` if that was asked before.
+    pub(super) fn note_stopping(&self) -> Option<bool> {
+        if self.0.is_told.replace(true) {
+            return None;
+        }
         self.0.stop.notify_waiters();
-        self.0.watches.get()
+        Some(self.0.watches.get())
     }
 
     /// What is left here is to be cut off.
@@ -276,20 +290,54 @@ pub(super) fn send_from_here(shared: &Arc<Shared>, to: usize, message: Message) 
     }
 }
 
+/// Something is being made, until this is dropped.
+struct Making<'a>(&'a RefCell<Vec<usize>>);
+
+impl<'a> Making<'a> {
+    #[track_caller]
+    fn begin(making: &'a RefCell<Vec<usize>>, number: usize) -> Self {
+        assert!(
+            !making.borrow().contains(&number),
+            "what makes the value of a PerCore asks for that value: it is there when it is made"
+        );
+        making.borrow_mut().push(number);
+        Making(making)
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.0.borrow_mut().pop();
+    }
+}
+
 /// The calling thread is a core.
 pub(super) struct Entered(pub(super) Core);
 
+/// How often what is made while other things are dropped is dropped in its turn; as often as POSIX does it for a thread.
+const DROP_ROUNDS: usize = 4;
+
+impl Entered {
+    /// Drops what the core keeps, what was made last first.
+    fn drop_locals(&self) {
+        let locals = &self.0.0.locals;
+        let count = locals.borrow().len();
+        for number in (0..count).rev() {
+            let local = locals.borrow_mut()[number].take();
+            foreign::guarded(|| drop(local));
+        }
+    }
+}
+
 impl Drop for Entered {
     fn drop(&mut self) {
-        // What users keep may use the core while it is dropped.
-        loop {
-            let locals = self.0.0.locals.take();
-            if locals.iter().all(Option::is_none) {
-                break;
-            }
-            drop(locals);
+        // What users keep may use the core while it is dropped, and so make more.
+        for _ in 0..DROP_ROUNDS {
+            self.drop_locals();
         }
         let left = CURRENT.take();
+        // Whoever asks now is told that this is no core.
+        self.drop_locals();
         drop(left);
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::core::{Core, Local};
 use super::room::{Credit, NoRoom, Pairs, Room, Taken};
 use super::shared::{lock, next_number};
+use crate::foreign;
 use crate::runtime::{Job, Message};
 use crate::sync::local::Notify;
 use crate::task::{poll_proceed, spend};
@@ -312,7 +313,7 @@ impl<T: Send + 'static> Job for Lane<T> {
 
     fn refuse(self: Arc<Self>) {
         let lost = mem::take(&mut *lock(&self.messages));
-        drop(lost);
+        drop_each(lost);
     }
 
     /// Room comes back to the core that sends.
@@ -324,6 +325,21 @@ impl<T: Send + 'static> Job for Lane<T> {
     }
 
     fn lose_home(self: Arc<Self>) {}
+}
+
+/// Drops messages that nobody gets: a panic of one leaves the others to be dropped.
+fn drop_each<T>(messages: VecDeque<T>) {
+    for message in messages {
+        foreign::guarded(|| drop(message));
+    }
+}
+
+impl<T> Drop for End<T> {
+    fn drop(&mut self) {
+        for messages in &mut self.inbox.get_mut().from {
+            drop_each(mem::take(messages));
+        }
+    }
 }
 
 impl<T: Send + 'static> Local for End<T> {

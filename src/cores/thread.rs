@@ -7,10 +7,12 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use super::core::{Core, Entered};
 use super::error::CoreOutput;
+use super::listener::Accepting;
 use super::placement::pin;
 use super::ports::SamePorts;
 use super::settings::{OnPanic, Settings};
@@ -53,21 +55,26 @@ struct GateState {
 }
 
 impl Gate {
+    /// One is not ready: none begins, unless all have.
     pub(super) fn refuse(&self) {
         lock(&self.state).is_refused = true;
         self.changed.notify_all();
     }
 
-    /// Waits until so many are ready, and opens. False: one is not.
+    /// Waits until so many are ready. False: one is not.
     pub(super) fn wait_for(&self, cores: usize) -> bool {
         let mut state = lock(&self.state);
         while state.ready < cores && !state.is_refused {
             let woken = self.changed.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        state.is_open = !state.is_refused;
+        !state.is_refused
+    }
+
+    /// Lets all begin.
+    pub(super) fn open(&self) {
+        lock(&self.state).is_open = true;
         self.changed.notify_all();
-        state.is_open
     }
 
     /// One more is ready; waits for the others. False: one is not.
@@ -85,27 +92,20 @@ impl Gate {
 
 /// What the thread of a core begins with.
 pub(super) struct CoreThread<'a> {
-    id: usize,
-    shared: &'a Arc<Shared>,
-    settings: &'a Settings,
+    pub(super) id: usize,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) settings: &'a Settings,
+    pub(super) accepting: &'a [Arc<Accepting>],
 }
 
 /// How one life of a core has ended.
-enum Life<R> {
-    Output(R),
+enum Life<T, E> {
+    Output(Result<T, E>),
     Panicked(JoinError),
     CutOff,
 }
 
-impl<'a> CoreThread<'a> {
-    pub(super) fn new(id: usize, shared: &'a Arc<Shared>, settings: &'a Settings) -> Self {
-        CoreThread {
-            id,
-            shared,
-            settings,
-        }
-    }
-
+impl CoreThread<'_> {
     /// All of it. Tells `run` when it is over.
     pub(super) fn run<F, Fut, R>(self, gate: &Gate, main: &F) -> Ended<R::Value, R::Error>
     where
@@ -120,17 +120,23 @@ impl<'a> CoreThread<'a> {
             Ended::Panicked(JoinError::panicked(panic))
         });
         if matches!(ended, Ended::Failed(_) | Ended::Panicked(_)) {
-            lock(&self.shared.failed).get_or_insert(self.id);
-            stop(self.shared);
+            self.fail();
         }
         let seat = &self.shared.seats[self.id];
         seat.has_ended.store(true, Ordering::Release);
-        for message in seat.inbox.close() {
-            message.refuse(); // It has not run at all.
+        seat.inbox.end(); // If it has not run at all.
+        for accepting in self.accepting {
+            accepting.end_own(self.shared, self.id);
         }
         tell_all(self.shared, Note::Ended(self.id));
         self.shared.note_end();
         ended
+    }
+
+    /// All are to stop, because of this core or another that has failed before.
+    fn fail(&self) {
+        lock(&self.shared.failed).get_or_insert(self.id);
+        stop(self.shared);
     }
 
     fn live<F, Fut, R>(&self, gate: &Gate, main: &F) -> Ended<R::Value, R::Error>
@@ -154,26 +160,19 @@ impl<'a> CoreThread<'a> {
         loop {
             let began = Instant::now();
             let panic = match self.live_once(runtime, main) {
-                Life::Output(output) => {
-                    return match output.into_result() {
-                        Ok(value) => Ended::Done(value),
-                        Err(error) => Ended::Failed(error),
-                    };
-                }
+                Life::Output(Ok(value)) => return Ended::Done(value),
+                Life::Output(Err(error)) => return Ended::Failed(error),
                 Life::CutOff => return Ended::CutOff,
                 Life::Panicked(panic) => panic,
             };
-            let is_running = self.shared.phase() == Phase::Running;
-            if self.settings.on_panic == OnPanic::Stop || !is_running {
+            if !self.may_restart() {
                 return Ended::Panicked(panic);
             }
-            pause = if began.elapsed() < QUICK {
-                (pause * 2).min(PAUSE_MAX)
-            } else {
-                PAUSE_MIN
-            };
             if began.elapsed() < QUICK {
-                self.shared.pause(pause / 2);
+                self.shared.pause(pause);
+                pause = (pause * 2).min(PAUSE_MAX);
+            } else {
+                pause = PAUSE_MIN;
             }
             runtime = match self.make_runtime() {
                 Ok(runtime) if self.shared.phase() == Phase::Running => runtime,
@@ -187,11 +186,17 @@ impl<'a> CoreThread<'a> {
         }
     }
 
+    /// Whether it starts again when it has panicked.
+    fn may_restart(&self) -> bool {
+        self.settings.on_panic == OnPanic::Restart && self.shared.phase() == Phase::Running
+    }
+
     /// From the first poll of its closure to the end of its runtime.
-    fn live_once<F, Fut, R>(&self, runtime: Runtime, main: &F) -> Life<R>
+    fn live_once<F, Fut, R>(&self, runtime: Runtime, main: &F) -> Life<R::Value, R::Error>
     where
         F: Fn(Core) -> Fut,
         Fut: Future<Output = R>,
+        R: CoreOutput,
     {
         let (life, entered) = runtime.block_on(async {
             let entered = Core::enter(self.id, self.shared, &runtime);
@@ -199,6 +204,11 @@ impl<'a> CoreThread<'a> {
             share_ports(Some(Rc::new(SamePorts::new(self.shared))));
             runtime.set_inbox(Arc::clone(&self.shared.seats[self.id].inbox));
             let life = lived(core, main).await;
+            match &life {
+                Life::Output(Err(_)) => self.fail(),
+                Life::Panicked(_) if !self.may_restart() => self.fail(),
+                _ => {}
+            }
             (life, entered)
         });
         share_ports(None);
@@ -226,7 +236,6 @@ impl<'a> CoreThread<'a> {
     fn begin_again(&self) {
         lock(&self.shared.seats[self.id].report).restarts += 1;
         self.shared.seats[self.id].inbox.reopen();
-        tell_all(self.shared, Note::Ended(self.id));
         tell_all(self.shared, Note::Restarted(self.id));
     }
 
@@ -244,17 +253,22 @@ impl<'a> CoreThread<'a> {
 }
 
 /// The closure of a core, until it ends, panics or is cut off.
-async fn lived<F, Fut, R>(core: &Core, main: &F) -> Life<R>
+async fn lived<F, Fut, R>(core: &Core, main: &F) -> Life<R::Value, R::Error>
 where
     F: Fn(Core) -> Fut,
     Fut: Future<Output = R>,
+    R: CoreOutput,
 {
-    if core.shared().phase() >= Phase::Stopping {
-        note_stop(core);
-    }
     let mut cut = pin!(core.cut());
-    match caught(|| main(core.clone()), |cx| cut.as_mut().poll(cx)).await {
-        Some(Ok(output)) => Life::Output(output),
+    let stop = |cx: &mut Context<'_>| {
+        // The inbox of a core that starts again may have been closed when this was told.
+        if core.shared().phase() >= Phase::Stopping {
+            note_stop(core);
+        }
+        cut.as_mut().poll(cx)
+    };
+    match caught(|| main(core.clone()), stop).await {
+        Some(Ok(output)) => Life::Output(output.into_result()),
         Some(Err(panic)) => Life::Panicked(JoinError::panicked(panic)),
         None => Life::CutOff,
     }

@@ -102,6 +102,7 @@ where
 }
 
 /// The task that waits for a job.
+#[track_caller]
 fn join<R: 'static>(
     core: &Core,
     answer: Arc<Answer<R>>,

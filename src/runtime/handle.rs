@@ -101,7 +101,8 @@ impl Handle {
         Arc::ptr_eq(&self.inbox, &other.inbox)
     }
 
-    fn give(&self, message: Message) {
+    /// Has the runtime run the message, or refuses it.
+    pub(crate) fn give(&self, message: Message) {
         if let Err(refused) = self.inbox.push(message) {
             refused.refuse();
         }

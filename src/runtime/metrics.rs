@@ -30,6 +30,9 @@ pub struct Metrics {
     /// Work that was to go to a thread, such as looking up a name, and was done by the runtime's own, as no other could
     /// be had: it has held up the core.
     pub run_here: u64,
+    /// How often the loop has stood still for longer than [`Builder::stall_detector`](super::Builder::stall_detector) allows;
+    /// 0 without it.
+    pub stalls: u64,
     /// Provided buffers that exist.
     pub provided_buffers: u32,
     /// Those of them that are free, for data to come; the others hold some.
@@ -183,6 +186,7 @@ impl Core {
             provided_free: provided.available,
             provided_dry: provided.exhausted,
             provided_refused: provided.refused,
+            stalls: self.pulse.stalls(),
             zero_copy_sends: counters.zero_copy_sends,
             zero_copy_copied: counters.zero_copy_copied,
         }

@@ -33,6 +33,24 @@
 //! - [`in_flight`] lists what the kernel has not finished, and [`metrics()`] what the runtime has counted.
 //! - Reads and writes of sockets and files end a turn by themselves, as they go to the kernel; what may be ready without
 //!   takes from a budget, as in tokio ([`consume_budget`](crate::task::consume_budget)).
+//!
+//! # Stalls
+//!
+//! A task that blocks, or computes for long, holds up all others of its core. [`Builder::stall_detector`] has it told which one does:
+//! its number, its name ([`task::Builder`](crate::task::Builder)), and where it was spawned. One thread looks at the loops of all
+//! runtimes of the process that ask for it, four times within the shortest bound; it has no descriptor, sends no signal, and
+//! ends with the last of them.
+//!
+//! - A loop stalls that has not turned for the bound, as far as was seen: a stall that is a quarter longer is always seen. While it waits
+//!   in the kernel, spins, or is not inside [`Runtime::block_on`], it does not stall. The drops of tasks at shutdown count, the grace
+//!   period does not.
+//! - What holds it is the task that has its turn; the future of [`Runtime::block_on`], by where that was called; or neither, when it is
+//!   the kernel, in a system call that does not wait, or a waker of another crate. A turn of the loop has many polls
+//!   ([`Builder::event_interval`]): if the looks have met several tasks, the line says so.
+//! - Time in which the watchdog was stopped itself, with the process or by a debugger, counts as one look.
+//! - The line tells no stack. It says nothing about whether the task computes, or blocks in a system call, or waits for a CPU.
+//! - In a child of fork(2) the parent's runtimes are not watched. One that the child makes is.
+//! - A task that a [`JoinSet`](crate::task::JoinSet) collects from an iterator has the place where std calls that.
 
 mod advanced;
 mod answer;
@@ -49,7 +67,9 @@ mod park;
 #[allow(clippy::module_inception)] // A type's file has the type's name, here as elsewhere.
 mod runtime;
 mod shutdown;
+mod stall;
 mod tuning;
+mod watchdog;
 
 pub use crate::driver::InFlightOp;
 #[doc(hidden)]
@@ -69,3 +89,5 @@ pub(crate) use inbox::{Inbox, Job, Message};
 pub use metrics::Metrics;
 pub(crate) use metrics::SAMPLES;
 pub use runtime::Runtime;
+#[doc(hidden)]
+pub use watchdog::stall_looks;

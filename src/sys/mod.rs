@@ -38,7 +38,7 @@ pub use features::{Features, Status};
 pub(crate) use features::{counts_sends, features};
 pub(crate) use helper_cpus::{helper_cpus, run_on, set_helper_cpus};
 pub(crate) use memory::Memory;
-pub(crate) use notifier::{Notifier, note_fork};
+pub(crate) use notifier::{Notifier, generation, note_fork};
 pub use policy::FallbackStrategy;
 pub(crate) use policy::Policy;
 pub(crate) use reuse_port::steer_by_cpu;

@@ -1,5 +1,6 @@
 //! Tasks with a name, or in a group.
 
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -10,7 +11,7 @@ use super::executor::{on_entered, spawn_with};
 use super::group::{Group, Member};
 use super::header::{LocalRef, with_entered};
 use super::join::JoinHandle;
-use super::shared::NO_INDEX;
+use super::pulse::NO_INDEX;
 
 /// Says what a task is called and which group it is in, before it is spawned.
 ///
@@ -58,15 +59,16 @@ impl Builder {
     where
         F: Future + 'static,
     {
+        let place = Location::caller();
         on_entered(|owner| match &self.group {
-            None => spawn_with(owner, future, 0, self.name),
+            None => spawn_with(owner, future, 0, self.name, place),
             Some(group) => {
                 let (flags, member) = owner.groups.join(group);
                 let grouped = Grouped {
                     future,
                     _member: member,
                 };
-                spawn_with(owner, grouped, flags, self.name)
+                spawn_with(owner, grouped, flags, self.name, place)
             }
         })
     }
@@ -94,7 +96,7 @@ impl Group {
 /// ```
 #[must_use]
 pub fn name() -> Option<Rc<str>> {
-    with_entered(|owner| match owner.running.get() {
+    with_entered(|owner| match owner.pulse.running() {
         NO_INDEX => None,
         index => owner.name_of(index),
     })?

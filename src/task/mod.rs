@@ -63,7 +63,7 @@
 //
 // **The future is never aliased.** It is touched by the `poll` of the vtable only, which `run` and `shutdown` call for a task
 // that is not DONE, and `spawn` for a task that is new. `run` and `shutdown` refuse to work within a task
-// (`Owned::running`), so neither can reach a future that is being polled or dropped.
+// (`Pulse::running`), so neither can reach a future that is being polled or dropped.
 //
 // **No wake is lost.** On the owner thread a wake sets QUEUED, which the pop clears before the poll. Elsewhere it sets
 // IN_INBOX, which the drain clears before the poll; who finds it set is behind someone who pushes, or has pushed, the task. All
@@ -100,6 +100,7 @@ mod inbox;
 mod join;
 mod join_set;
 mod local_key;
+mod pulse;
 mod queue;
 mod shared;
 mod sync;
@@ -129,6 +130,7 @@ pub use join_set::JoinSet;
 #[doc(hidden)]
 pub use local_key::LocalSlot;
 pub use local_key::{AccessError, LocalKey, TaskLocalFuture};
+pub(crate) use pulse::{Holder, Look, Pulse};
 pub(crate) use shared::Unpark;
 pub(crate) use wake_ref::WakeRef;
 pub use yield_now::{YieldNow, yield_now};

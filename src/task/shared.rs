@@ -9,11 +9,13 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use slab::Slab;
 
 use super::group::Groups;
 use super::inbox::{Inbox, Node};
+use super::pulse::{NO_INDEX, Pulse};
 use super::queue::{Link, RunQueue};
 use super::sync::{AtomicIsize, Cell, Ordering, is_current};
 
@@ -26,9 +28,6 @@ pub(crate) trait Unpark: Send + Sync + 'static {
 /// Where `Remote::live` starts. No program frees as many tasks abroad, so the count cannot pass zero while the
 /// executor lives; see `Shared::task_freed`.
 const BIAS: isize = isize::MAX / 2;
-
-/// "In no list", for a task's index.
-pub(super) const NO_INDEX: u32 = u32::MAX;
 
 pub(super) struct Shared<L, R: Node> {
     owned: Owned<L>,
@@ -44,8 +43,8 @@ pub(super) struct Owned<L> {
     /// By index, of those tasks that have one.
     names: RefCell<HashMap<u32, Rc<str>>>,
     tasks: UnsafeCell<Slab<L>>,
-    /// The index of the task that is being polled or dropped, or `NO_INDEX`.
-    pub(super) running: Cell<u32>,
+    /// Which task is being polled or dropped, among what other threads may see.
+    pub(super) pulse: Arc<Pulse>,
     /// Shutdown has begun: what is spawned is cancelled at once.
     pub(super) closing: Cell<bool>,
     /// Headers made, less those freed while this thread had entered the executor.
@@ -60,14 +59,14 @@ pub(super) struct Remote<R: Node> {
 }
 
 impl<L: Link + Clone, R: Node> Shared<L, R> {
-    pub(super) fn allocate(unpark: Box<dyn Unpark>) -> NonNull<Self> {
+    pub(super) fn allocate(unpark: Box<dyn Unpark>, pulse: Arc<Pulse>) -> NonNull<Self> {
         let shared = Box::new(Self {
             owned: Owned {
                 queue: RunQueue::new(),
                 groups: Groups::new(),
                 names: RefCell::default(),
                 tasks: UnsafeCell::new(Slab::new()),
-                running: Cell::new(NO_INDEX),
+                pulse,
                 closing: Cell::new(false),
                 balance: Cell::new(0),
             },

@@ -54,6 +54,10 @@ pub(crate) const WAKER_FILES: &[File] = &[
         reason: "who waits may be in any runtime",
     },
     File {
+        path: "src/remote/request.rs",
+        reason: "is awaited in any runtime, and answered by a ring's thread",
+    },
+    File {
         path: "src/runtime/call.rs",
         reason: "makes one that unparks a thread",
     },
@@ -271,6 +275,15 @@ pub(crate) const SITES: &[Site] = sites! {
         "take" Clone: "of our own task's waker, before the lock",
         "wake" Wake: "of our own task, outside the lock",
         "poll" Wake: "of our own task",
+    }
+    "src/remote/request.rs" {
+        "finish" Guarded: "what nobody wants, and the asker's wake, outside the lock: the caller's last act",
+        "finish" Wake: "of the asker, guarded, outside the lock",
+        "abandon" Wake: "of a task of this crate: its inbox, no foreign code",
+        "abandon" Guarded: "the asker's waker, outside the lock",
+        "ask" Clone: "before there is a call",
+        "poll" Clone: "without the lock; the phase is looked at again afterwards",
+        "poll" Guarded: "the waker before, outside the lock, as the last act",
     }
     "src/cores/outbox.rs" {
         "poll" WakeRef: "of our own task",
