@@ -1,11 +1,10 @@
 //! Servers of keys and values, which are programs of their own.
 
 use std::env;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use std::io;
 
 use crate::contender::{Contender, Done};
 use crate::options::target_dir;
@@ -64,12 +63,15 @@ fn example() -> PathBuf {
     target_dir().join("release/examples").join(EXAMPLE)
 }
 
-/// Builds the example, which is not part of this program.
+/// Builds what the contender's server is, if that is the example: it is not part of this program.
 ///
 /// # Errors
 ///
 /// If it cannot be built; the compiler has said why.
-pub(crate) fn build() -> io::Result<()> {
+pub(crate) fn prepare(contender: &str) -> io::Result<()> {
+    if contender != OURS {
+        return Ok(());
+    }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let manifest = workspace.unwrap_or(Path::new(".")).join("Cargo.toml");

@@ -113,9 +113,6 @@ fn measure_all(program: Program, options: &Options) -> io::Result<Report> {
     let data = Data::create(&options.dir)?;
     let mut cells = program.cells(options.quick, data.dir());
     cells.retain(|cell| options.wants(&cell.name));
-    if cells.iter().any(|cell| cell.base() == keys::REDIS) {
-        keys::build()?;
-    }
     let mut report = Report {
         version: VERSION,
         made: system::now(),

@@ -153,6 +153,7 @@ fn server(contender: &Contender, kind: &Kind) -> io::Result<Option<(Process, Tar
             }
         }
         Way::Keys(..) => {
+            keys::prepare(name)?;
             let addr = free_addr()?;
             if keys::command(name, addr).is_none() {
                 return Ok(None);

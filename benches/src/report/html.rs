@@ -253,8 +253,9 @@ fn latency(report: &Report) -> String {
 }
 
 const METHOD: &str = "<h2 id='method'>How it was measured</h2><div class='card'>\
-<p>Each contender works in a process of its own, pinned to one core; the load generator, the same for all, is on another. All \
-contenders of a workload are alive at once, and the load goes round in short slices, in an order shuffled anew each round, so \
+<p>Each contender works in a process of its own, pinned to one core; the load generator, the same for all, is on another. \
+Servers on two cores share both with it. All contenders of a workload are alive at once, and the load goes round in short \
+slices, in an order shuffled anew each round, so \
 that the machine’s slow and fast phases meet all of them alike.</p>\
 <p>What counts is CPU time: that of the whole process, with all its threads and those that the kernel makes for it, before and \
 after each slice. A ratio is that of the medians over the rounds; its 95 % interval is a bootstrap over the rounds, which \
