@@ -158,11 +158,8 @@ impl Core {
             cut: Notify::new(),
             is_cut: Cell::new(false),
         }));
-        for (to, (room, seat)) in core.rooms().iter().zip(&shared.seats).enumerate() {
+        for (to, room) in core.rooms().iter().enumerate() {
             shared.credits.between(id, to).count.begin(room);
-            if seat.has_ended.load(Ordering::Acquire) {
-                room.close();
-            }
         }
         runtime.spawn_own(Flusher(outbox));
         CURRENT.set(Some(core.clone()));

@@ -170,16 +170,22 @@ impl Cores {
 
     /// Waits until all cores have ended; hears of signals meanwhile.
     fn watch(&self, listening: &Listening, cores: usize) {
-        while self.shared.ended() < cores {
+        loop {
+            // They may have been told before they ran.
+            if self.shared.phase() >= Phase::Stopping {
+                for accepting in &self.accepting {
+                    accepting.stop_if_served(&self.shared);
+                }
+            }
+            if self.shared.ended() >= cores {
+                break;
+            }
             for _ in 0..listening.wait() {
                 match self.shared.phase() {
                     Phase::Running => stop(&self.shared),
                     Phase::Stopping => cut(&self.shared),
                     Phase::Cut => self.give_up(),
                 }
-            }
-            if self.shared.phase() >= Phase::Stopping {
-                self.stop_accepting();
             }
         }
         self.stop_accepting();

@@ -179,6 +179,14 @@ impl Accepting {
         Ok(())
     }
 
+    /// [`stop`](Self::stop), if a core can take what waits; if not yet, the first that serves does it.
+    pub(super) fn stop_if_served(self: &Arc<Self>, shared: &Arc<Shared>) {
+        let is_served = lock(&self.serving).iter().any(Option::is_some);
+        if is_served {
+            self.stop(shared);
+        }
+    }
+
     /// Lets nobody connect any more, and ends the thread. What waits is given to the cores.
     pub(super) fn stop(self: &Arc<Self>, shared: &Arc<Shared>) {
         if self.balance != Balance::LeastLoaded || self.stopped.swap(true, Ordering::AcqRel) {
@@ -239,8 +247,10 @@ impl Accepting {
     fn dispatch_to_any(self: &Arc<Self>, shared: &Arc<Shared>, stream: TcpStream) {
         let mut left = self.dispatch(shared, stream);
         while let Some(stream) = left.take() {
-            if self.wait_for_a_core() {
-                left = self.dispatch(shared, stream);
+            let goes_on = self.wait_for_a_core();
+            left = self.dispatch(shared, stream);
+            if !goes_on {
+                return;
             }
         }
     }

@@ -157,14 +157,15 @@ impl<H> Served<H> {
         core.local(accepting.number, || Serving {
             given: RefCell::new(Some(sender)),
         });
+        // Asked when the core can hear of the last, and before anything is given to it.
+        let has_all = !accepting.has_last();
         Ok(Served {
             number: accepting.begin_serving(core.id()),
             core: core.clone(),
             accepting: Arc::clone(accepting),
             own,
             given,
-            // Asked when the core can hear of the last.
-            has_all: !accepting.has_last(),
+            has_all,
             handler,
             tasks: JoinSet::new(),
             is_closed: false,
@@ -242,9 +243,10 @@ where
         }
     }
 
-    /// Begins with what waits at the socket, and is not accepted yet.
+    /// Begins with what waits at the socket, and is not accepted yet; or has it given to the cores.
     fn take_waiting(&mut self) {
         let accepting = Arc::clone(&self.accepting);
+        accepting.stop(self.core.shared());
         let Some(socket) = accepting.own_socket(self.core.id()) else {
             return;
         };

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::core::{Core, Entered};
 use super::error::CoreOutput;
 use super::listener::Accepting;
+use super::outbox::give;
 use super::placement::pin;
 use super::ports::SamePorts;
 use super::settings::{OnPanic, Settings};
@@ -20,7 +21,7 @@ use super::shared::{Phase, Shared, lock};
 use super::stop::{Note, note_stop, stop, tell_all};
 use crate::foreign;
 use crate::net::share_ports;
-use crate::runtime::{Runtime, caught};
+use crate::runtime::{Message, Runtime, caught};
 use crate::task::JoinError;
 
 /// A core that panics sooner than this after its start waits before the next.
@@ -236,7 +237,18 @@ impl CoreThread<'_> {
     fn begin_again(&self) {
         lock(&self.shared.seats[self.id].report).restarts += 1;
         self.shared.seats[self.id].inbox.reopen();
+        self.hear_of_ends();
         tell_all(self.shared, Note::Restarted(self.id));
+    }
+
+    /// It is told of the cores that have ended while its inbox was closed; behind what those have sent since it is open.
+    fn hear_of_ends(&self) {
+        for (other, seat) in self.shared.seats.iter().enumerate() {
+            if seat.has_ended.load(Ordering::Acquire) {
+                let note = Arc::new(Note::Ended(other));
+                give(self.shared, self.id, Message::Do(note));
+            }
+        }
     }
 
     fn pin(&self) {

@@ -109,6 +109,7 @@ pub(crate) const SAMPLES: &[Sample] = &[
         "Work done by the core for want of a thread.",
         |it| it.run_here,
     ),
+    total("stalls", "Times that the loop was held up.", |it| it.stalls),
     now("provided_buffers", "Provided buffers.", |it| {
         it.provided_buffers.into()
     }),
@@ -152,6 +153,7 @@ impl std::ops::Add for Metrics {
             orphans: self.orphans + other.orphans,
             tasks: self.tasks + other.tasks,
             run_here: self.run_here + other.run_here,
+            stalls: self.stalls + other.stalls,
             provided_buffers: self.provided_buffers + other.provided_buffers,
             provided_free: self.provided_free + other.provided_free,
             provided_dry: self.provided_dry + other.provided_dry,
