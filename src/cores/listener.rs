@@ -5,14 +5,14 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::core::{Core, send_from_here};
+use super::core::Core;
 use super::outbox::give;
 use super::shared::{Phase, Shared, lock, next_number};
 use crate::net::{BACKLOG, ToSocketAddrs, listen_shared};
@@ -79,8 +79,8 @@ pub(super) struct Accepting {
     serving: Mutex<Vec<Option<usize>>>,
     changed: Condvar,
     stopped: AtomicBool,
-    /// The thread that accepts gives nothing any more.
-    has_given_all: AtomicBool,
+    /// Who still gives connections to the cores: the thread that accepts, and who stops it.
+    givers: AtomicUsize,
 }
 
 /// What a core keeps of a listener that it serves: where others put connections, until there will be none any more.
@@ -117,7 +117,7 @@ impl Accepting {
             serving: Mutex::new(vec![None; cpus.len()]),
             changed: Condvar::new(),
             stopped: AtomicBool::new(false),
-            has_given_all: AtomicBool::new(false),
+            givers: AtomicUsize::new(2),
         })
     }
 
@@ -174,15 +174,14 @@ impl Accepting {
         let builder = thread::Builder::new().name("saferring-accept".to_owned());
         builder.spawn_scoped(scope, move || {
             this.accept(&shared);
-            this.tell_last(&shared);
+            this.has_given(&shared);
         })?;
         Ok(())
     }
 
     /// [`stop`](Self::stop), if a core can take what waits; if not yet, the first that serves does it.
     pub(super) fn stop_if_served(self: &Arc<Self>, shared: &Arc<Shared>) {
-        let is_served = lock(&self.serving).iter().any(Option::is_some);
-        if is_served {
+        if self.is_served() {
             self.stop(shared);
         }
     }
@@ -195,12 +194,14 @@ impl Accepting {
         self.hand_out(shared, &self.sockets[0]);
         drop(lock(&self.serving));
         self.changed.notify_all();
+        self.has_given(shared);
     }
 
-    /// The thread that accepts gives the cores nothing any more.
-    fn tell_last(&self, shared: &Arc<Shared>) {
-        // Before, for cores that begin to serve now.
-        self.has_given_all.store(true, Ordering::Release);
+    /// One of the givers gives nothing any more. The last of them tells the cores, behind all that was given.
+    fn has_given(&self, shared: &Arc<Shared>) {
+        if self.givers.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
         let last = Arc::new(Last(self.number));
         for core in 0..shared.seats.len() {
             give(shared, core, Message::Do(Arc::clone(&last) as Arc<dyn Job>));
@@ -209,7 +210,7 @@ impl Accepting {
 
     /// Whether a thread gives connections to the cores until it says that there are no more.
     pub(super) fn has_last(&self) -> bool {
-        self.balance == Balance::LeastLoaded && !self.has_given_all.load(Ordering::Acquire)
+        self.balance == Balance::LeastLoaded && self.givers.load(Ordering::Acquire) > 0
     }
 
     /// Gives the cores what waits at a socket, and shuts that.
@@ -285,7 +286,8 @@ impl Accepting {
             number,
             stream: Mutex::new(Some(stream)),
         });
-        send_from_here(shared, to, Message::Do(given));
+        // At once: what says that it was the last must not overtake it.
+        give(shared, to, Message::Do(given));
         None
     }
 
@@ -300,13 +302,27 @@ impl Accepting {
         Some((to, number))
     }
 
-    /// Nothing comes to the socket of core `id` any more. What waits there goes to others, unless all are to stop.
+    /// Nothing comes to the socket of core `id` any more. What waits there goes to others, unless all are to stop; if none of
+    /// them serves yet, the first that does [sees to it](Self::take_left).
     pub(super) fn end_own(self: &Arc<Self>, shared: &Arc<Shared>, id: usize) {
         match self.own_socket(id) {
-            Some(socket) if shared.phase() == Phase::Running => self.hand_out(shared, socket),
-            Some(socket) => self.shut(socket),
-            None => {}
+            Some(socket) if shared.phase() >= Phase::Stopping => self.shut(socket),
+            Some(socket) if self.is_served() => self.hand_out(shared, socket),
+            _ => {}
         }
+    }
+
+    /// Gives the cores what waits at the sockets of those that have ended before any has served.
+    pub(super) fn take_left(self: &Arc<Self>, shared: &Arc<Shared>) {
+        for (id, seat) in shared.seats.iter().enumerate() {
+            if seat.has_ended.load(Ordering::Acquire) {
+                self.end_own(shared, id);
+            }
+        }
+    }
+
+    fn is_served(&self) -> bool {
+        lock(&self.serving).iter().any(Option::is_some)
     }
 }
 

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -159,8 +158,10 @@ impl<H> Served<H> {
         });
         // Asked when the core can hear of the last, and before anything is given to it.
         let has_all = !accepting.has_last();
+        let number = accepting.begin_serving(core.id());
+        accepting.take_left(core.shared());
         Ok(Served {
-            number: accepting.begin_serving(core.id()),
+            number,
             core: core.clone(),
             accepting: Arc::clone(accepting),
             own,
@@ -276,15 +277,14 @@ where
         self.note(|report| report.connections += 1);
         let counted = Counted(self.core.clone());
         let handler = &mut self.handler;
-        match catch_unwind(AssertUnwindSafe(|| handler(stream))) {
-            Ok(future) => drop(self.tasks.spawn(async move {
+        let mut future = None;
+        foreign::guarded(|| future = Some(handler(stream)));
+        match future {
+            Some(future) => drop(self.tasks.spawn(async move {
                 let _counted = counted;
                 future.await;
             })),
-            Err(panic) => {
-                foreign::drop_payload(panic);
-                self.note(|report| report.panicked += 1);
-            }
+            None => self.note(|report| report.panicked += 1),
         }
     }
 }

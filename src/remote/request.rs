@@ -4,10 +4,10 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::errors::ended;
@@ -17,6 +17,17 @@ use crate::foreign;
 use crate::runtime::{Job, Message};
 use crate::sys::generation;
 use crate::task::spawn;
+
+#[cfg(not(loom))]
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering};
+    pub(super) use std::sync::{Mutex, MutexGuard};
+}
+#[cfg(loom)]
+mod sync {
+    pub(super) use loom::sync::atomic::{AtomicBool, Ordering};
+    pub(super) use loom::sync::{Mutex, MutexGuard};
+}
 
 /// What is done with a buffer on the ring's thread: `F` is called there, and its future awaited.
 struct Request<F, B, T> {
@@ -46,7 +57,9 @@ enum Phase<F, B, T> {
 
 impl<F, B, T> Request<F, B, T> {
     fn lock(&self) -> MutexGuard<'_, State<F, B, T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// What is to be done, if anybody still waits for it.
@@ -262,5 +275,124 @@ impl<F, B, T> Drop for Answer<F, B, T> {
             true => mem::forget(request),
             false => request.abandon(),
         }
+    }
+}
+
+/// loom runs every interleaving; a wake that is lost shows as a deadlock.
+#[cfg(all(test, loom))]
+mod models {
+    use std::task::Wake;
+
+    use loom::sync::Notify;
+    use loom::sync::atomic::AtomicUsize;
+    use loom::thread;
+
+    use super::*;
+
+    /// Counts its drop.
+    struct Buf(loom::sync::Arc<AtomicUsize>);
+
+    impl Drop for Buf {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    struct Wakes(Notify);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.notify();
+        }
+    }
+
+    fn wakes() -> (Arc<Wakes>, Waker) {
+        let wakes = Arc::new(Wakes(Notify::new()));
+        (Arc::clone(&wakes), Waker::from(wakes))
+    }
+
+    /// A call that has not begun, its answer, and how many buffers were dropped.
+    fn call() -> (
+        Arc<Request<(), Buf, ()>>,
+        Answer<(), Buf, ()>,
+        loom::sync::Arc<AtomicUsize>,
+    ) {
+        let dropped = loom::sync::Arc::new(AtomicUsize::new(0));
+        let request = Arc::new(Request {
+            state: Mutex::new(State {
+                phase: Phase::Asked((), Buf(loom::sync::Arc::clone(&dropped))),
+                asker: None,
+                worker: None,
+                permit: None,
+            }),
+            abandoned: AtomicBool::new(false),
+        });
+        let answer = Answer {
+            request: Some(Arc::clone(&request)),
+            generation: generation(),
+        };
+        (request, answer, dropped)
+    }
+
+    #[test]
+    fn an_answer_is_heard_of() {
+        loom::model(|| {
+            let (request, mut answer, dropped) = call();
+            let worker = thread::spawn(move || {
+                let Some(((), buf)) = request.begin() else {
+                    panic!("somebody waits");
+                };
+                request.finish(Ok(()), buf);
+            });
+            let (wakes, waker) = wakes();
+            let (result, buf) = loop {
+                match Pin::new(&mut answer).poll(&mut Context::from_waker(&waker)) {
+                    Poll::Ready(answer) => break answer,
+                    Poll::Pending => wakes.0.wait(),
+                }
+            };
+            assert!(result.is_ok());
+            assert_eq!(dropped.load(Ordering::Relaxed), 0);
+            drop(buf);
+            assert!(worker.join().is_ok());
+            assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        });
+    }
+
+    /// The work ends only because nobody waits any more.
+    #[test]
+    fn who_works_hears_that_nobody_waits() {
+        loom::model(|| {
+            let (request, answer, dropped) = call();
+            let worker = thread::spawn(move || {
+                let Some(((), buf)) = request.begin() else {
+                    return;
+                };
+                let (wakes, waker) = wakes();
+                request.watch(&waker);
+                while !request.abandoned.load(Ordering::Acquire) {
+                    wakes.0.wait();
+                }
+                request.finish(Err(ended()), buf);
+            });
+            drop(answer);
+            assert!(worker.join().is_ok());
+            assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        });
+    }
+
+    #[test]
+    fn a_buffer_is_dropped_once() {
+        loom::model(|| {
+            let (request, answer, dropped) = call();
+            let worker = thread::spawn(move || {
+                if let Some(((), buf)) = request.begin() {
+                    request.finish(Ok(()), buf);
+                }
+            });
+            drop(answer);
+            assert!(worker.join().is_ok());
+            assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        });
     }
 }

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::task::{Holder, Look};
@@ -129,41 +128,36 @@ impl Who {
 
     /// The line of a loop that stands still.
     pub(super) fn stalls(&self, core: &str, still: Duration, left_out: u64) -> String {
-        let millis = still.as_millis();
-        format!(
-            "{core} has not turned its loop for {millis} ms: {self} holds it{}",
-            more(left_out)
-        )
+        let (millis, who) = (still.as_millis(), self.with("holds"));
+        let more = more(left_out);
+        format!("{core} has not turned its loop for {millis} ms: {who}{more}")
     }
 
     /// The line of a loop that turns again.
     pub(super) fn over(&self, core: &str, still: Duration, left_out: u64) -> String {
-        let millis = still.as_millis();
-        format!(
-            "{core} turns its loop again, after about {millis} ms: {self} held it{}",
-            more(left_out)
-        )
+        let (millis, who) = (still.as_millis(), self.with("held"));
+        let more = more(left_out);
+        format!("{core} turns its loop again, after about {millis} ms: {who}{more}")
     }
-}
 
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.by_one {
-            f.write_str("one task after the other, now ")?;
-        }
-        match &self.holder {
+    fn with(&self, holds: &str) -> String {
+        let who = match &self.holder {
             Some(Holder::Task(id, note)) => {
-                write!(f, "task {id}")?;
-                if let Some(name) = &note.name {
-                    write!(f, " {name:?}")?;
-                }
-                write!(f, ", spawned at {},", note.place)
+                let name = note.name.as_ref().map(|name| format!(" {name:?}"));
+                let name = name.unwrap_or_default();
+                format!("task {id}{name}, spawned at {}, {holds} it", note.place)
             }
             Some(Holder::Root(place)) => {
-                write!(f, "the future of block_on, called at {place},")
+                format!("the future of block_on, called at {place}, {holds} it")
             }
-            Some(Holder::Loop) => f.write_str("no task, but the kernel or a foreign waker,"),
-            None => f.write_str("what has just let go"),
+            Some(Holder::Loop) => {
+                format!("no task {holds} it, but the kernel or a foreign waker")
+            }
+            None => format!("who {holds} it could not be seen"),
+        };
+        match self.by_one {
+            true => who,
+            false => format!("several tasks, one after the other, and now {who}"),
         }
     }
 }
@@ -173,5 +167,156 @@ fn more(left_out: u64) -> String {
         0 => String::new(),
         1 => " (1 more report left out)".to_owned(),
         many => format!(" ({many} more reports left out)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::Note;
+
+    const BOUND: Duration = Duration::from_millis(100);
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn stalls(still: u64, first: bool) -> Finding {
+        Finding::Stalls {
+            still: ms(still),
+            first,
+            by_one: true,
+        }
+    }
+
+    /// What the sight says of looks, each so many milliseconds after the one before.
+    fn findings(looks: &[(Look, u64)]) -> Vec<Finding> {
+        let mut sight = Sight::new(BOUND, Look::of(2, 0));
+        let looks = looks.iter();
+        looks
+            .map(|&(look, passed)| sight.see(look, ms(passed)))
+            .collect()
+    }
+
+    #[test]
+    fn a_loop_that_stands_still_is_told_with_doubling_times_and_when_it_is_over() {
+        let at = Look::of(4, 7);
+        let mut looks = vec![(at, 25); 34];
+        looks.push((Look::of(8, 7), 25));
+        looks.extend(vec![(Look::of(8, 7), 25); 4]);
+        let told: Vec<_> = findings(&looks)
+            .into_iter()
+            .enumerate()
+            .filter(|(_, finding)| *finding != Finding::Nothing)
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (4, stalls(100, true)),
+                (8, stalls(200, false)),
+                (16, stalls(400, false)),
+                (32, stalls(800, false)),
+                (34, Finding::Over(ms(850))),
+                (38, stalls(100, true)),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_gap_is_told_once() {
+        let at = Look::of(4, 7);
+        assert_eq!(
+            findings(&[(at, 25), (at, 1000), (at, 599), (at, 1)]),
+            [
+                Finding::Nothing,
+                stalls(1000, true),
+                Finding::Nothing,
+                stalls(1600, false)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_loop_that_moves_or_waits_is_not_told() {
+        let moves = (1..50).map(|turn| (Look::of(4 * turn, 7), 99));
+        let waits = (0..50).map(|_| (Look::of(402, 7), 99));
+        let looks: Vec<_> = moves.chain(waits).collect();
+        assert!(findings(&looks).iter().all(|one| *one == Finding::Nothing));
+        // The time before it is not that of the new turn.
+        let one = [(Look::of(6, 0), 1000), (Look::of(7, 0), 1000)];
+        assert_eq!(findings(&one), [Finding::Nothing; 2]);
+    }
+
+    #[test]
+    fn tasks_that_share_a_turn_are_told_as_several() {
+        let shared = [
+            (Look::of(4, 1), 50),
+            (Look::of(4, 2), 50),
+            (Look::of(4, 2), 50),
+        ];
+        let told = findings(&shared)[2];
+        let expected = Finding::Stalls {
+            still: BOUND,
+            first: true,
+            by_one: false,
+        };
+        assert_eq!(told, expected);
+        // The next turn has nothing of it.
+        let mut next = shared.to_vec();
+        next.extend([(Look::of(8, 2), 0), (Look::of(8, 2), 100)]);
+        assert_eq!(findings(&next)[4], stalls(100, true));
+    }
+
+    #[test]
+    fn lines_beyond_the_limit_are_counted_and_the_next_one_tells_it() {
+        let began = Instant::now();
+        let mut limit = Limit::new();
+        for line in 0..LINES_MAX as u64 {
+            assert_eq!(limit.admit(began + ms(line)), Some(0));
+        }
+        assert_eq!(limit.admit(began + ms(500)), None);
+        // The first has left the minute, the second has not.
+        assert_eq!(limit.admit(began + MINUTE), Some(1));
+        assert_eq!(limit.admit(began + MINUTE), None);
+        assert_eq!(limit.admit(began + MINUTE), None);
+        assert_eq!(limit.admit(began + MINUTE * 2), Some(2));
+        assert_eq!(limit.admit(began + MINUTE * 2), Some(0));
+    }
+
+    #[test]
+    fn who_holds_it_is_one_line() {
+        let place = std::panic::Location::caller();
+        let task = |name: Option<&str>| {
+            let name = name.map(str::to_owned);
+            Some(Holder::Task(17, Note { name, place }))
+        };
+        let line = |holder, by_one, left_out| {
+            Who::new(holder, by_one).stalls("core \"a\"", BOUND, left_out)
+        };
+        let stands = "core \"a\" has not turned its loop for 100 ms:";
+        assert_eq!(
+            line(task(Some("two\nlines")), true, 0),
+            format!("{stands} task 17 \"two\\nlines\", spawned at {place}, holds it")
+        );
+        assert_eq!(
+            line(task(None), false, 1),
+            format!(
+                "{stands} several tasks, one after the other, and now task 17, spawned at {place}, holds it (1 more report left out)"
+            )
+        );
+        assert_eq!(
+            line(Some(Holder::Root(place)), true, 3),
+            format!(
+                "{stands} the future of block_on, called at {place}, holds it (3 more reports left out)"
+            )
+        );
+        assert_eq!(
+            line(Some(Holder::Loop), true, 0),
+            format!("{stands} no task holds it, but the kernel or a foreign waker")
+        );
+        assert_eq!(
+            Who::new(None, true).over("core \"a\"", BOUND, 0),
+            "core \"a\" turns its loop again, after about 100 ms: who held it could not be seen"
+        );
     }
 }

@@ -215,3 +215,18 @@ extern "C" fn in_child() {
 pub fn stall_looks() -> u64 {
     LOOKED.load(Ordering::Acquire)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_which_the_watchdog_was_stopped_counts_as_one_look() {
+        let asked = Duration::from_millis(25);
+        assert_eq!(counted(asked, asked), asked);
+        assert_eq!(counted(asked * 2, asked), asked * 2);
+        assert_eq!(counted(Duration::from_secs(3600), asked), asked);
+        // It was woken early.
+        assert_eq!(counted(Duration::ZERO, asked), Duration::ZERO);
+    }
+}

@@ -130,6 +130,8 @@ pub use join_set::JoinSet;
 #[doc(hidden)]
 pub use local_key::LocalSlot;
 pub use local_key::{AccessError, LocalKey, TaskLocalFuture};
+#[cfg(test)]
+pub(crate) use pulse::Note;
 pub(crate) use pulse::{Holder, Look, Pulse};
 pub(crate) use shared::Unpark;
 pub(crate) use wake_ref::WakeRef;

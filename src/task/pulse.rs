@@ -183,6 +183,11 @@ impl Pulse {
 }
 
 impl Look {
+    #[cfg(test)]
+    pub(crate) fn of(moves: u64, running: u32) -> Self {
+        Look { moves, running }
+    }
+
     /// Whether the loop has moved between two looks.
     pub(crate) fn has_moved_since(self, before: Look) -> bool {
         self.moves != before.moves
@@ -196,5 +201,68 @@ impl Look {
     /// Whether another task has had a turn between two looks.
     pub(crate) fn is_of_another_than(self, before: Look) -> bool {
         self.running != before.running
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(name: &str) -> Note {
+        Note {
+            name: Some(name.to_owned()),
+            place: Location::caller(),
+        }
+    }
+
+    #[test]
+    fn the_loop_is_seen_where_it_is() {
+        let pulse = Pulse::new(true);
+        assert!(pulse.look().is_away());
+        pulse.note_root(Location::caller());
+        pulse.polls();
+        let before = pulse.look();
+        assert!(!before.is_away());
+        assert!(matches!(pulse.holder(), Some(Holder::Root(_))));
+        pulse.step(1);
+        assert!(pulse.look().has_moved_since(before));
+        assert_eq!(pulse.holder(), Some(Holder::Loop));
+        pulse.step(1);
+        assert!(pulse.look().is_away());
+        pulse.step(1);
+        assert!(!pulse.look().is_away());
+        pulse.polls();
+        assert!(matches!(pulse.holder(), Some(Holder::Root(_))));
+        // From wherever it is.
+        pulse.works();
+        pulse.is_away();
+        assert!(pulse.look().is_away());
+    }
+
+    #[test]
+    fn a_task_is_known_until_its_end() {
+        let pulse = Pulse::new(true);
+        pulse.polls();
+        pulse.note(3, Some(note("three")));
+        pulse.note(1, Some(note("one")));
+        let idle = pulse.look();
+        assert_eq!(pulse.set_running(3), NO_INDEX);
+        assert!(pulse.look().is_of_another_than(idle));
+        let Some(Holder::Task(3, found)) = pulse.holder() else {
+            panic!("{:?}", pulse.holder());
+        };
+        assert_eq!(found.name.as_deref(), Some("three"));
+        pulse.note(3, None);
+        assert_eq!(pulse.holder(), None);
+        assert_eq!(pulse.set_running(NO_INDEX), 3);
+    }
+
+    #[test]
+    fn without_notes_nobody_is_known() {
+        let pulse = Pulse::new(false);
+        pulse.polls();
+        pulse.note(0, Some(note("nobody")));
+        pulse.set_running(0);
+        assert_eq!(pulse.holder(), None);
     }
 }

@@ -3,8 +3,8 @@
 use std::future::pending;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -83,6 +83,15 @@ fn serving<R: Send>(
         });
         (clients.join().unwrap(), done)
     })
+}
+
+/// Opens the gate when it is dropped, by a panic as well.
+struct OpensGate(Gate);
+
+impl Drop for OpensGate {
+    fn drop(&mut self) {
+        self.0.open();
+    }
 }
 
 /// Tells the cores to stop when it is dropped, by a panic as well.
@@ -392,10 +401,13 @@ fn a_blocked_core_holds_up_no_connection_of_others() {
         let addr = listener.local_addr();
         let handle = cores.handle();
         let gate = Gate::default();
+        let serving = Arc::new(AtomicUsize::new(0));
         thread::scope(|scope| {
             let clients = scope.spawn(|| {
                 let _stop = Stop(&handle);
+                let opens = OpensGate(gate.clone());
                 gate.wait_for_blocked();
+                spin_until("all cores", || serving.load(Ordering::Relaxed) == 3);
                 let blocked = handle.connections()[0];
                 let open: Vec<_> = (0..30).map(|_| StdStream::connect(addr).unwrap()).collect();
                 spin_until("all", || handle.connections().iter().sum::<usize>() == 30);
@@ -417,7 +429,7 @@ fn a_blocked_core_holds_up_no_connection_of_others() {
                     served >= 20
                 });
                 assert_eq!(served, 20);
-                gate.open();
+                drop(opens);
                 spin_until("the others", || {
                     let answers = open.iter().filter(|stream| {
                         let mut stream: &StdStream = stream;
@@ -428,11 +440,15 @@ fn a_blocked_core_holds_up_no_connection_of_others() {
                 });
             });
             let done = cores.run(async |core: Core| {
-                if core.id() == 0 {
-                    let gate = gate.clone();
-                    // When it serves.
-                    saferring::spawn(async move { gate.block() });
-                }
+                let gate = (core.id() == 0).then(|| gate.clone());
+                let serving = Arc::clone(&serving);
+                // When it serves.
+                saferring::spawn(async move {
+                    serving.fetch_add(1, Ordering::Relaxed);
+                    if let Some(gate) = gate {
+                        gate.block();
+                    }
+                });
                 core.serve(&listener, echo).await
             });
             done.unwrap();
@@ -544,7 +560,7 @@ fn without_descriptors_nothing_burns_and_all_are_served_afterwards() {
             let listener = cores.bind("127.0.0.1:0", balance).unwrap();
             let addr = listener.local_addr();
             let handle = cores.handle();
-            let ((), done) = serving(cores, &listener, echo, |_| {
+            let ((), done) = serving(cores, &listener, echo, |handle| {
                 ask(addr).unwrap();
                 let clients: Vec<_> = (0..20).map(|_| StdStream::connect(addr).unwrap()).collect();
                 // All that are left: those of the first ones are open, too.
@@ -561,8 +577,10 @@ fn without_descriptors_nothing_burns_and_all_are_served_afterwards() {
                 let burnt = cpu_time() - cpu;
                 println!("{balance:?}: {burnt:?} of CPU in 200 ms");
                 drop(taken);
-                for stream in clients.into_iter().chain(more) {
-                    answered(stream).unwrap();
+                for (n, stream) in clients.into_iter().chain(more).enumerate() {
+                    if let Err(error) = answered(stream) {
+                        panic!("{balance:?}, {n}: {error}\n{:?}", handle.report());
+                    }
                 }
             });
             done.unwrap();
