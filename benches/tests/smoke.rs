@@ -31,6 +31,7 @@ fn main() -> std::io::Result<()> {
         *done.entry(track.workload().to_owned()).or_insert(0) += 1;
     }
     println!("contenders by workload: {done:?}");
-    assert_eq!(done.len(), 16);
+    let cores = std::thread::available_parallelism()?.get();
+    assert_eq!(done.len(), if cores > 1 { 17 } else { 16 });
     Ok(())
 }
