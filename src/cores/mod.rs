@@ -70,6 +70,7 @@ mod ports;
 mod report;
 mod room;
 mod serve;
+mod serving;
 mod settings;
 mod shared;
 mod stop;

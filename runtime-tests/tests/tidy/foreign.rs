@@ -285,8 +285,17 @@ pub(crate) const SITES: &[Site] = sites! {
         "poll" Clone: "without the lock; the phase is looked at again afterwards",
         "poll" Guarded: "the waker before, outside the lock, as the last act",
     }
+    "src/cores/core.rs" {
+        "drop_locals" Guarded: "what the core kept was taken out before, each by itself; nothing is borrowed",
+    }
+    "src/cores/mesh.rs" {
+        "drop_each" Guarded: "messages that were taken out before, each by itself; no lock is held",
+    }
     "src/cores/outbox.rs" {
         "poll" WakeRef: "of our own task",
+    }
+    "src/cores/serve.rs" {
+        "begin_one" Guarded: "the handler: the connection is counted, and nothing is borrowed but the handler itself",
     }
     "src/cores/thread.rs" {
         "run" Catch: "the closures of the builder: the core has not begun, or has ended",
