@@ -106,6 +106,10 @@ const UNNAMED: &[Unnamed] = &[
         reason: CONTRACT,
     },
     Unnamed {
+        name: "into_result",
+        reason: "of a sealed trait, which Cores::run calls",
+    },
+    Unnamed {
         name: "raw_fd",
         reason: CONTRACT,
     },

@@ -1,6 +1,5 @@
 //! A port that all cores serve, and how its connections get to them.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,10 +14,10 @@ use socket2::SockRef;
 use super::balance::Balance;
 use super::core::Core;
 use super::outbox::give;
+use super::serving::{Last, Serving};
 use super::shared::{Phase, Shared, lock, next_number};
 use crate::net::{BACKLOG, ToSocketAddrs, listen_shared};
 use crate::runtime::{Job, Message};
-use crate::sync::local::mpsc;
 use crate::sys;
 
 /// A port that the cores serve, made by [`Cores::bind`](super::Cores::bind). A clone is the same.
@@ -65,11 +64,6 @@ pub(super) struct Accepting {
     stopped: AtomicBool,
     /// Who still gives connections to the cores: the thread that accepts, and who stops it.
     givers: AtomicUsize,
-}
-
-/// What a core keeps of a listener that it serves: where others put connections, until there will be none any more.
-pub(super) struct Serving {
-    pub(super) given: RefCell<Option<mpsc::UnboundedSender<TcpStream>>>,
 }
 
 /// How long the thread that accepts rests when it cannot, mostly because no descriptor is free.
@@ -308,35 +302,6 @@ impl Accepting {
     fn is_served(&self) -> bool {
         lock(&self.serving).iter().any(Option::is_some)
     }
-}
-
-impl Serving {
-    /// Keeps a connection; gives it back if that is too late.
-    fn take(&self, stream: TcpStream) -> Result<(), TcpStream> {
-        match &*self.given.borrow() {
-            Some(given) => given.send(stream).map_err(|error| error.0),
-            None => Err(stream),
-        }
-    }
-}
-
-/// Says that nothing more is given for this listener.
-struct Last(usize);
-
-impl Job for Last {
-    fn run(self: Arc<Self>) {
-        let serving = Core::try_current().and_then(|core| core.existing::<Serving>(self.0));
-        if let Some(serving) = serving {
-            let given = serving.given.take();
-            drop(given);
-        }
-    }
-
-    fn refuse(self: Arc<Self>) {}
-
-    fn come_home(self: Arc<Self>) {}
-
-    fn lose_home(self: Arc<Self>) {}
 }
 
 /// A connection on its way to a core, where it is counted already.

@@ -71,6 +71,7 @@ mod ports;
 mod report;
 mod room;
 mod serve;
+mod serving;
 mod settings;
 mod shared;
 mod stop;

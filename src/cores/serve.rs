@@ -1,12 +1,10 @@
 //! Serving connections: accept, a task for each, and an end in order.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -14,10 +12,11 @@ use std::task::{Context, Poll, ready};
 use futures_util::Stream;
 
 use super::balance::Balance;
-use super::core::{Core, Local};
+use super::core::Core;
 use super::cores::Cores;
-use super::listener::{Accepting, Listener, Serving};
+use super::listener::{Accepting, Listener};
 use super::report::CoreReport;
+use super::serving::Serving;
 use super::shared::{Phase, Seat, lock};
 use crate::foreign;
 use crate::net::{Incoming, TcpListener, TcpStream, ToSocketAddrs};
@@ -129,12 +128,6 @@ struct Served<H> {
     handler: H,
     tasks: JoinSet<()>,
     is_closed: bool,
-}
-
-impl Local for Serving {
-    fn into_any(self: Rc<Self>) -> Rc<dyn Any> {
-        self
-    }
 }
 
 impl<H> Served<H> {

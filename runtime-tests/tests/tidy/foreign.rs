@@ -291,11 +291,11 @@ pub(crate) const SITES: &[Site] = sites! {
     "src/cores/mesh.rs" {
         "drop_each" Guarded: "messages that nobody gets, taken out before; nothing is locked",
     }
-    "src/cores/serve.rs" {
-        "begin_one" Guarded: "the handler, called for a connection: nothing is borrowed",
-    }
     "src/cores/outbox.rs" {
         "poll" WakeRef: "of our own task",
+    }
+    "src/cores/serve.rs" {
+        "begin_one" Guarded: "the handler: the connection is counted, and nothing is borrowed but the handler itself",
     }
     "src/cores/thread.rs" {
         "run" Catch: "the closures of the builder: the core has not begun, or has ended",
