@@ -1,4 +1,6 @@
-//! What it costs to ask another core: `saferring::cores` beside a pair of `async-channel`s between two runtimes of saferring.
+//! What it costs to ask another core: `saferring::cores` beside `async-channel`, between two runtimes of saferring. *channels* has
+//! one for numbers that ask and one for those that answer, in order; *closures* sends closures, as a call does, each with a
+//! channel of its own for the answer.
 //!
 //! `cargo bench --bench cores` prints CPU time (user and system, of the whole process) and elapsed time a request, the
 //! median of some rounds in which all contenders take turns. `--quick` makes fewer, `--only NAME` takes one contender, `--load N` one load.
@@ -25,8 +27,9 @@ const LOADS: [(usize, bool, &str); 4] = [
 
 type Contender = (&'static str, fn(u64, usize, bool));
 
-const CONTENDERS: [Contender; 4] = [
-    ("async-channel", channels),
+const CONTENDERS: [Contender; 5] = [
+    ("channels", channels),
+    ("closures", closures),
     ("call", calls),
     ("call_now", calls_now),
     ("mesh", messages),
@@ -204,6 +207,40 @@ fn channels(requests: u64, depth: usize, both: bool) {
                     shared_out(share, depth, async move || {
                         ask.send(1).await.expect("the other answers");
                         answers.recv().await.expect("the other answers");
+                    })
+                    .await;
+                    closes.close();
+                    serving.await.expect("it does not panic");
+                });
+            });
+        }
+    });
+}
+
+/// For each core a channel of closures, each of which has a channel for its answer.
+fn closures(requests: u64, depth: usize, both: bool) {
+    type Request = Box<dyn FnOnce() + Send>;
+    let [first, second] = [(); 2].map(|()| async_channel::bounded::<Request>(1024));
+    let shares = shares(requests, both);
+    std::thread::scope(|scope| {
+        let sides = [
+            (first.0, second.1, shares[0]),
+            (second.0, first.1, shares[1]),
+        ];
+        for (ask, asked, share) in sides {
+            scope.spawn(move || {
+                Runtime::new().expect("a runtime").block_on(async move {
+                    let serving = saferring::spawn(async move {
+                        while let Ok(request) = asked.recv().await {
+                            request();
+                        }
+                    });
+                    let closes = ask.clone();
+                    shared_out(share, depth, async move || {
+                        let (answer, answered) = async_channel::bounded::<u64>(1);
+                        let request = Box::new(move || drop(answer.try_send(1)));
+                        ask.send(request).await.expect("the other answers");
+                        answered.recv().await.expect("the other answers");
                     })
                     .await;
                     closes.close();
