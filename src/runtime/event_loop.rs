@@ -56,8 +56,8 @@ impl Core {
     pub(super) fn tick(&self, more: bool) {
         let pulse = &*self.pulse;
         self.ticks.set(self.ticks.get() + 1);
-        pulse.step(1); // To work of its own.
         let entered = if more {
+            pulse.works();
             if self.driver.wants_enter() {
                 self.driver.turn(false)
             } else {
@@ -68,17 +68,18 @@ impl Core {
         } else if self.executor.prepare_park() {
             self.arm_event();
             let began = self.spin.sleep_begins();
-            pulse.step(1); // Away,
+            pulse.is_away();
             let entered = if op::has_guests() && !op::guests(&self.driver).is_empty() {
                 self.driver.turn_for(true, GUEST_INTERVAL)
             } else {
                 self.driver.turn(true)
             };
-            pulse.step(1); // and back.
+            pulse.works();
             self.spin.sleep_ends(began);
             self.executor.unparked();
             entered
         } else {
+            pulse.works();
             self.driver.turn(false)
         };
         if let Err(error) = entered {

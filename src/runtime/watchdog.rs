@@ -75,7 +75,7 @@ impl Watched {
         state.cores.push(Core {
             pulse: Arc::clone(pulse),
             name: core_name(),
-            sight: Sight::new(bound.max(BOUND_MIN), pulse.look()),
+            sight: Sight::new(bound.max(BOUND_MIN)),
             told: None,
         });
         state.has_changed = true;
