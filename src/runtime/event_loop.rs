@@ -19,7 +19,7 @@ use crate::driver::InFlightOp;
 use crate::foreign;
 use crate::op::{self, Driver, FixedBufPool, WakeEvent};
 use crate::sys::{Closure, Notifier, ThreadPool};
-use crate::task::{Executor, Pulse};
+use crate::task::Executor;
 
 /// How often the rings of other runtimes are looked at, of which something is awaited here.
 const GUEST_INTERVAL: Duration = Duration::from_millis(1);
@@ -41,8 +41,6 @@ pub(super) struct Core {
     pub(super) spin: Spin,
     pub(super) shutdown_grace: Duration,
     pub(super) ticks: Cell<u64>,
-    /// What others see of this loop.
-    pub(super) pulse: Arc<Pulse>,
     /// Has it watched.
     pub(super) _watched: Option<Watched>,
     /// The pool of registered buffers, once it was asked for; the size of its buffers, and how many it gets.
@@ -54,10 +52,9 @@ impl Core {
     /// Everything but running tasks. `more`: tasks are ready.
     #[inline(always)]
     pub(super) fn tick(&self, more: bool) {
-        let pulse = &*self.pulse;
         self.ticks.set(self.ticks.get() + 1);
         let entered = if more {
-            pulse.works();
+            self.executor.pulse().turns();
             if self.driver.wants_enter() {
                 self.driver.turn(false)
             } else {
@@ -68,18 +65,18 @@ impl Core {
         } else if self.executor.prepare_park() {
             self.arm_event();
             let began = self.spin.sleep_begins();
-            pulse.is_away();
+            self.executor.pulse().is_away();
             let entered = if op::has_guests() && !op::guests(&self.driver).is_empty() {
                 self.driver.turn_for(true, GUEST_INTERVAL)
             } else {
                 self.driver.turn(true)
             };
-            pulse.works();
+            self.executor.pulse().turns();
             self.spin.sleep_ends(began);
             self.executor.unparked();
             entered
         } else {
-            pulse.works();
+            self.executor.pulse().turns();
             self.driver.turn(false)
         };
         if let Err(error) = entered {
@@ -93,7 +90,6 @@ impl Core {
             self.fire_timers();
         }
         foreign::run();
-        pulse.polls();
     }
 
     /// Turns the rings of other runtimes of which something is awaited here: their own loops do not run meanwhile.
@@ -112,11 +108,11 @@ impl Core {
     fn watch(&self) -> bool {
         let submit = || !self.driver.wants_enter() || self.driver.turn(false).is_ok();
         let deadline = self.driver.next_deadline();
-        self.pulse.is_away();
+        self.executor.pulse().is_away();
         let found = self.spin.watch(deadline, || {
             submit() && (self.driver.has_completions() || self.executor.has_woken())
         });
-        self.pulse.works();
+        self.executor.pulse().turns();
         found
     }
 

@@ -8,12 +8,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// "In no list", for a task's index.
 pub(super) const NO_INDEX: u32 = u32::MAX;
 
-/// Where the loop is: it polls tasks.
-const TASKS: u8 = 0;
+/// In a task's place: the future of `block_on`.
+pub(super) const ROOT_INDEX: u32 = NO_INDEX - 1;
+
+/// Where the loop is: in one of its turns.
+const TURNS: u8 = 0;
 /// It waits in the kernel, or nobody runs it.
 const AWAY: u8 = 1;
-/// It does what is not of a task: submits, acts on completions, and calls foreign wakers.
-const WORK: u8 = 2;
 /// Beside these: whoever watches has seen it there.
 const SEEN: u8 = 1 << 7;
 
@@ -23,7 +24,7 @@ pub(crate) struct Pulse {
     /// Where the loop is. The owner writes it each time that it goes somewhere, and only ever a constant: that is one
     /// instruction. So a `SEEN` that stays tells that it goes nowhere.
     place: AtomicU8,
-    /// The index of the task that is being polled or dropped, or `NO_INDEX`.
+    /// The index of the task that is being polled or dropped, `ROOT_INDEX`, or `NO_INDEX`.
     running: AtomicU32,
     /// How often the loop was seen to stand still.
     stalls: AtomicU64,
@@ -80,30 +81,27 @@ impl Pulse {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// Says which task has its turn, and returns which had it before.
-    #[inline(always)]
-    pub(super) fn set_running(&self, index: u32) -> u32 {
-        let before = self.running();
-        self.running.store(index, Ordering::Relaxed);
-        before
+    /// The index of the task that has its turn.
+    #[inline]
+    pub(super) fn task(&self) -> Option<u32> {
+        Some(self.running()).filter(|&index| index < ROOT_INDEX)
     }
 
-    /// The loop polls tasks. The owner calls this, and the next two.
     #[inline(always)]
-    pub(crate) fn polls(&self) {
-        self.place.store(TASKS, Ordering::Relaxed);
+    pub(super) fn set_running(&self, index: u32) {
+        self.running.store(index, Ordering::Relaxed);
+    }
+
+    /// The loop begins, or goes on with the next part of its turns. The owner calls this, and the next one.
+    #[inline(always)]
+    pub(crate) fn turns(&self) {
+        self.place.store(TURNS, Ordering::Relaxed);
     }
 
     /// The loop waits in the kernel or for another thread, or nobody runs it any more.
     #[inline(always)]
     pub(crate) fn is_away(&self) {
         self.place.store(AWAY, Ordering::Relaxed);
-    }
-
-    /// The loop has work of its own.
-    #[inline(always)]
-    pub(crate) fn works(&self) {
-        self.place.store(WORK, Ordering::Relaxed);
     }
 
     /// Whether it is noted who the tasks are.
@@ -158,7 +156,7 @@ impl Pulse {
         let running = self.running();
         let place = self.place.load(Ordering::Relaxed);
         let holder = match running {
-            NO_INDEX if place & !SEEN == TASKS => notes.root.map(Holder::Root),
+            ROOT_INDEX => notes.root.map(Holder::Root),
             NO_INDEX => Some(Holder::Loop),
             index => {
                 let note = notes.tasks.get(index as usize).cloned().flatten();
@@ -179,12 +177,12 @@ impl Pulse {
 }
 
 impl Look {
-    /// At a loop that polls tasks.
+    /// At a loop in its turns.
     #[cfg(test)]
     pub(crate) fn of(has_moved: bool, running: u32) -> Self {
         Look {
             has_moved,
-            place: TASKS,
+            place: TURNS,
             running,
         }
     }
@@ -225,21 +223,21 @@ mod tests {
         let pulse = Pulse::new(true);
         assert!(pulse.look().is_well());
         assert!(pulse.look().is_well());
-        pulse.note_root(Location::caller());
-        pulse.polls();
+        pulse.turns();
         // Nobody has looked yet.
         assert_eq!(pulse.holder(), None);
         assert!(pulse.look().is_well());
         assert!(!pulse.look().is_well());
+        assert_eq!(pulse.holder(), Some(Holder::Loop));
+        pulse.note_root(Location::caller());
+        pulse.set_running(ROOT_INDEX);
         assert!(matches!(pulse.holder(), Some(Holder::Root(_))));
+        assert_eq!(pulse.task(), None);
         // To the same place once more.
-        pulse.polls();
+        pulse.turns();
         assert_eq!(pulse.holder(), None);
         assert!(pulse.look().is_well());
-        pulse.works();
-        assert!(pulse.look().is_well());
         assert!(!pulse.look().is_well());
-        assert_eq!(pulse.holder(), Some(Holder::Loop));
         pulse.is_away();
         assert!(pulse.look().is_well());
         assert!(pulse.look().is_well());
@@ -248,12 +246,12 @@ mod tests {
     #[test]
     fn a_task_is_known_until_its_end() {
         let pulse = Pulse::new(true);
-        pulse.polls();
+        pulse.turns();
         pulse.look();
         pulse.note(3, Some(note("three")));
         pulse.note(1, Some(note("one")));
         assert_eq!(pulse.look().running(), NO_INDEX);
-        assert_eq!(pulse.set_running(3), NO_INDEX);
+        pulse.set_running(3);
         assert_eq!(pulse.look().running(), 3);
         let Some(Holder::Task(3, found)) = pulse.holder() else {
             panic!("{:?}", pulse.holder());
@@ -261,13 +259,13 @@ mod tests {
         assert_eq!(found.name.as_deref(), Some("three"));
         pulse.note(3, None);
         assert_eq!(pulse.holder(), None);
-        assert_eq!(pulse.set_running(NO_INDEX), 3);
+        assert_eq!(pulse.task(), Some(3));
     }
 
     #[test]
     fn without_notes_nobody_is_known() {
         let pulse = Pulse::new(false);
-        pulse.polls();
+        pulse.turns();
         pulse.look();
         pulse.note(0, Some(note("nobody")));
         pulse.set_running(0);
