@@ -1,4 +1,4 @@
-//! What an operator should know, said once: by an event of `tracing` where there is a subscriber to it, else on stderr.
+//! What an operator should know: by an event of `tracing` where there is a subscriber to it, else on stderr.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;

@@ -13,7 +13,7 @@ use super::watchdog::Watched;
 use crate::Error;
 use crate::driver::{Driver, PoolConfig};
 use crate::sys::{Backend, Notifier, RingConfig, RingTuning, Setup, ThreadPool};
-use crate::task::{Executor, Pulse, Unpark};
+use crate::task::{Executor, Unpark};
 
 /// Makes a [`Runtime`].
 ///
@@ -248,10 +248,10 @@ impl Builder {
             source,
         })?;
         let notifier = Arc::new(notifier);
-        let pulse = Arc::new(Pulse::new(self.stall_bound.is_some()));
         let unparker = Unparker(Arc::clone(&notifier));
-        let executor = Executor::new(Box::new(unparker), Arc::clone(&pulse));
-        let watched = self.stall_bound.map(|bound| Watched::new(&pulse, bound));
+        let executor = Executor::new(Box::new(unparker), self.stall_bound.is_some());
+        let watched = self.stall_bound;
+        let watched = watched.map(|bound| Watched::new(executor.pulse_ref(), bound));
         let watched = watched.transpose().map_err(|source| Error::Resource {
             what: "a thread for the stall detector; the limit on processes may be reached (`ulimit -u`, LimitNPROC= or \
                    TasksMax= in the service's unit, or the container's pids limit)",
@@ -270,7 +270,6 @@ impl Builder {
                 spin: Spin::new(self.spin),
                 shutdown_grace: self.shutdown_grace,
                 ticks: Cell::new(0),
-                pulse,
                 _watched: watched,
                 fixed: OnceCell::new(),
                 fixed_config: self.fixed,

@@ -20,7 +20,7 @@ use crate::driver::InFlightOp;
 use crate::foreign;
 use crate::op::{self, Driver, FixedBufPool, WakeEvent};
 use crate::sys::{Closure, Notifier, ThreadPool};
-use crate::task::{Executor, Pulse};
+use crate::task::Executor;
 
 /// How often the rings of other runtimes are looked at, of which something is awaited here.
 const GUEST_INTERVAL: Duration = Duration::from_millis(1);
@@ -42,8 +42,6 @@ pub(super) struct Core {
     pub(super) spin: Spin,
     pub(super) shutdown_grace: Duration,
     pub(super) ticks: Cell<u64>,
-    /// What others see of this loop.
-    pub(super) pulse: Arc<Pulse>,
     /// Has it watched.
     pub(super) _watched: Option<Watched>,
     /// The pool of registered buffers, once it was asked for; the size of its buffers, and how many it gets.
@@ -59,10 +57,9 @@ impl Core {
     /// Everything but running tasks. `more`: tasks are ready.
     #[inline(always)]
     pub(super) fn tick(&self, more: bool) {
-        let pulse = &*self.pulse;
         self.ticks.set(self.ticks.get() + 1);
-        pulse.step(1); // To work of its own.
         let entered = if more {
+            self.executor.pulse().turns();
             if self.driver.wants_enter() {
                 self.driver.turn(false)
             } else {
@@ -73,17 +70,18 @@ impl Core {
         } else if self.executor.prepare_park() {
             self.arm_event();
             let began = self.spin.sleep_begins();
-            pulse.step(1); // Away,
+            self.executor.pulse().is_away();
             let entered = if op::has_guests() && !op::guests(&self.driver).is_empty() {
                 self.driver.turn_for(true, GUEST_INTERVAL)
             } else {
                 self.driver.turn(true)
             };
-            pulse.step(1); // and back.
+            self.executor.pulse().turns();
             self.spin.sleep_ends(began);
             self.executor.unparked();
             entered
         } else {
+            self.executor.pulse().turns();
             self.driver.turn(false)
         };
         if let Err(error) = entered {
@@ -97,7 +95,6 @@ impl Core {
             self.fire_timers();
         }
         foreign::run();
-        pulse.polls();
     }
 
     /// Turns the rings of other runtimes of which something is awaited here: their own loops do not run meanwhile.
@@ -116,11 +113,11 @@ impl Core {
     fn watch(&self) -> bool {
         let submit = || !self.driver.wants_enter() || self.driver.turn(false).is_ok();
         let deadline = self.driver.next_deadline();
-        self.pulse.is_away();
+        self.executor.pulse().is_away();
         let found = self.spin.watch(deadline, || {
             submit() && (self.driver.has_completions() || self.executor.has_woken())
         });
-        self.pulse.works();
+        self.executor.pulse().turns();
         found
     }
 

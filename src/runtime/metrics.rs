@@ -188,7 +188,7 @@ impl Core {
             provided_free: provided.available,
             provided_dry: provided.exhausted,
             provided_refused: provided.refused,
-            stalls: self.pulse.stalls(),
+            stalls: self.executor.pulse().stalls(),
             zero_copy_sends: counters.zero_copy_sends,
             zero_copy_copied: counters.zero_copy_copied,
         }

@@ -49,7 +49,7 @@ impl Runtime {
         // Foreign code runs at one point of each tick; the rest of it after the runtime was left.
         let _scope = Scope::enter();
         let _entered = context::enter(&self.core);
-        let _running = Running::new(&core.pulse, place);
+        let _running = Running::new(core.executor.pulse(), place);
         let mut future = pin!(future);
         let waker = core.executor.root_waker();
         let mut output = None;
@@ -132,7 +132,7 @@ struct Running<'a>(&'a Pulse);
 impl<'a> Running<'a> {
     fn new(pulse: &'a Pulse, place: &'static Location<'static>) -> Self {
         pulse.note_root(place);
-        pulse.polls();
+        pulse.turns();
         Running(pulse)
     }
 }

@@ -23,7 +23,7 @@ impl Core {
             return Vec::new();
         }
         let started = Instant::now();
-        self.pulse.works();
+        self.executor.pulse().turns();
         // Foreign code runs when all is over, or between two ticks.
         let _scope = Scope::enter();
         let entered = context::replace(self);
@@ -38,11 +38,11 @@ impl Core {
                 break;
             }
             turns += 1;
-            self.pulse.is_away();
+            self.executor.pulse().is_away();
             let entered = self
                 .driver
                 .turn_for(!left.is_zero(), left.min(CANCEL_INTERVAL));
-            self.pulse.works();
+            self.executor.pulse().turns();
             if entered.is_err() {
                 break;
             }
@@ -57,7 +57,7 @@ impl Core {
         self.notifier.silence();
         self.driver.close();
         op::lose(&self.driver);
-        self.pulse.is_away();
+        self.executor.pulse().is_away();
         for pool in [&self.blocking, &self.own_blocking] {
             pool.close(grace.saturating_sub(started.elapsed()));
         }

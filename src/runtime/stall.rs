@@ -15,7 +15,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Sight {
     bound: Duration,
-    last: Look,
+    /// Which task has had its turn at the last look.
+    running: Option<u32>,
     /// For how long it has been seen to stand still.
     still: Duration,
     /// When that is to be told next.
@@ -40,10 +41,10 @@ pub(super) enum Finding {
 }
 
 impl Sight {
-    pub(super) fn new(bound: Duration, look: Look) -> Self {
+    pub(super) fn new(bound: Duration) -> Self {
         Sight {
             bound,
-            last: look,
+            running: None,
             still: Duration::ZERO,
             due: bound,
             by_one: true,
@@ -56,18 +57,19 @@ impl Sight {
 
     /// A look, so long after the one before.
     pub(super) fn see(&mut self, look: Look, passed: Duration) -> Finding {
-        let before = std::mem::replace(&mut self.last, look);
         let still = self.still.saturating_add(passed);
-        if look.is_away() || look.has_moved_since(before) {
+        if look.is_well() {
             let stalled = self.due > self.bound;
-            *self = Sight::new(self.bound, look);
+            *self = Sight::new(self.bound);
+            self.running = Some(look.running());
             return match stalled {
                 true => Finding::Over(still),
                 false => Finding::Nothing,
             };
         }
         self.still = still;
-        self.by_one &= !look.is_of_another_than(before);
+        let before = self.running.replace(look.running());
+        self.by_one &= before.is_none_or(|before| before == look.running());
         if still < self.due {
             return Finding::Nothing;
         }
@@ -191,7 +193,7 @@ mod tests {
 
     /// What the sight says of looks, each so many milliseconds after the one before.
     fn findings(looks: &[(Look, u64)]) -> Vec<Finding> {
-        let mut sight = Sight::new(BOUND, Look::of(2, 0));
+        let mut sight = Sight::new(BOUND);
         let looks = looks.iter();
         looks
             .map(|&(look, passed)| sight.see(look, ms(passed)))
@@ -200,10 +202,10 @@ mod tests {
 
     #[test]
     fn a_loop_that_stands_still_is_told_with_doubling_times_and_when_it_is_over() {
-        let at = Look::of(4, 7);
-        let mut looks = vec![(at, 25); 34];
-        looks.push((Look::of(8, 7), 25));
-        looks.extend(vec![(Look::of(8, 7), 25); 4]);
+        let mut looks = vec![(Look::of(true, 7), 25)];
+        looks.extend(vec![(Look::of(false, 7), 25); 33]);
+        looks.push((Look::of(true, 7), 25));
+        looks.extend(vec![(Look::of(false, 7), 25); 4]);
         let told: Vec<_> = findings(&looks)
             .into_iter()
             .enumerate()
@@ -224,9 +226,9 @@ mod tests {
 
     #[test]
     fn a_long_gap_is_told_once() {
-        let at = Look::of(4, 7);
+        let at = Look::of(false, 7);
         assert_eq!(
-            findings(&[(at, 25), (at, 1000), (at, 599), (at, 1)]),
+            findings(&[(Look::of(true, 7), 25), (at, 1000), (at, 599), (at, 1)]),
             [
                 Finding::Nothing,
                 stalls(1000, true),
@@ -238,21 +240,21 @@ mod tests {
 
     #[test]
     fn a_loop_that_moves_or_waits_is_not_told() {
-        let moves = (1..50).map(|turn| (Look::of(4 * turn, 7), 99));
-        let waits = (0..50).map(|_| (Look::of(402, 7), 99));
+        let moves = (1..50).map(|_| (Look::of(true, 7), 99));
+        let waits = (0..50).map(|_| (Look::away(), 99));
         let looks: Vec<_> = moves.chain(waits).collect();
         assert!(findings(&looks).iter().all(|one| *one == Finding::Nothing));
         // The time before it is not that of the new turn.
-        let one = [(Look::of(6, 0), 1000), (Look::of(7, 0), 1000)];
+        let one = [(Look::away(), 1000), (Look::of(true, 0), 1000)];
         assert_eq!(findings(&one), [Finding::Nothing; 2]);
     }
 
     #[test]
     fn tasks_that_share_a_turn_are_told_as_several() {
         let shared = [
-            (Look::of(4, 1), 50),
-            (Look::of(4, 2), 50),
-            (Look::of(4, 2), 50),
+            (Look::of(true, 1), 50),
+            (Look::of(false, 2), 50),
+            (Look::of(false, 2), 50),
         ];
         let told = findings(&shared)[2];
         let expected = Finding::Stalls {
@@ -263,7 +265,7 @@ mod tests {
         assert_eq!(told, expected);
         // The next turn has nothing of it.
         let mut next = shared.to_vec();
-        next.extend([(Look::of(8, 2), 0), (Look::of(8, 2), 100)]);
+        next.extend([(Look::of(true, 2), 0), (Look::of(false, 2), 100)]);
         assert_eq!(findings(&next)[4], stalls(100, true));
     }
 

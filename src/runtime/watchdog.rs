@@ -1,6 +1,6 @@
 //! The watchdog: one thread for all runtimes of the process that want to know when a task holds up their loop.
 //!
-//! It compares what each loop shows of itself ([`Pulse`]) with what it showed before. It is made with the first such runtime,
+//! It compares what each loop shows of itself ([`PulseRef`]) with what it showed before. It is made with the first such runtime,
 //! and ends when the last is gone. It has no descriptor and sends no signal.
 #![forbid(unsafe_code)]
 
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::stall::{Finding, Limit, Sight, Who};
 use crate::op;
-use crate::task::Pulse;
+use crate::task::PulseRef;
 use crate::warning;
 
 /// Its thread's name.
@@ -45,7 +45,7 @@ struct State {
 
 /// A loop that is watched.
 struct Core {
-    pulse: Arc<Pulse>,
+    pulse: Arc<PulseRef>,
     /// What it is called: by its thread.
     name: String,
     sight: Sight,
@@ -55,7 +55,7 @@ struct Core {
 
 /// Has a loop watched until it is dropped.
 pub(super) struct Watched {
-    pulse: Arc<Pulse>,
+    pulse: Arc<PulseRef>,
 }
 
 impl Watched {
@@ -64,26 +64,25 @@ impl Watched {
     /// # Errors
     ///
     /// If the watchdog's thread cannot be made.
-    pub(super) fn new(pulse: &Arc<Pulse>, bound: Duration) -> io::Result<Self> {
+    pub(super) fn new(pulse: PulseRef, bound: Duration) -> io::Result<Self> {
         static FORKS: Once = Once::new();
         FORKS.call_once(|| op::at_fork(before_fork, in_parent, in_child));
+        let pulse = Arc::new(pulse);
         let mut state = lock();
         if !state.has_thread {
             thread::Builder::new().name(NAME.to_owned()).spawn(watch)?;
             state.has_thread = true;
         }
         state.cores.push(Core {
-            pulse: Arc::clone(pulse),
+            pulse: Arc::clone(&pulse),
             name: core_name(),
-            sight: Sight::new(bound.max(BOUND_MIN), pulse.look()),
+            sight: Sight::new(bound.max(BOUND_MIN)),
             told: None,
         });
         state.has_changed = true;
         drop(state);
         CHANGED.notify_one();
-        Ok(Watched {
-            pulse: Arc::clone(pulse),
-        })
+        Ok(Watched { pulse })
     }
 }
 

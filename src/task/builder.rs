@@ -11,7 +11,6 @@ use super::executor::{on_entered, spawn_with};
 use super::group::{Group, Member};
 use super::header::{LocalRef, with_entered};
 use super::join::JoinHandle;
-use super::pulse::NO_INDEX;
 
 /// Says what a task is called and which group it is in, before it is spawned.
 ///
@@ -96,10 +95,7 @@ impl Group {
 /// ```
 #[must_use]
 pub fn name() -> Option<Rc<str>> {
-    with_entered(|owner| match owner.pulse.running() {
-        NO_INDEX => None,
-        index => owner.name_of(index),
-    })?
+    with_entered(|owner| owner.name_of(owner.pulse().task()?))?
 }
 
 /// A future, and the place of its task in a group.

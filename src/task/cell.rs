@@ -50,7 +50,7 @@ pub(super) fn joiner(task: &LocalRef) -> &Cell<Option<WakeRef>> {
 #[cold]
 fn forget(task: &LocalRef) {
     task.owner().set_name(task.index, None);
-    task.owner().pulse.note(task.index, None);
+    task.owner().pulse().note(task.index, None);
 }
 
 impl<F: Future> TaskCell<F> {

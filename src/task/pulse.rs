@@ -2,25 +2,29 @@
 //! turn, and where each task was spawned.
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// "In no list", for a task's index.
 pub(super) const NO_INDEX: u32 = u32::MAX;
 
-/// Where the loop is: the lowest bits of `Pulse::moves`, one after the other.
-const PLACES: u64 = 4;
-/// It polls tasks.
-const TASKS: u64 = 0;
+/// In a task's place: the future of `block_on`.
+pub(super) const ROOT_INDEX: u32 = NO_INDEX - 1;
+
+/// Where the loop is: in one of its turns.
+const TURNS: u8 = 0;
 /// It waits in the kernel, or nobody runs it.
-const AWAY: u64 = 2;
+const AWAY: u8 = 1;
+/// Beside these: whoever watches has seen it there.
+const SEEN: u8 = 1 << 7;
 
 /// The owner writes, and any thread reads.
 #[repr(align(64))] // Whoever reads it takes nothing else from the owner's caches.
 pub(crate) struct Pulse {
-    /// Grows with each step of the loop. A plain count, written by the owner alone.
-    moves: AtomicU64,
-    /// The index of the task that is being polled or dropped, or `NO_INDEX`.
+    /// Where the loop is. The owner writes it each time that it goes somewhere, and only ever a constant: that is one
+    /// instruction. So a `SEEN` that stays tells that it goes nowhere.
+    place: AtomicU8,
+    /// The index of the task that is being polled or dropped, `ROOT_INDEX`, or `NO_INDEX`.
     running: AtomicU32,
     /// How often the loop was seen to stand still.
     stalls: AtomicU64,
@@ -31,7 +35,8 @@ pub(crate) struct Pulse {
 /// What a look at a pulse shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
-    moves: u64,
+    has_moved: bool,
+    place: u8,
     running: u32,
 }
 
@@ -64,7 +69,7 @@ impl Pulse {
     /// That of a loop that nobody runs. `noted`: with who its tasks are.
     pub(crate) fn new(noted: bool) -> Self {
         Pulse {
-            moves: AtomicU64::new(AWAY),
+            place: AtomicU8::new(AWAY),
             running: AtomicU32::new(NO_INDEX),
             stalls: AtomicU64::new(0),
             notes: noted.then(Mutex::default),
@@ -76,44 +81,27 @@ impl Pulse {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// Says which task has its turn, and returns which had it before.
+    /// The index of the task that has its turn.
+    #[inline]
+    pub(super) fn task(&self) -> Option<u32> {
+        Some(self.running()).filter(|&index| index < ROOT_INDEX)
+    }
+
     #[inline(always)]
-    pub(super) fn set_running(&self, index: u32) -> u32 {
-        let before = self.running();
+    pub(super) fn set_running(&self, index: u32) {
         self.running.store(index, Ordering::Relaxed);
-        before
     }
 
-    /// So many steps on. Only the owner calls it, so no step is lost.
+    /// The loop begins, or goes on with the next part of its turns. The owner calls this, and the next one.
     #[inline(always)]
-    pub(crate) fn step(&self, steps: u64) {
-        let moves = self.moves.load(Ordering::Relaxed);
-        self.moves
-            .store(moves.wrapping_add(steps), Ordering::Relaxed);
+    pub(crate) fn turns(&self) {
+        self.place.store(TURNS, Ordering::Relaxed);
     }
 
-    /// On to the next time that the loop is at a place.
+    /// The loop waits in the kernel or for another thread, or nobody runs it any more.
     #[inline(always)]
-    fn go_to(&self, place: u64) {
-        let moves = self.moves.load(Ordering::Relaxed);
-        let next = (moves | (PLACES - 1)).wrapping_add(1 + place);
-        self.moves.store(next, Ordering::Relaxed);
-    }
-
-    /// The loop begins, or goes on with the tasks.
-    #[inline(always)]
-    pub(crate) fn polls(&self) {
-        self.go_to(TASKS);
-    }
-
-    /// The loop has work of its own.
-    pub(crate) fn works(&self) {
-        self.go_to(TASKS + 1);
-    }
-
-    /// The loop waits for somebody else, or ends.
     pub(crate) fn is_away(&self) {
-        self.go_to(AWAY);
+        self.place.store(AWAY, Ordering::Relaxed);
     }
 
     /// Whether it is noted who the tasks are.
@@ -149,27 +137,33 @@ impl Pulse {
         }
     }
 
-    /// From any thread.
+    /// A look, by the one thread that watches: whether the loop has moved since the look before.
     pub(crate) fn look(&self) -> Look {
+        let mark = |place: u8| (place & SEEN == 0).then_some(place | SEEN);
+        let relaxed = Ordering::Relaxed;
+        let marked = self.place.fetch_update(relaxed, relaxed, mark);
+        let (Ok(place) | Err(place)) = marked;
         Look {
-            moves: self.moves.load(Ordering::Relaxed),
+            has_moved: marked.is_ok(),
+            place: place & !SEEN,
             running: self.running(),
         }
     }
 
-    /// Who holds the loop, from any thread; `None` if that has changed before it could be said.
+    /// Who holds the loop, by the thread that watches; `None` if that has changed since it looked, or before it could be said.
     pub(crate) fn holder(&self) -> Option<Holder> {
         let notes = self.notes()?;
-        let look = self.look();
-        let holder = match look.running {
-            NO_INDEX if look.moves % PLACES == TASKS => notes.root.map(Holder::Root),
+        let running = self.running();
+        let place = self.place.load(Ordering::Relaxed);
+        let holder = match running {
+            ROOT_INDEX => notes.root.map(Holder::Root),
             NO_INDEX => Some(Holder::Loop),
             index => {
                 let note = notes.tasks.get(index as usize).cloned().flatten();
                 note.map(|note| Holder::Task(index, note))
             }
         };
-        holder.filter(|_| self.look() == look)
+        holder.filter(|_| place & SEEN != 0 && self.running() == running)
     }
 
     /// Counts a stall; from any thread.
@@ -183,24 +177,33 @@ impl Pulse {
 }
 
 impl Look {
+    /// At a loop in its turns.
     #[cfg(test)]
-    pub(crate) fn of(moves: u64, running: u32) -> Self {
-        Look { moves, running }
+    pub(crate) fn of(has_moved: bool, running: u32) -> Self {
+        Look {
+            has_moved,
+            place: TURNS,
+            running,
+        }
     }
 
-    /// Whether the loop has moved between two looks.
-    pub(crate) fn has_moved_since(self, before: Look) -> bool {
-        self.moves != before.moves
+    #[cfg(test)]
+    pub(crate) fn away() -> Self {
+        Look {
+            has_moved: false,
+            place: AWAY,
+            running: NO_INDEX,
+        }
     }
 
-    /// Whether the loop waits in the kernel, or nobody runs it.
-    pub(crate) fn is_away(self) -> bool {
-        self.moves % PLACES == AWAY
+    /// Whether the loop has moved since the look before, or need not.
+    pub(crate) fn is_well(self) -> bool {
+        self.has_moved || self.place == AWAY
     }
 
-    /// Whether another task has had a turn between two looks.
-    pub(crate) fn is_of_another_than(self, before: Look) -> bool {
-        self.running != before.running
+    /// Which task has its turn.
+    pub(crate) fn running(self) -> u32 {
+        self.running
     }
 }
 
@@ -218,49 +221,52 @@ mod tests {
     #[test]
     fn the_loop_is_seen_where_it_is() {
         let pulse = Pulse::new(true);
-        assert!(pulse.look().is_away());
-        pulse.note_root(Location::caller());
-        pulse.polls();
-        let before = pulse.look();
-        assert!(!before.is_away());
-        assert!(matches!(pulse.holder(), Some(Holder::Root(_))));
-        pulse.step(1);
-        assert!(pulse.look().has_moved_since(before));
+        assert!(pulse.look().is_well());
+        assert!(pulse.look().is_well());
+        pulse.turns();
+        // Nobody has looked yet.
+        assert_eq!(pulse.holder(), None);
+        assert!(pulse.look().is_well());
+        assert!(!pulse.look().is_well());
         assert_eq!(pulse.holder(), Some(Holder::Loop));
-        pulse.step(1);
-        assert!(pulse.look().is_away());
-        pulse.step(1);
-        assert!(!pulse.look().is_away());
-        pulse.polls();
+        pulse.note_root(Location::caller());
+        pulse.set_running(ROOT_INDEX);
         assert!(matches!(pulse.holder(), Some(Holder::Root(_))));
-        // From wherever it is.
-        pulse.works();
+        assert_eq!(pulse.task(), None);
+        // To the same place once more.
+        pulse.turns();
+        assert_eq!(pulse.holder(), None);
+        assert!(pulse.look().is_well());
+        assert!(!pulse.look().is_well());
         pulse.is_away();
-        assert!(pulse.look().is_away());
+        assert!(pulse.look().is_well());
+        assert!(pulse.look().is_well());
     }
 
     #[test]
     fn a_task_is_known_until_its_end() {
         let pulse = Pulse::new(true);
-        pulse.polls();
+        pulse.turns();
+        pulse.look();
         pulse.note(3, Some(note("three")));
         pulse.note(1, Some(note("one")));
-        let idle = pulse.look();
-        assert_eq!(pulse.set_running(3), NO_INDEX);
-        assert!(pulse.look().is_of_another_than(idle));
+        assert_eq!(pulse.look().running(), NO_INDEX);
+        pulse.set_running(3);
+        assert_eq!(pulse.look().running(), 3);
         let Some(Holder::Task(3, found)) = pulse.holder() else {
             panic!("{:?}", pulse.holder());
         };
         assert_eq!(found.name.as_deref(), Some("three"));
         pulse.note(3, None);
         assert_eq!(pulse.holder(), None);
-        assert_eq!(pulse.set_running(NO_INDEX), 3);
+        assert_eq!(pulse.task(), Some(3));
     }
 
     #[test]
     fn without_notes_nobody_is_known() {
         let pulse = Pulse::new(false);
-        pulse.polls();
+        pulse.turns();
+        pulse.look();
         pulse.note(0, Some(note("nobody")));
         pulse.set_running(0);
         assert_eq!(pulse.holder(), None);
