@@ -238,7 +238,7 @@ fn closures(requests: u64, depth: usize, both: bool) {
                     let closes = ask.clone();
                     shared_out(share, depth, async move || {
                         let (answer, answered) = async_channel::bounded::<u64>(1);
-                        let request = Box::new(move || drop(answer.try_send(1)));
+                        let request = Box::new(move || _ = answer.try_send(1));
                         ask.send(request).await.expect("the other answers");
                         answered.recv().await.expect("the other answers");
                     })

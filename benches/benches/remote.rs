@@ -11,10 +11,11 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use saferring::buf::{AlignedBuf, IoBuf};
 use saferring::remote::{File, Files};
+use saferring_benches::cpu_time;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -163,12 +164,6 @@ fn measured(reads: u64, work: impl FnOnce() -> io::Result<()>) -> io::Result<[f6
     work()?;
     let spent = [cpu_time() - cpu, started.elapsed()];
     Ok(spent.map(|time| time.as_secs_f64() * 1e6 / reads as f64))
-}
-
-/// What getrusage(2) tells of the process, user and system.
-fn cpu_time() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 fn work(
