@@ -140,7 +140,11 @@ impl Executor {
     /// `unpark`. False: there is work.
     #[inline]
     pub(crate) fn prepare_park(&self) -> bool {
-        !self.has_queued() && self.shared().remote.inbox.park()
+        let parks = !self.has_queued() && self.shared().remote.inbox.park();
+        if parks {
+            self.pulse().is_away();
+        }
+        parks
     }
 
     /// Whether another thread has woken a task.
@@ -155,6 +159,7 @@ impl Executor {
     /// instructions a turn, 10 ns. A wake that comes before that park also calls `unpark`, once, for nothing.
     #[inline]
     pub(crate) fn unparked(&self) {
+        self.pulse().turns();
         self.drain();
     }
 
