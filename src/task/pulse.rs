@@ -92,6 +92,19 @@ impl Pulse {
         self.running.store(index, Ordering::Relaxed);
     }
 
+    /// Calls the root's closure, which may panic, as that of the root's turn.
+    pub(super) fn run_root(&self, root: &mut dyn FnMut()) {
+        struct Turn<'a>(&'a Pulse);
+        impl Drop for Turn<'_> {
+            fn drop(&mut self) {
+                self.0.set_running(NO_INDEX);
+            }
+        }
+        let _turn = Turn(self);
+        self.set_running(ROOT_INDEX);
+        root();
+    }
+
     /// The loop begins, or goes on with the next part of its turns. The owner calls this, and the next one.
     #[inline(always)]
     pub(crate) fn turns(&self) {
