@@ -1,5 +1,5 @@
-//! What a core shows of itself to whoever watches it from another thread: how often its loop has turned, which task has its
-//! turn, and where each task was spawned.
+//! What a core shows of itself to whoever watches it from another thread: whether its loop turns, which task has its turn, and
+//! where each task was spawned.
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
