@@ -374,17 +374,16 @@ fn who_spins_does_not_stall() {
         let builder = Builder::new().stall_detector(LONG);
         let runtime = builder.spin(Duration::from_secs(3600)).build().unwrap();
         runtime.block_on(async {
-            // After these it spins instead of sleeping.
-            for _ in 0..8 {
-                saferring::time::sleep(Duration::from_millis(1)).await;
+            // Three sleeps that a spin would have covered, and have no deadline; then it spins instead.
+            for looks in [1, 1, 1, LOOKS] {
+                let (sender, receiver) = oneshot::channel();
+                let waits = std::thread::spawn(move || {
+                    block_for_looks(looks);
+                    sender.send(()).unwrap();
+                });
+                receiver.await.unwrap();
+                waits.join().unwrap();
             }
-            let (sender, receiver) = oneshot::channel();
-            let waits = std::thread::spawn(|| {
-                block_for_looks(LOOKS);
-                sender.send(()).unwrap();
-            });
-            receiver.await.unwrap();
-            waits.join().unwrap();
         });
         assert_eq!(told.lines(), [""; 0]);
     });

@@ -70,13 +70,11 @@ impl Core {
         } else if self.executor.prepare_park() {
             self.arm_event();
             let began = self.spin.sleep_begins();
-            self.executor.pulse().is_away();
             let entered = if op::has_guests() && !op::guests(&self.driver).is_empty() {
                 self.driver.turn_for(true, GUEST_INTERVAL)
             } else {
                 self.driver.turn(true)
             };
-            self.executor.pulse().turns();
             self.spin.sleep_ends(began);
             self.executor.unparked();
             entered

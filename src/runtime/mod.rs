@@ -46,7 +46,8 @@
 //!   period does not.
 //! - What holds it is the task that has its turn; the future of [`Runtime::block_on`], by where that was called; or neither, when it is
 //!   the kernel, in a system call that does not wait, or a waker of another crate. A turn of the loop has many polls
-//!   ([`Builder::event_interval`]): if the looks have met several tasks, the line says so.
+//!   ([`Builder::event_interval`]): if none of them has held it for most of the time, as far as was seen, the
+//!   line says that it was several.
 //! - Time in which the watchdog was stopped itself, with the process or by a debugger, counts as one look.
 //! - The line tells no stack. It says nothing about whether the task computes, or blocks in a system call, or waits for a CPU.
 //! - In a child of fork(2) the parent's runtimes are not watched. One that the child makes is.

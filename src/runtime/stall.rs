@@ -21,8 +21,8 @@ pub(super) struct Sight {
     still: Duration,
     /// When that is to be told next.
     due: Duration,
-    /// All looks since have met the same task.
-    by_one: bool,
+    /// For how long the looks have met that task alone.
+    held: Duration,
 }
 
 /// What a look has shown.
@@ -30,7 +30,7 @@ pub(super) struct Sight {
 pub(super) enum Finding {
     /// Nothing is to be said.
     Nothing,
-    /// It stands still.
+    /// It stands still; `by_one`: for most of the time by what has its turn now.
     Stalls {
         still: Duration,
         first: bool,
@@ -47,7 +47,7 @@ impl Sight {
             running: None,
             still: Duration::ZERO,
             due: bound,
-            by_one: true,
+            held: Duration::ZERO,
         }
     }
 
@@ -69,7 +69,10 @@ impl Sight {
         }
         self.still = still;
         let before = self.running.replace(look.running());
-        self.by_one &= before.is_none_or(|before| before == look.running());
+        self.held = match before.is_none_or(|before| before == look.running()) {
+            true => self.held.saturating_add(passed),
+            false => Duration::ZERO,
+        };
         if still < self.due {
             return Finding::Nothing;
         }
@@ -80,7 +83,7 @@ impl Sight {
         Finding::Stalls {
             still,
             first,
-            by_one: self.by_one,
+            by_one: self.held.saturating_mul(2) > still,
         }
     }
 }
@@ -263,6 +266,10 @@ mod tests {
             by_one: false,
         };
         assert_eq!(told, expected);
+        // What had its turn for a moment is none of them.
+        let mut mostly = vec![(Look::of(true, 1), 25)];
+        mostly.extend(vec![(Look::of(false, 2), 25); 4]);
+        assert_eq!(findings(&mostly)[4], stalls(100, true));
         // The next turn has nothing of it.
         let mut next = shared.to_vec();
         next.extend([(Look::of(true, 2), 0), (Look::of(false, 2), 100)]);

@@ -14,7 +14,7 @@ use super::flags::{ABORTED, DONE, JOIN, NAMED, NOTED, QUEUED, ROOT};
 use super::group::SLICE;
 use super::header::{LocalRef, Owner, Shared, with_entered};
 use super::join::JoinHandle;
-use super::pulse::{NO_INDEX, Note, Pulse, ROOT_INDEX};
+use super::pulse::{NO_INDEX, Note, Pulse};
 use super::pulse_ref::PulseRef;
 use super::shared::Unpark;
 use super::sync;
@@ -137,10 +137,14 @@ impl Executor {
     }
 
     /// Prepares a wait in the kernel. True: there is nothing to do, and the next wake from another thread calls
-    /// `unpark`. False: there is work.
+    /// `unpark`, and the pulse shows no stall. False: there is work.
     #[inline]
     pub(crate) fn prepare_park(&self) -> bool {
-        !self.has_queued() && self.shared().remote.inbox.park()
+        let parks = !self.has_queued() && self.shared().remote.inbox.park();
+        if parks {
+            self.pulse().is_away();
+        }
+        parks
     }
 
     /// Whether another thread has woken a task.
@@ -155,6 +159,7 @@ impl Executor {
     /// instructions a turn, 10 ns. A wake that comes before that park also calls `unpark`, once, for nothing.
     #[inline]
     pub(crate) fn unparked(&self) {
+        self.pulse().turns();
         self.drain();
     }
 
@@ -283,21 +288,8 @@ unsafe fn turn(owner: Owner<'_>, task: &LocalRef, root: &mut dyn FnMut()) {
         unsafe { task.poll() };
         owner.pulse().set_running(NO_INDEX);
     } else if flags & ROOT != 0 {
-        run_root(owner.pulse(), root);
+        owner.pulse().run_root(root);
     }
-}
-
-/// Calls the root's closure, which may panic, with the root as what has its turn.
-fn run_root(pulse: &Pulse, root: &mut dyn FnMut()) {
-    struct Turn<'a>(&'a Pulse);
-    impl Drop for Turn<'_> {
-        fn drop(&mut self) {
-            self.0.set_running(NO_INDEX);
-        }
-    }
-    let _turn = Turn(pulse);
-    pulse.set_running(ROOT_INDEX);
-    root();
 }
 
 /// Drops the future of a task, which answers that it was cancelled, as the one that `try_id` names.

@@ -1,5 +1,5 @@
-//! What a core shows of itself to whoever watches it from another thread: how often its loop has turned, which task has its
-//! turn, and where each task was spawned.
+//! What a core shows of itself to whoever watches it from another thread: whether its loop turns, which task has its turn, and
+//! where each task was spawned.
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -90,6 +90,19 @@ impl Pulse {
     #[inline(always)]
     pub(super) fn set_running(&self, index: u32) {
         self.running.store(index, Ordering::Relaxed);
+    }
+
+    /// Calls the root's closure, which may panic, as that of the root's turn.
+    pub(super) fn run_root(&self, root: &mut dyn FnMut()) {
+        struct Turn<'a>(&'a Pulse);
+        impl Drop for Turn<'_> {
+            fn drop(&mut self) {
+                self.0.set_running(NO_INDEX);
+            }
+        }
+        let _turn = Turn(self);
+        self.set_running(ROOT_INDEX);
+        root();
     }
 
     /// The loop begins, or goes on with the next part of its turns. The owner calls this, and the next one.

@@ -14,7 +14,7 @@ use slab::Slab;
 
 use super::group::Groups;
 use super::inbox::{Inbox, Node};
-use super::pulse::{NO_INDEX, Pulse};
+use super::pulse::{Pulse, ROOT_INDEX};
 use super::queue::{Link, RunQueue};
 use super::sync::{AtomicIsize, Cell, Ordering, is_current};
 
@@ -194,11 +194,11 @@ impl<L: Clone> Owned<L> {
     ///
     /// # Panics
     ///
-    /// With more than 2^32 - 1 tasks.
+    /// With more than 2^32 - 2 tasks.
     #[inline]
     pub(super) fn vacant_index(&self) -> u32 {
         match u32::try_from(self.with_tasks(|tasks| tasks.vacant_key())) {
-            Ok(index) if index != NO_INDEX => index,
+            Ok(index) if index < ROOT_INDEX => index,
             _ => panic!("too many tasks"),
         }
     }
