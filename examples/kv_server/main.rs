@@ -116,14 +116,11 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let listener = cores
         .bind(&options.addr, Balance::LeastLoaded)
         .map_err(|error| format!("{}: {error}", options.addr))?;
-    let addr = listener.local_addr();
-    let server = Arc::new(Server::new(options, addr.port()));
+    let server = Arc::new(Server::new(options, listener.local_addr().port()));
     let shards = {
         let server = Arc::clone(&server);
         Shards::with_make(move |core| Shard::load(&server, core))
     };
-    println!("listening on {addr}");
-    io::stdout().flush()?;
     cores.run(|core| serve(core, listener.clone(), shards.clone()))?;
     Ok(())
 }
@@ -133,6 +130,10 @@ async fn serve(core: Core, listener: Listener, shards: Shards) -> io::Result<()>
     let shard = shards.with(|shard| shard.clone());
     let shard = shard.map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
     let writer = Writer::open(&shard).await?;
+    if core.id() == 0 {
+        println!("listening on {}", listener.local_addr());
+        io::stdout().flush()?;
+    }
     let logged = spawn({
         let shard = Rc::clone(&shard);
         async move {

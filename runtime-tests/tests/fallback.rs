@@ -21,8 +21,8 @@ use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
 use saferring::runtime::{Backend, Builder, Runtime};
 use saferring::time::{sleep, timeout};
 use saferring_tests::{
-    Refusal, allow_only, container_filter, fd_link, in_child, limit, pattern_bytes, refuse,
-    unprivileged,
+    Killed, Refusal, allow_only, container_filter, example, fd_link, first_line, in_child, limit,
+    pattern_bytes, refuse, unprivileged,
 };
 
 const CONNECTIONS: usize = 50;
@@ -332,29 +332,6 @@ fn forty_runtimes_of_one_user_with_little_locked_memory() {
     );
 }
 
-/// An example, as it was built beside this test, or is now.
-fn example(name: &str) -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let profile = tests.ancestors().nth(2).unwrap();
-    let built = profile.join("examples").join(name);
-    if !built.exists() {
-        let cargo = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--package",
-                "saferring",
-                "--all-features",
-                "--example",
-                name,
-                "--target-dir",
-            ])
-            .arg(profile.parent().unwrap())
-            .status();
-        assert!(cargo.unwrap().success(), "{name} cannot be built");
-    }
-    built
-}
-
 /// It may do what a container may by default.
 fn contained(name: &str) -> Command {
     let mut filter = container_filter();
@@ -365,27 +342,6 @@ fn contained(name: &str) -> Command {
     // SAFETY: between fork and exec it makes two system calls with memory that lives in the closure.
     unsafe { command.pre_exec(move || allow_only(&mut filter)) };
     command
-}
-
-fn first_line(child: &mut Child) -> String {
-    let mut out = child.stdout.take().unwrap();
-    let (mut line, mut byte) = (Vec::new(), [0; 1]);
-    while out.read(&mut byte).unwrap() == 1 && byte != *b"\n" {
-        line.push(byte[0]);
-    }
-    // What follows is little, and goes to the pipe.
-    child.stdout = Some(out);
-    String::from_utf8(line).unwrap()
-}
-
-/// A program whose end is not waited for otherwise.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
