@@ -32,7 +32,7 @@ impl Server {
         let mut process = Killed(command.spawn().unwrap());
         let line = first_line(&mut process.0);
         let addr = line.strip_prefix("listening on ").unwrap_or_else(|| {
-            let _ = process.0.wait();
+            let _ = process.0.kill();
             panic!("it says: {line}")
         });
         Server {
