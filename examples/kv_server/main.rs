@@ -22,6 +22,7 @@ mod server;
 mod session;
 mod shard;
 mod store;
+mod writer;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -36,9 +37,10 @@ use saferring::spawn;
 
 use connection::Connection;
 use folder::Folder;
-use log::{Log, Writer};
+use log::Log;
 use server::{Append, Options, Server};
 use shard::{Shard, Shards};
+use writer::Writer;
 
 const USAGE: &str = "usage: kv_server [--addr 127.0.0.1:0] [--cores 1] [--dir DIR] [--append no|everysec|always]
                  [--rewrite-from BYTES] [--patience SECONDS]

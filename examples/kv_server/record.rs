@@ -177,8 +177,10 @@ impl<R: Read> Batches<R> {
         let left = left - HEAD as u64;
         if checksum(&head[..12]) != u32::from_le_bytes(of_head) {
             // A file may have grown without its bytes.
-            let mut rest = self.file.by_ref().take(left).bytes();
-            let is_empty = rest.all(|byte| matches!(byte, Ok(0)));
+            self.records.clear();
+            let mut rest = self.file.by_ref().take(left);
+            rest.read_to_end(&mut self.records)?;
+            let is_empty = self.records.iter().all(|&byte| byte == 0);
             return Ok(if is_empty { Next::Torn } else { Next::Damaged });
         }
         let len = u64::from_le_bytes(len);
