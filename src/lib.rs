@@ -117,8 +117,8 @@
 //!
 //! # Many cores
 //!
-//! One thread is one runtime, so start one [`Runtime`](runtime::Runtime) in each of as many threads as you have cores. Help with
-//! sharing connections among them is to come.
+//! One thread is one runtime. [`cores`] starts one on each CPU, and has what goes between them: connections, calls, messages,
+//! values of which each core has one. `#[saferring::main(cores = "all")]` is the short form.
 //!
 //! # What holds, whatever a program does
 //!
@@ -136,9 +136,11 @@
 //! | files and directories | [`fs`] |
 //! | buffered reading and writing, lines, copies, splices | [`io`] |
 //! | sleeps, intervals, timeouts of any future | [`time`]; for one operation, [`Op::timeout`](op::Op::timeout) |
+//! | a runtime on each of many cores, and what goes between them | [`cores`] |
 //! | tasks, and waiting for them | [`task`], and [`spawn`] |
-//! | starting and tuning a runtime, blocking work, metrics, what is in flight | [`runtime`], and [`spawn_blocking`] |
+//! | starting and tuning a runtime, giving it work from other threads, blocking work, metrics, what is in flight | [`runtime`], and [`spawn_blocking`] |
 //! | Ctrl-C, being asked to stop, any other signal | [`signal`] |
+//! | the files of this crate for programs that stay on another runtime, such as tokio | [`remote`] |
 //! | reading and writing with owned buffers, from the start | [owned buffers in ten minutes](buf::owned_buffers) |
 //! | channels and locks, across cores and for one | [`sync`] |
 //! | which buffers there are, and how a read fills one | [`buf`] |
@@ -170,8 +172,11 @@
 //!
 //! `DESIGN.md` has the tree, a table of words, the rules and the reasons; `CONTRIBUTING.md` says how to add an operation.
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// What only `cores` uses, in the rooms below it, is not taken out without it.
-#![cfg_attr(not(feature = "cores"), allow(dead_code, unused_imports))]
+// What only `cores` and `remote` use, in the rooms below them, is not taken out without them.
+#![cfg_attr(
+    not(all(feature = "cores", feature = "remote")),
+    allow(dead_code, unused_imports)
+)]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("saferring drives io_uring, which only Linux has");
@@ -203,6 +208,8 @@ pub mod time;
 
 #[cfg(feature = "cores")]
 pub mod cores;
+#[cfg(feature = "remote")]
+pub mod remote;
 
 pub use error::Error;
 pub use feature::{DisabledBy, Feature, UnknownFeature};

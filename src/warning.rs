@@ -1,8 +1,7 @@
-//! What an operator should know, said once: by an event of `tracing` where there is a subscriber to it, else on stderr.
+//! What an operator should know: by an event of `tracing` where there is a subscriber to it, else on stderr.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 use crate::foreign;
@@ -20,11 +19,19 @@ pub(crate) fn once(what: &'static str, message: impl FnOnce() -> String) {
     }
 }
 
+/// Says it, each time. As for [`once`], nothing may be borrowed or locked.
+#[cold]
+pub(crate) fn always(message: &str) {
+    tell(message);
+}
+
 fn tell(text: &str) {
     foreign::guarded(|| {
         if !is_told(text) {
-            // Who has closed stderr does not want to know.
-            let _ = writeln!(std::io::stderr(), "saferring: {text}");
+            // By one call, so that it stays one line, and without std's lock, which a child of fork(2) might find held. Who
+            // has closed stderr does not want to know.
+            let line = format!("saferring: {text}\n");
+            let _ = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
         }
     });
 }

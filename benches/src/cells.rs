@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use crate::contender::{Blocks, Work};
+use crate::keys::REDIS;
 use crate::load::Way;
-use crate::report::grouped;
+use crate::report::{RAW, grouped};
+use crate::talk::Verb;
 
 /// One workload, and how large it is.
 #[derive(Clone, Debug)]
@@ -42,6 +44,24 @@ impl Kind {
     }
 }
 
+impl Cell {
+    /// The contender that all others are compared with.
+    pub(crate) fn base(&self) -> &'static str {
+        match self.kind {
+            Kind::Serve(Way::Keys(..), ..) => REDIS,
+            _ => RAW,
+        }
+    }
+
+    /// How many cores its servers have.
+    pub(crate) fn cores(&self) -> usize {
+        match self.kind {
+            Kind::Serve(Way::TwoCores, ..) => 2,
+            _ => 1,
+        }
+    }
+}
+
 /// A workload by name, title and operation; in the first two, `{}` stand for variables.
 macro_rules! cell {
     ($name:literal, $title:literal, a $operation:literal: $kind:expr) => {
@@ -70,6 +90,8 @@ pub(crate) fn compared(quick: bool, dir: &Path) -> Vec<Cell> {
             .collect(),
     };
     let mut cells: Vec<Cell> = echoes.into_iter().map(echo).collect();
+    cells.extend(two_cores(quick));
+    cells.extend(keys());
     cells.push(cell! { "churn", "connect, one echo of 64 B, close; 50 at a time", a "connection": Kind::Serve(Way::Churn, 50, 64) });
     cells.push(
         cell! { "udp", "UDP echo, 50 clients, 64 B", a "datagram": Kind::Serve(Way::Udp, 50, 64) },
@@ -101,6 +123,7 @@ pub(crate) fn compared(quick: bool, dir: &Path) -> Vec<Cell> {
 pub(crate) fn ratios(dir: &Path, len: u64) -> Vec<Cell> {
     let mut cells = tasks();
     cells.extend([(50, 64), (200, 1024)].map(echo));
+    cells.extend(two_cores(true));
     for direct in [false, true] {
         cells.extend([1, 32].map(|depth| random_read(dir, len, direct, depth)));
     }
@@ -127,6 +150,33 @@ fn echo((connections, message): (usize, usize)) -> Cell {
     let plural = if connections == 1 { "" } else { "s" };
     let size = size(message as u64);
     cell! { "echo-{connections}x{message}", "TCP echo, {count} connection{plural}, {size}", a "request": Kind::Serve(Way::Tcp, connections, message) }
+}
+
+fn two_cores(quick: bool) -> Vec<Cell> {
+    let echo = |&(connections, message): &(usize, usize)| {
+        let size = size(message as u64);
+        cell! { "echo2-{connections}x{message}", "TCP echo on two cores, which the load shares, {connections} connections, {size}", a "request": Kind::Serve(Way::TwoCores, connections, message) }
+    };
+    let all = [(50, 64), (200, 1024)];
+    all.iter()
+        .take(if quick { 1 } else { 2 })
+        .map(echo)
+        .collect()
+}
+
+/// Without a pipeline and with one.
+fn keys() -> Vec<Cell> {
+    let request = |verb: Verb, batch: usize| {
+        let word = format!("{verb:?}").to_lowercase();
+        let (at_once, suffix) = match batch {
+            1 => (String::new(), String::new()),
+            _ => (format!(", {batch} at once"), format!("-p{batch}")),
+        };
+        cell! { "kv-{word}{suffix}", "{word} a key by the protocol of redis, 50 connections, 64 B{at_once}", a "request": Kind::Serve(Way::Keys(verb, batch), 50, 64) }
+    };
+    let both = [Verb::Get, Verb::Set].into_iter();
+    both.flat_map(|verb| [1, 16].map(|batch| request(verb, batch)))
+        .collect()
 }
 
 /// A file in the data directory.

@@ -1,10 +1,8 @@
 //! Comparing a report with an earlier one.
 
 use crate::report::{Entry, Outcome, Report};
+use crate::runtimes::saferring::OURS;
 use crate::stats::Change;
-
-/// The contender that is checked.
-const OURS: &str = "saferring";
 
 /// Prints a line for each workload; returns how many have become worse.
 pub(crate) fn regressions(now: &Report, before: &Report) -> usize {

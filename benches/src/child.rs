@@ -1,17 +1,21 @@
 //! A process of the comparison: a contender's, or one that asks it.
 
 use std::io;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::parent_id;
+use std::os::unix::process::{CommandExt, parent_id};
+use std::sync::mpsc::channel;
+use std::thread;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
-use crate::contender::{Contender, Done, EchoSpec, Work};
+use crate::contender::{Contender, Done, Echo, EchoSpec, TwoCores, Work, say_listening};
 use crate::control::{Control, Message, say};
-use crate::load::{self, Target};
-use crate::measure::{learn_cores, stay_on_first_core, stay_on_second_core};
+use crate::keys;
+use crate::load::{self, Target, Way};
+use crate::measure::{learn_cores, stay_on_both_cores, stay_on_core};
+use crate::sockets::listeners;
 
 /// What a process is started for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,6 +24,10 @@ pub(crate) enum Task {
     Echo(EchoSpec),
     /// Standard input is the socket.
     Udp(EchoSpec),
+    /// It says where it listens.
+    TwoCores(EchoSpec),
+    /// Becomes another program, which serves keys at this address.
+    Keys(SocketAddr),
     Work(Work),
     /// Not a contender's: asks a server.
     Load(Target),
@@ -57,12 +65,18 @@ fn obey(contenders: &[Contender], orders: Orders) -> io::Result<Done> {
     }
     learn_cores(Some(orders.cores));
     if let Task::Load(target) = orders.task {
-        stay_on_second_core();
+        match target.way {
+            Way::TwoCores => stay_on_both_cores(),
+            _ => stay_on_core(1),
+        }
         return load::run(target, Control::default());
     }
     let mut contenders = contenders.iter();
     let contender = contenders.find(|contender| contender.name == orders.contender);
-    stay_on_first_core();
+    match orders.task {
+        Task::TwoCores(_) => stay_on_both_cores(),
+        _ => stay_on_core(0),
+    }
     serve(contender.ok_or(io::ErrorKind::NotFound)?, orders.task)
 }
 
@@ -70,10 +84,35 @@ fn serve(contender: &Contender, task: Task) -> io::Result<Done> {
     match (task, contender.echo, contender.udp_echo) {
         (Task::Echo(spec), Some(echo), _) => echo(TcpListener::from(stdin()?), spec)?,
         (Task::Udp(spec), _, Some(echo)) => echo(UdpSocket::from(stdin()?), spec)?,
+        (Task::TwoCores(spec), echo, _) => match (contender.two_cores, echo) {
+            (TwoCores::Own(serve), _) => serve(spec)?,
+            (TwoCores::Threads, Some(echo)) => on_two_threads(echo, spec)?,
+            _ => return Ok(Done::Unsupported),
+        },
+        (Task::Keys(addr), ..) => match keys::command(contender.name, addr) {
+            Some(mut command) => return Err(command.exec()),
+            None => return Ok(Done::Unsupported),
+        },
         (Task::Work(work), ..) => return do_work(contender, work, Control::default),
         _ => return Ok(Done::Unsupported),
     }
     Ok(Done::Ended)
+}
+
+/// A thread on each core, with a socket of its own at the same port. Ends with the first error.
+fn on_two_threads(echo: Echo, spec: EchoSpec) -> io::Result<()> {
+    let sockets = listeners::<2>()?;
+    say_listening(sockets[0].local_addr()?);
+    let (ended, ends) = channel();
+    for (core, socket) in sockets.into_iter().enumerate() {
+        let ended = ended.clone();
+        thread::spawn(move || {
+            stay_on_core(core);
+            // Who waits for it is there as long as the process.
+            let _ = ended.send(echo(socket, spec));
+        });
+    }
+    ends.recv().map_err(io::Error::other)?
 }
 
 /// Does the work, or what comes nearest to it.

@@ -1,12 +1,13 @@
 //! What a runtime has to offer to be compared.
 
 use std::io;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::control::Control;
+use crate::control::{Message, say};
 
 /// What a server is asked to do. It listens already; it serves until the process is killed.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -106,6 +107,22 @@ pub type Echo = fn(TcpListener, EchoSpec) -> io::Result<()>;
 /// Answers each datagram to its sender, for ever.
 pub type UdpEcho = fn(UdpSocket, EchoSpec) -> io::Result<()>;
 
+/// How a contender serves TCP connections on two cores, as [`Echo`] does on one.
+#[derive(Clone, Copy, Debug)]
+pub enum TwoCores {
+    /// It does not.
+    No,
+    /// By a thread on each core, that does what `echo` does at a socket of its own; both sockets have the same port.
+    Threads,
+    /// By its own means. It binds a port of its own choice, tells it by [`say_listening`], and serves for ever.
+    Own(fn(EchoSpec) -> io::Result<()>),
+}
+
+/// Tells the harness where this process listens.
+pub fn say_listening(addr: SocketAddr) {
+    say(&Message::Listening(addr));
+}
+
 /// One runtime under test. What is `None`, this runtime cannot do, and the report says so.
 #[derive(Clone, Copy, Debug)]
 pub struct Contender {
@@ -115,6 +132,8 @@ pub struct Contender {
     pub what: &'static str,
     /// Used for churn and idle connections, too.
     pub echo: Option<Echo>,
+    /// For TCP on two cores.
+    pub two_cores: TwoCores,
     /// For UDP.
     pub udp_echo: Option<UdpEcho>,
     /// Does the work inside the runtime until [`Control`] says that it is over.
@@ -128,6 +147,7 @@ impl Contender {
             name,
             what,
             echo: Some(echo),
+            two_cores: TwoCores::No,
             udp_echo: None,
             work: |_, _| Ok(Done::Unsupported),
         }
@@ -143,6 +163,7 @@ impl Contender {
             name,
             what,
             echo: None,
+            two_cores: TwoCores::No,
             udp_echo: None,
             work,
         }

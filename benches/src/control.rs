@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, Write};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -16,6 +17,8 @@ use crate::measure::cpu_time;
 pub(crate) enum Message {
     /// It asks for the first slice: it is set up.
     Ready,
+    /// It serves at this address.
+    Listening(SocketAddr),
     Slice(Slice),
     /// Bytes an item.
     Memory(f64),

@@ -7,6 +7,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::contender::Done;
 use crate::control::{Control, histogram};
 use crate::raw::ring::{Memory, POLL_FIRST, Queues, Ring, result};
+use crate::talk::{self, Talk, Verb};
 
 /// A server that answers nothing for so long hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,6 +40,10 @@ pub(crate) enum Way {
     Udp,
     /// A connection for each request.
     Churn,
+    /// Of a server that has both cores, as this has.
+    TwoCores,
+    /// Gets or sets keys by the protocol of redis, so many requests at once on a connection.
+    Keys(Verb, usize),
 }
 
 /// Connects, and then asks in slices, of so many microseconds each, that [`Control::next`] tells; each connection has
@@ -48,18 +54,19 @@ pub(crate) fn run(target: Target, mut control: Control) -> io::Result<Done> {
     while let Some(micros) = control.next() {
         let meter = control.start();
         let requests = load.drive(Duration::from_micros(micros), &mut latencies)?;
-        control.report(meter, requests, Some(&latencies));
+        control.report(meter, requests * load.lane.talk.ops, Some(&latencies));
         latencies.reset();
     }
     Ok(Done::Ended)
 }
 
 /// A connection to the server; of churn, none yet.
-fn client(target: Target) -> io::Result<Option<OwnedFd>> {
+fn client(target: Target, index: usize) -> io::Result<Option<OwnedFd>> {
     Ok(match target.way {
-        Way::Tcp => {
-            let stream = TcpStream::connect_timeout(&target.addr.into(), PATIENCE)?;
-            stream.set_nodelay(true)?;
+        Way::Tcp | Way::TwoCores => Some(connected(target.addr)?.into()),
+        Way::Keys(..) => {
+            let stream = connected(target.addr)?;
+            talk::set_key(&stream, index, target.message)?;
             Some(stream.into())
         }
         Way::Udp => {
@@ -69,6 +76,26 @@ fn client(target: Target) -> io::Result<Option<OwnedFd>> {
         }
         Way::Churn => None,
     })
+}
+
+/// A connection to a server that listens, or soon will.
+fn connected(addr: SocketAddrV4) -> io::Result<TcpStream> {
+    let started = Instant::now();
+    loop {
+        match TcpStream::connect_timeout(&addr.into(), PATIENCE) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error)
+                if error.kind() == io::ErrorKind::ConnectionRefused
+                    && started.elapsed() < PATIENCE =>
+            {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Connections to one server, and memory for what they move.
@@ -83,29 +110,26 @@ const SAMPLE: u64 = 1 << 63;
 
 impl Load {
     fn new(target: Target) -> io::Result<Self> {
-        let Target {
-            connections,
-            message,
-            ..
-        } = target;
+        let connections = target.connections;
+        let talk = Talk::new(target);
         let completions = (2 * connections).next_power_of_two().clamp(4096, 32_768);
         let lane = Lane {
             target,
-            request: Memory::map(message)?,
-            answers: Memory::map(connections * message)?,
+            requests: Memory::map(talk.requests.len())?,
+            answers: Memory::map(connections * talk.answer.len())?,
             address: Memory::map(size_of::<libc::sockaddr_in>())?,
-            requests: 0,
+            talk,
+            asked: 0,
         };
-        let text: Vec<u8> = (0..message).map(|i| (i * 7 + i / 251) as u8 | 1).collect();
         let address = socket_address(target.addr);
         // SAFETY: nothing has been submitted yet, and a socket address is plain bytes.
         unsafe {
-            lane.request.write(0, &text);
+            lane.requests.write(0, &lane.talk.requests);
             let bytes = (&raw const address).cast::<u8>();
             let bytes = std::slice::from_raw_parts(bytes, size_of_val(&address));
             lane.address.write(0, bytes);
         }
-        let clients = (0..connections).map(|_| client(target));
+        let clients = (0..connections).map(|index| client(target, index));
         Ok(Load {
             ring: Ring::sized(256, completions as u32)?,
             lane,
@@ -202,12 +226,14 @@ fn unconnected(index: usize) -> io::Result<OwnedFd> {
 /// What requests and answers are made of.
 struct Lane {
     target: Target,
-    request: Memory,
+    talk: Talk,
+    requests: Memory,
     /// A part for each client's answer.
     answers: Memory,
     /// The server's address, for connects.
     address: Memory,
-    requests: u64,
+    /// How often.
+    asked: u64,
 }
 
 impl Lane {
@@ -215,14 +241,14 @@ impl Lane {
     /// new.
     #[inline]
     fn next_data(&mut self, index: usize) -> u64 {
-        self.requests += 1;
-        if !self.requests.is_multiple_of(SAMPLED) {
+        self.asked += 1;
+        if !self.asked.is_multiple_of(SAMPLED) {
             return index as u64;
         }
-        let message = self.target.message;
-        let to = self.answers.at(index * message, message);
+        let len = self.talk.answer.len();
+        let to = self.answers.at(index * len, len);
         // SAFETY: this is in the mapping, and no receive into it is in flight: this client's has ended.
-        unsafe { to.write_bytes(0, message) };
+        unsafe { to.write_bytes(0, len) };
         index as u64 | SAMPLE
     }
 
@@ -235,7 +261,8 @@ impl Lane {
         index: usize,
     ) -> io::Result<()> {
         let data = self.next_data(index);
-        let message = self.target.message;
+        let Talk { len, stride, .. } = self.talk;
+        let request = self.requests.at(index * stride, len);
         let (fd, link) = match client {
             Some(fd) => (types::Fd(fd.as_raw_fd()), squeue::Flags::empty()),
             None => {
@@ -244,13 +271,14 @@ impl Lane {
                 (fd, squeue::Flags::IO_LINK)
             }
         };
-        let send = opcode::Send::new(fd, self.request.at(0, message), message as u32)
+        let send = opcode::Send::new(fd, request, len as u32)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build()
             .flags(squeue::Flags::SKIP_SUCCESS | link)
             .user_data(data);
-        let to = self.answers.at(index * message, message);
-        let recv = opcode::Recv::new(fd, to, message as u32)
+        let len = self.talk.answer.len();
+        let to = self.answers.at(index * len, len);
+        let recv = opcode::Recv::new(fd, to, len as u32)
             .ioprio(POLL_FIRST)
             .flags(libc::MSG_WAITALL)
             .build()
@@ -275,19 +303,16 @@ impl Lane {
 
     #[inline]
     fn check(&self, index: usize, n: usize, sampled: bool) -> io::Result<()> {
-        let message = self.target.message;
-        if n != message {
+        let answer = &self.talk.answer;
+        let len = answer.len();
+        if n != len {
             return Err(io::Error::other(format!(
-                "the connection ended after {n} of {message} bytes"
+                "the connection ended after {n} of {len} bytes"
             )));
         }
-        if sampled {
-            // SAFETY: the request is never written again.
-            let sent = unsafe { std::slice::from_raw_parts(self.request.at(0, message), message) };
-            // SAFETY: the receive of this answer has ended, and the next has not been submitted.
-            if !unsafe { self.answers.holds(index * message, sent) } {
-                return Err(io::Error::other("it does not echo what it gets"));
-            }
+        // SAFETY: the receive of this answer has ended, and the next has not been submitted.
+        if sampled && !unsafe { self.answers.holds(index * len, answer) } {
+            return Err(io::Error::other("its answer is wrong"));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The CPU time, user and system, of this process: of all threads, those included that the kernel makes for it.
-pub(crate) fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     clock(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default() // Every Linux has it.
 }
 
@@ -39,20 +39,22 @@ fn allowed_cores() -> Vec<usize> {
     })
 }
 
-/// Keeps the calling thread, and those that it starts, on the servers' core for good.
-pub(crate) fn stay_on_first_core() {
-    stay_on(0);
+/// Keeps the calling thread, and those that it starts, on one core for good: the first is the servers', the second all others'.
+pub(crate) fn stay_on_core(n: usize) {
+    stay_on(&[n]);
 }
 
-/// Keeps the calling thread, and those that it starts, on the other core for good.
-pub(crate) fn stay_on_second_core() {
-    stay_on(1);
+/// Keeps the calling thread, and those that it starts, on these two cores for good.
+pub(crate) fn stay_on_both_cores() {
+    stay_on(&[0, 1]);
 }
 
-fn stay_on(n: usize) {
+fn stay_on(which: &[usize]) {
     if let Some(cores) = CORES.get().filter(|cores| !cores.is_empty()) {
         let mut set = CpuSet::new();
-        set.set(cores[n % cores.len()]);
+        for n in which {
+            set.set(cores[n % cores.len()]);
+        }
         // Where the system refuses, the thread stays free.
         let _ = sched_setaffinity(None, &set);
     }

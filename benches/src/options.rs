@@ -8,6 +8,7 @@ use lexopt::prelude::*;
 
 use crate::cells::{Cell, compared, ratios};
 use crate::contender::Contender;
+use crate::keys::{REDIS, REDIS_AGAIN};
 use crate::report::RAW;
 use crate::runtimes::saferring::TUNING;
 
@@ -52,7 +53,7 @@ usage: cargo bench --bench compare -- [OPTIONS], or --bench ratio
   --slice MS       how long a slice is, in milliseconds (50; of ratio 20)
   --workload W     only the workload W, or all of a kind: echo, echo-50, read; may be repeated
   --only W         only workloads whose name contains W; may be repeated
-  --contender C    only this contender, beside raw; may be repeated; a latency option runs only so
+  --contender C    only this contender, beside raw and redis; may be repeated; a latency option runs only so
   --check FILE     compare with an earlier report.json; exit with 1 if saferring has become worse
   --json FILE      also write all figures to FILE
   --out DIR        where report.json and report.html go (compare in the target directory; ratio writes none)
@@ -161,12 +162,12 @@ fn check(
     })
 }
 
-/// Those that are named, and always raw and its control.
+/// Those that are named, and always what they are compared with, and the controls.
 fn choose(all: &[Contender], chosen: &[String]) -> Vec<Contender> {
     let mut contenders = all.to_vec();
     contenders.retain(|contender| {
         (chosen.is_empty() && !contender.name.starts_with(TUNING))
-            || [RAW, "raw (again)"].contains(&contender.name)
+            || [RAW, "raw (again)", REDIS, REDIS_AGAIN].contains(&contender.name)
             || chosen.iter().any(|name| name == contender.name)
     });
     contenders

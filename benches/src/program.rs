@@ -15,13 +15,14 @@ use crate::report::{self, About, Report, VERSION};
 use crate::session::{self, Session};
 use crate::settings::Settings;
 use crate::system::{self, System};
-use crate::{cells, check, raw, runtimes};
+use crate::{cells, check, keys, raw, runtimes};
 
 /// `cargo bench --bench compare`, with more contenders.
 pub fn compare(rivals: Vec<Contender>) -> ExitCode {
     use runtimes::{saferring, tokio};
     let ours = [raw::compared(), saferring::compared(), tokio::compared()];
-    run(Program::Compare, &[ours.concat(), rivals].concat())
+    let all = [ours.concat(), rivals, keys::compared()];
+    run(Program::Compare, &all.concat())
 }
 
 /// `cargo bench --bench ratio`.
@@ -122,7 +123,7 @@ fn measure_all(program: Program, options: &Options) -> io::Result<Report> {
         contenders: options.contenders.iter().map(about).collect(),
         workloads: Vec::new(),
     };
-    measure::stay_on_second_core();
+    measure::stay_on_core(1);
     let mut session = Session {
         progress: Progress::new(&cells, &settings, options.contenders.len()),
         contenders: options.contenders.clone(),

@@ -2,16 +2,18 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::cells::{Cell, Kind};
 use crate::child::Task;
-use crate::contender::{Contender, EchoSpec, Work};
+use crate::contender::{Contender, EchoSpec, TwoCores, Work};
 use crate::control::{Message, Slice};
 use crate::data;
+use crate::keys;
 use crate::load::{Target, Way};
+use crate::measure::learn_cores;
 use crate::process::Process;
+use crate::sockets::{free_addr, listener};
 
 /// How long setting up may take, and a slice beyond its time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +34,9 @@ pub(crate) struct Runner {
 impl Runner {
     /// Starts it and warms it up; `None` if this contender cannot do that at all.
     pub(crate) fn start(who: &Contender, cell: &Cell, slice: Duration) -> io::Result<Option<Self>> {
+        if cell.cores() > learn_cores(None).len() {
+            return Ok(None);
+        }
         let (work, ops) = match &cell.kind {
             Kind::Work(work) => (work, None),
             Kind::Long(work, ops) => (work, Some(*ops)),
@@ -115,7 +120,7 @@ fn connect(target: Target) -> io::Result<Process> {
     }
 }
 
-/// Starts a server with its socket, and tells how to ask it; `None` if this contender has none of that kind.
+/// Starts a server, and tells how to ask it; `None` if this contender has none of that kind.
 fn server(contender: &Contender, kind: &Kind) -> io::Result<Option<(Process, Target)>> {
     // Idle connections are those of a server that expects more than they have sent.
     let (way, connections, message, buffer) = match *kind {
@@ -127,20 +132,39 @@ fn server(contender: &Contender, kind: &Kind) -> io::Result<Option<(Process, Tar
         message: buffer,
         connections,
     };
-    let (task, supported, socket): (_, _, OwnedFd) = match way {
-        Way::Udp => {
+    let name = contender.name;
+    let (process, addr) = match way {
+        Way::Udp if contender.udp_echo.is_some() => {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-            (Task::Udp(spec), contender.udp_echo.is_some(), socket.into())
+            let addr = socket.local_addr()?;
+            let process = Process::start(name, Task::Udp(spec), Some(socket.into()))?;
+            (process, addr)
         }
-        Way::Tcp | Way::Churn => (Task::Echo(spec), contender.echo.is_some(), listener()?),
+        Way::Tcp | Way::Churn if contender.echo.is_some() => {
+            let (socket, addr) = listener()?;
+            let process = Process::start(name, Task::Echo(spec), Some(socket.into()))?;
+            (process, addr)
+        }
+        Way::TwoCores if !matches!(contender.two_cores, TwoCores::No) => {
+            let mut process = Process::start(name, Task::TwoCores(spec), None)?;
+            match process.hear(PATIENCE)? {
+                Message::Listening(addr) => (process, addr),
+                other => return Err(io::Error::other(format!("it began with {other:?}"))),
+            }
+        }
+        Way::Keys(..) => {
+            keys::prepare(name)?;
+            let addr = free_addr()?;
+            if keys::command(name, addr).is_none() {
+                return Ok(None);
+            }
+            (Process::start(name, Task::Keys(addr), None)?, addr)
+        }
+        _ => return Ok(None),
     };
-    if !supported {
-        return Ok(None);
-    }
-    let socket = socket2::Socket::from(socket);
-    let addr = socket.local_addr()?.as_socket_ipv4();
-    let addr = addr.ok_or_else(|| io::Error::other("the socket has no IPv4 address"))?;
-    let process = Process::start(contender.name, task, Some(socket.into()))?;
+    let SocketAddr::V4(addr) = addr else {
+        return Err(io::Error::other("it has no IPv4 address"));
+    };
     let target = Target {
         addr,
         connections,
@@ -148,14 +172,6 @@ fn server(contender: &Contender, kind: &Kind) -> io::Result<Option<(Process, Tar
         way,
     };
     Ok(Some((process, target)))
-}
-
-fn listener() -> io::Result<OwnedFd> {
-    use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    socket.listen(4096)?;
-    Ok(socket.into())
 }
 
 /// Bytes of anonymous memory an item; `None` if this contender cannot do that at all.

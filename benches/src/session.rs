@@ -12,8 +12,9 @@ use crate::contender::{Contender, Work};
 use crate::control::{Slice, histogram};
 use crate::data;
 use crate::load::Way;
+use crate::measure::learn_cores;
 use crate::progress::Progress;
-use crate::report::{Entry, Figures, Latency, Outcome, RAW, Workload};
+use crate::report::{Entry, Figures, Latency, Outcome, Workload};
 use crate::runner::{self, Runner};
 use crate::settings::Settings;
 use crate::stats::{Column, compare, shuffled};
@@ -57,7 +58,8 @@ impl Session {
             bytes: cell.bytes,
             connections,
             message,
-            skipped: self.too_many_files(cell),
+            base: cell.base().into(),
+            skipped: too_few_cores(cell).or_else(|| self.too_many_files(cell)),
             entries: Vec::new(),
         };
         self.progress.begin(&cell.name);
@@ -67,7 +69,7 @@ impl Session {
                 Kind::Idle(_) | Kind::Memory(_) => self.measure_memory(cell, &mut lanes)?,
                 _ => self.race(cell, &mut lanes)?,
             }
-            workload.entries = entries(lanes);
+            workload.entries = entries(lanes, cell.base());
         }
         self.progress.end();
         Ok(workload)
@@ -171,6 +173,12 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Why a workload cannot be run on the cores that this process has.
+fn too_few_cores(cell: &Cell) -> Option<String> {
+    let (needed, given) = (cell.cores(), learn_cores(None).len());
+    (needed > given).then(|| format!("it needs {needed} cores, and there are {given}"))
 }
 
 /// What comes before each round.
@@ -289,8 +297,8 @@ fn latency(histogram: &Histogram<u64>) -> Option<Latency> {
     })
 }
 
-/// The results, each compared with raw.
-fn entries(lanes: Vec<Lane>) -> Vec<Entry> {
+/// The results, each compared with the base's.
+fn entries(lanes: Vec<Lane>, base: &str) -> Vec<Entry> {
     let entry = |lane: Lane| Entry {
         contender: lane.contender.name.into(),
         figures: lane.figures(),
@@ -298,15 +306,15 @@ fn entries(lanes: Vec<Lane>) -> Vec<Entry> {
         memory: lane.memory,
     };
     let mut entries: Vec<Entry> = lanes.into_iter().map(entry).collect();
-    let raw = entries.iter().find(|entry| entry.contender == RAW);
-    let Some(raw) = raw.and_then(|raw| raw.figures.as_ref()) else {
+    let found = entries.iter().find(|entry| entry.contender == base);
+    let Some(figures) = found.and_then(|entry| entry.figures.as_ref()) else {
         return entries;
     };
-    let (raw_cpu, raw_wall) = (raw.cpu.rounds.clone(), raw.wall.rounds.clone());
-    for entry in entries.iter_mut().filter(|entry| entry.contender != RAW) {
+    let (base_cpu, base_wall) = (figures.cpu.rounds.clone(), figures.wall.rounds.clone());
+    for entry in entries.iter_mut().filter(|entry| entry.contender != base) {
         if let Some(figures) = &mut entry.figures {
-            figures.cpu_to_raw = Some(compare(&figures.cpu.rounds, &raw_cpu));
-            figures.wall_to_raw = Some(compare(&figures.wall.rounds, &raw_wall));
+            figures.cpu_to_raw = Some(compare(&figures.cpu.rounds, &base_cpu));
+            figures.wall_to_raw = Some(compare(&figures.wall.rounds, &base_wall));
         }
     }
     entries

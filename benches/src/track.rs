@@ -36,7 +36,7 @@ pub fn tracks(file_len: u64) -> io::Result<Option<Vec<Track>>> {
         return Ok(None);
     }
     measure::learn_cores(None);
-    measure::stay_on_second_core();
+    measure::stay_on_core(1);
     let data = Arc::new(Data::create(&options::target_dir().join("tmp"))?);
     let cells = ratios(data.dir(), file_len).into_iter().map(Arc::new);
     let tracks = cells.flat_map(|cell| {

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use futures_util::task::AtomicWaker;
 
-use crate::measure::stay_on_second_core;
+use crate::measure::stay_on_core;
 
 /// A thread on the other core that wakes so many times, and awaits the answer to each.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl WakingThread {
         let answered = Arc::new(AtomicU64::new(0));
         let answers = Arc::clone(&answered);
         let thread = thread::Builder::new().spawn(move || {
-            stay_on_second_core();
+            stay_on_core(1);
             for round in 1..=rounds {
                 wake();
                 while answers.load(Ordering::Acquire) < round {

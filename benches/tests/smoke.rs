@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 fn main() -> std::io::Result<()> {
+    // Now: this thread is about to be kept on one of them.
+    let cores = std::thread::available_parallelism()?.get();
     // Small enough for a debug build; the figures mean nothing here.
     let Some(tracks) = saferring_benches::tracks(1 << 20)? else {
         return Ok(());
@@ -31,6 +33,6 @@ fn main() -> std::io::Result<()> {
         *done.entry(track.workload().to_owned()).or_insert(0) += 1;
     }
     println!("contenders by workload: {done:?}");
-    assert_eq!(done.len(), 16);
+    assert_eq!(done.len(), if cores > 1 { 17 } else { 16 });
     Ok(())
 }

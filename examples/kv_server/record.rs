@@ -1,7 +1,7 @@
 //! What the log holds: records of what has changed, in batches. A batch has its length and a checksum in front, so that one which
 //! was not written to its end is known for it.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
 /// A change of one key, or of all. Each says all that the key is afterwards, so that one may be done twice.
 #[derive(Debug, PartialEq)]
@@ -177,10 +177,8 @@ impl<R: Read> Batches<R> {
         let left = left - HEAD as u64;
         if checksum(&head[..12]) != u32::from_le_bytes(of_head) {
             // A file may have grown without its bytes.
-            self.records.clear();
-            let mut rest = self.file.by_ref().take(left);
-            rest.read_to_end(&mut self.records)?;
-            let is_empty = self.records.iter().all(|&byte| byte == 0);
+            let mut rest = BufReader::new(self.file.by_ref().take(left)).bytes();
+            let is_empty = rest.all(|byte| matches!(byte, Ok(0)));
             return Ok(if is_empty { Next::Torn } else { Next::Damaged });
         }
         let len = u64::from_le_bytes(len);

@@ -1,11 +1,25 @@
 //! A runtime on each of several CPUs, and what goes between them.
 
-use std::io;
+#[path = "cores/calls.rs"]
+mod calls;
+#[path = "cores/mesh.rs"]
+mod mesh;
+#[path = "cores/panics.rs"]
+mod panics;
+#[path = "cores/per_core.rs"]
+mod per_core;
+#[path = "cores/run.rs"]
+mod run;
+#[path = "cores/serve.rs"]
+mod serve;
+#[path = "cores/stop.rs"]
+mod stop;
 
-use futures_util::future::join_all;
-use saferring::cores::{Balance, Builder, Core, Cores, Mesh, PerCore, Placement};
-use saferring::net::TcpStream;
-use saferring_tests::bounded;
+use std::any::Any;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, ThreadId};
+
+use saferring::cores::{Builder, Core, Cores, PerCore, Placement};
 
 saferring_tests::also_on_software!();
 
@@ -16,124 +30,88 @@ fn builder(count: usize) -> Builder {
         .signals(false)
 }
 
-#[test]
-fn each_core_runs_the_closure_and_gives_its_result() {
-    bounded(|| {
-        let cores = builder(3).build().unwrap();
-        let ids = cores.run(async |core| io::Result::Ok(core.id())).unwrap();
-        assert_eq!(ids, [0, 1, 2]);
-    });
-}
-
-#[test]
-fn cores_call_each_other_at_full_load() {
-    bounded(|| {
-        let cores = builder(2).requests(4).build().unwrap();
-        let sums = cores.run(async |core: Core| {
-            let other = 1 - core.id();
-            let calls = (0..1000_u64).map(|n| {
-                let core = core.clone();
-                async move {
-                    core.call(other, async move |there| {
-                        // Back again, while as many as may be wait here.
-                        there.call_now(1 - there.id(), move |_| n).await.unwrap()
-                    })
-                    .await
-                    .unwrap()
-                }
-            });
-            let sum: u64 = join_all(calls).await.into_iter().sum();
-            core.shutdown_when_all_are_done().await;
-            io::Result::Ok(sum)
-        });
-        assert_eq!(sums.unwrap(), [499_500; 2]);
-    });
-}
-
-trait AllDone {
-    async fn shutdown_when_all_are_done(&self);
+/// The text of a panic.
+fn panic_text(panic: Box<dyn Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => (*panic.downcast::<&str>().unwrap()).to_owned(),
+    }
 }
 
 static DONE: PerCore<usize> = PerCore::new(|_| 0);
 
-impl AllDone for Core {
-    async fn shutdown_when_all_are_done(&self) {
-        let done = DONE
-            .with_on(0, |done| {
-                *done += 1;
-                *done
-            })
-            .await;
-        if done.unwrap() == self.count() {
-            self.shutdown();
-        }
-        self.stopping().await;
+/// Waits until all cores are here, and tells all to stop.
+async fn all_done(core: &Core) {
+    // From now on it has the grace period.
+    assert!(!core.is_stopping());
+    let count = |done: &mut usize| {
+        *done += 1;
+        *done
+    };
+    if DONE.with_on(0, count).await.unwrap() == core.count() {
+        core.shutdown();
+    }
+    core.stopping().await;
+}
+
+/// A gate that blocks threads, not tasks, until somebody opens it.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<[bool; 2]>, Condvar)>);
+
+impl Gate {
+    /// Blocks the thread until the gate is open.
+    fn block(&self) {
+        let mut state = self.0.0.lock().unwrap();
+        state[0] = true;
+        self.0.1.notify_all();
+        drop(self.0.1.wait_while(state, |state| !state[1]).unwrap());
+    }
+
+    /// Waits until somebody is blocked.
+    fn wait_for_blocked(&self) {
+        let state = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(state, |state| !state[0]).unwrap());
+    }
+
+    fn open(&self) {
+        self.0.0.lock().unwrap()[1] = true;
+        self.0.1.notify_all();
     }
 }
 
-#[test]
-fn messages_come_in_order_and_a_full_mailbox_is_waited_for() {
-    bounded(|| {
-        let mesh = Mesh::<u32>::new(3);
-        let cores = builder(2).build().unwrap();
-        let received = cores.run(async |core: Core| {
-            let other = 1 - core.id();
-            let sender = {
-                let mesh = mesh.clone();
-                saferring::spawn(async move {
-                    for n in 0..1000 {
-                        mesh.send(other, n).await.unwrap();
-                    }
-                })
-            };
-            let mut next = 0;
-            while next < 1000 {
-                let (from, n) = mesh.recv().await.unwrap();
-                assert_eq!((from, n), (other, next));
-                next += 1;
-            }
-            sender.await.unwrap();
-            io::Result::Ok(next)
-        });
-        assert_eq!(received.unwrap(), [1000; 2]);
-    });
+/// The threads on which things were dropped.
+#[derive(Clone, Default)]
+struct Drops(Arc<Mutex<Vec<ThreadId>>>);
+
+impl Drops {
+    /// Something that tells when it is dropped.
+    fn thing(&self) -> Dropped {
+        Dropped(self.clone())
+    }
+
+    fn threads(&self) -> Vec<ThreadId> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
 }
 
-#[test]
-fn connections_are_served_by_all_cores_until_the_end() {
-    for balance in [Balance::Hash, Balance::LeastLoaded] {
-        bounded(move || {
-            let mut cores = builder(2).build().unwrap();
-            let listener = cores.bind("127.0.0.1:0", balance).unwrap();
-            let handle = cores.handle();
-            cores
-                .run(async |core: Core| {
-                    if core.id() == 0 {
-                        let addr = listener.local_addr();
-                        let core = core.clone();
-                        saferring::spawn(async move {
-                            for _ in 0..100 {
-                                let stream = TcpStream::connect(addr).await.unwrap();
-                                stream.write_all("hello").await.0.unwrap();
-                                let (n, _) = stream.read(Vec::with_capacity(16)).await;
-                                assert_eq!(n.unwrap(), 5);
-                            }
-                            core.shutdown();
-                        });
-                    }
-                    core.serve(&listener, |stream| async move {
-                        let (n, buf) = stream.read(Vec::with_capacity(16)).await;
-                        n.unwrap();
-                        stream.write_all(buf).await.0.unwrap();
-                    })
-                    .await
-                })
-                .unwrap();
-            let report = handle.report();
-            println!("{report}");
-            let ended: u64 = report.cores.iter().map(|core| core.ended).sum();
-            assert_eq!(ended, 100);
-            assert_eq!(handle.connections(), [0, 0]);
-        });
+/// See [`Drops::thing`].
+struct Dropped(Drops);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap().push(thread::current().id());
+    }
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the bomb");
     }
 }

@@ -106,8 +106,16 @@ const UNNAMED: &[Unnamed] = &[
         reason: CONTRACT,
     },
     Unnamed {
+        name: "into_result",
+        reason: "of a sealed trait, which Cores::run calls",
+    },
+    Unnamed {
         name: "raw_fd",
         reason: CONTRACT,
+    },
+    Unnamed {
+        name: "run_main",
+        reason: "what `#[saferring::main(cores = …)]` calls",
     },
     Unnamed {
         name: "shutdown_write",

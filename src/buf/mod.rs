@@ -72,6 +72,8 @@ mod bytes;
 mod free_list;
 mod io_buf;
 mod io_buf_mut;
+#[cfg(feature = "remote")]
+mod lent;
 mod partial;
 mod registration;
 mod slice;
@@ -86,6 +88,8 @@ pub use io_buf::IoBuf;
 pub(crate) use io_buf::bytes;
 pub use io_buf_mut::IoBufMut;
 pub(crate) use io_buf_mut::bytes_mut;
+#[cfg(feature = "remote")]
+pub(crate) use lent::{Lender, Lent};
 pub(crate) use partial::{Unfilled, Unwritten};
 #[doc(hidden)]
 pub use registration::Registration;

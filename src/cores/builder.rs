@@ -6,26 +6,12 @@ use std::time::Duration;
 use super::cores::Cores;
 use super::placement::{Cpu, Placement, PlacementError, place};
 use super::report::CoreReport;
+use super::settings::{MakeRuntime, OnPanic, Settings};
 use super::shared::Shared;
 use crate::runtime;
 
-/// What a core's runtime is made with.
-pub(super) type MakeRuntime = Arc<dyn Fn(usize) -> runtime::Builder + Send + Sync>;
-
 /// What a core's thread is called.
 type MakeName = Arc<dyn Fn(usize) -> String + Send + Sync>;
-
-/// What becomes of the others when the closure of a core panics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OnPanic {
-    /// They are told to stop, and [`Cores::run`] answers with the panic.
-    #[default]
-    Stop,
-    /// The core starts again, with a new runtime: the closure is called once more. What it had is gone, its connections are
-    /// cut off. If it panics again and again it waits longer each time, up to five seconds.
-    Restart,
-}
 
 /// Makes [`Cores`].
 ///
@@ -60,19 +46,15 @@ pub struct Builder {
     signals: bool,
 }
 
-/// What is left of the builder for the threads.
-pub(super) struct Settings {
-    pub(super) runtime: MakeRuntime,
-    pub(super) names: Vec<String>,
-    pub(super) on_panic: OnPanic,
-    pub(super) signals: bool,
-    pub(super) notes: Vec<String>,
-    /// By core, the CPUs that threads of the kernel are to keep to.
-    pub(super) workers: Vec<Option<Vec<usize>>>,
+impl Cores {
+    /// Which cores, and what with.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
 }
 
 impl Builder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Builder {
             placement: Placement::default(),
             pinned: true,
@@ -132,8 +114,8 @@ impl Builder {
         self
     }
 
-    /// Whether `SIGINT` and `SIGTERM` tell the cores to stop, and a second one cuts off what is left; by default they do. It
-    /// is so from the call of [`Cores::run`] on, for the rest of the process: then neither ends it by itself any more.
+    /// Whether `SIGINT` and `SIGTERM` tell the cores to stop, and a second one cuts off what is left; by default they do. A
+    /// third one ends the process, if a core hangs: nothing else can. It is so from the call of [`Cores::run`] on, for the rest of the process: then neither ends it by itself any more.
     pub fn signals(mut self, signals: bool) -> Self {
         self.signals = signals;
         self
@@ -165,7 +147,11 @@ impl Builder {
             Some(node) if placed.nodes.len() > 1 => placed.nodes.get(&node),
             _ => None,
         };
-        let workers = |cpu| node(cpu).map(|cpus| cpus.iter().copied().collect());
+        // Without the core's own: the kernel puts a worker on what its mask and its thread's have in common, if anything.
+        let workers = |cpu: &Option<Cpu>| {
+            let others = |&&other: &&usize| pinned(cpu).is_none_or(|own| own.cpu != other);
+            node(cpu).map(|cpus| cpus.iter().filter(others).copied().collect())
+        };
         let workers = cpus.iter().map(workers).collect();
         let settings = Settings {
             runtime: self.runtime,

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::core::{Core, send_from_here};
+use super::core::Core;
 use super::room::CallCredit;
-use super::shared::Shared;
 use crate::runtime::{Call, CallError, Home, Job, Later, Message, Now, Remote, Work};
 use crate::time::sleep;
 
-/// A call of one core to another, which ends where it began.
+/// A call of one core to another, which ends where it began. What it is part of is known by the core that it comes to.
 pub(super) struct FromCore {
-    shared: Arc<Shared>,
     from: usize,
     /// Where it takes room until it has begun, if it does.
     room: Option<usize>,
@@ -22,20 +20,23 @@ pub(super) struct FromCore {
 
 impl Home for FromCore {
     fn send_home<W: Work>(call: Arc<Call<W, Self>>) {
-        let FromCore { shared, from, .. } = &call.home;
-        let (shared, from) = (Arc::clone(shared), *from);
+        let from = call.home.from;
         match Core::try_current() {
-            Some(core) if core.is_of(&shared) && core.id() == from => call.come_home(),
-            _ => send_from_here(&shared, from, Message::Home(call)),
+            Some(core) if core.id() != from => core.send(from, Message::Home(call)),
+            // A thread that is no core any more ends one.
+            Some(_) | None => call.come_home(),
         }
     }
 
     fn begun(&self) {
-        let Some(to) = self.room else { return };
-        let credit = self.shared.credits.between(self.from, to);
-        if credit.count.add() {
-            let credit = Arc::clone(credit) as Arc<dyn Job>;
-            send_from_here(&self.shared, self.from, Message::Home(credit));
+        let (Some(to), Some(core)) = (self.room, Core::try_current()) else {
+            return;
+        };
+        let credit = core.shared().credits.between(self.from, to);
+        // What is refused at home has begun nowhere.
+        let is_there = core.id() == to;
+        if is_there && credit.count.add(core.taken(self.from), core.lot(self.from)) {
+            core.send(self.from, Message::Home(Arc::clone(credit) as Arc<dyn Job>));
         }
     }
 }
@@ -46,16 +47,12 @@ impl Job for CallCredit {
     fn refuse(self: Arc<Self>) {}
 
     fn come_home(self: Arc<Self>) {
-        let count = self.count.take();
         if let Some(core) = Core::try_current() {
-            core.rooms()[self.to].give_back(count);
+            self.count.give_back(&core.rooms()[self.to]);
         }
     }
 
-    fn lose_home(self: Arc<Self>) {
-        // Whoever calls next begins with all the room.
-        let _ = self.count.take();
-    }
+    fn lose_home(self: Arc<Self>) {}
 }
 
 impl Core {
@@ -190,7 +187,6 @@ impl Core {
 
     fn submit_from<W: Work>(&self, to: usize, work: W, room: Option<usize>) -> Remote<W::Output> {
         let home = FromCore {
-            shared: Arc::clone(self.shared()),
             from: self.id(),
             room,
         };

@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::outbox::{Flusher, Outbox, give};
-use super::room::Room;
+use super::outbox::{Flusher, Outbox};
+use super::room::{Room, Taken};
 use super::shared::{Phase, Shared, lock};
-use crate::runtime::{self, Message};
+use crate::foreign;
+use crate::runtime::{self, Message, Runtime};
 use crate::sync::local::Notify;
-use crate::task::spawn;
 
 thread_local! {
     static CURRENT: RefCell<Option<Core>> = const { RefCell::new(None) };
@@ -30,9 +30,15 @@ struct Inner {
     outbox: Rc<Outbox>,
     /// For requests to each core.
     rooms: Box<[Room]>,
+    /// Of the calls from each core.
+    taken: Box<[Taken]>,
     /// What the core keeps for others of this module, by number.
     locals: RefCell<Vec<Option<Rc<dyn Local>>>>,
+    /// Of those, what is being made.
+    making: RefCell<Vec<usize>>,
     stop: Notify,
+    /// It was told to stop.
+    is_told: Cell<bool>,
     /// Somebody here wants to know when to stop.
     watches: Cell<bool>,
     cut: Notify,
@@ -135,26 +141,27 @@ impl Core {
 
 /// For this module.
 impl Core {
-    /// Makes the calling thread, which is in a runtime, this core until the guard is dropped.
-    pub(super) fn enter(id: usize, shared: &Arc<Shared>) -> Entered {
+    /// Makes the calling thread, which is in this runtime, this core until the guard is dropped.
+    pub(super) fn enter(id: usize, shared: &Arc<Shared>, runtime: &Runtime) -> Entered {
         let outbox = Outbox::new(shared);
         let core = Core(Rc::new(Inner {
             id,
             shared: Arc::clone(shared),
             outbox: Rc::clone(&outbox),
             rooms: Room::all(shared.seats.len(), shared.requests),
+            taken: shared.seats.iter().map(|_| Taken::default()).collect(),
             locals: RefCell::default(),
+            making: RefCell::default(),
             stop: Notify::new(),
+            is_told: Cell::new(false),
             watches: Cell::new(false),
             cut: Notify::new(),
             is_cut: Cell::new(false),
         }));
-        for (room, seat) in core.rooms().iter().zip(&shared.seats) {
-            if seat.has_ended.load(Ordering::Acquire) {
-                room.close();
-            }
+        for (to, room) in core.rooms().iter().enumerate() {
+            shared.credits.between(id, to).count.begin(room);
         }
-        drop(spawn(Flusher(outbox)));
+        runtime.spawn_own(Flusher(outbox));
         CURRENT.set(Some(core.clone()));
         Entered(core)
     }
@@ -167,9 +174,14 @@ impl Core {
         &self.0.rooms
     }
 
-    /// Whether this is a core of these.
-    pub(super) fn is_of(&self, shared: &Arc<Shared>) -> bool {
-        Arc::ptr_eq(&self.0.shared, shared)
+    /// In which lot goes what is sent to core `to` now.
+    pub(super) fn lot(&self, to: usize) -> u64 {
+        self.0.outbox.lot(to)
+    }
+
+    /// What this core has taken of the calls from core `from`.
+    pub(super) fn taken(&self, from: usize) -> &Taken {
+        &self.0.taken[from]
     }
 
     /// Sends a message to another core, or to this one.
@@ -178,14 +190,18 @@ impl Core {
     }
 
     /// What it keeps under `number`, made when it is first asked for. With nothing borrowed: `make` may be a user's.
+    ///
+    /// # Panics
+    ///
+    /// If `make` asks for it as well.
+    #[track_caller]
     pub(super) fn local<T: Local>(&self, number: usize, make: impl FnOnce() -> T) -> Rc<T> {
         if let Some(found) = self.existing(number) {
             return found;
         }
+        let making = Making::begin(&self.0.making, number);
         let made = Rc::new(make());
-        if let Some(found) = self.existing(number) {
-            return found; // `make` has asked for it as well.
-        }
+        drop(making);
         let mut locals = self.0.locals.borrow_mut();
         if locals.len() <= number {
             locals.resize_with(number + 1, || None);
@@ -226,7 +242,7 @@ impl Core {
         }
     }
 
-    /// Another core runs again.
+    /// Another core has ended, and runs again: who waits for room there is told that it has ended.
     pub(super) fn note_restarted(&self, core: usize) {
         self.0.rooms[core].reopen();
         for local in self.all_locals() {
@@ -234,10 +250,13 @@ impl Core {
         }
     }
 
-    /// The cores are to stop. Whether anybody here wants to know.
-    pub(super) fn note_stopping(&self) -> bool {
+    /// The cores are to stop. Whether anybody here wants to know; `None` if that was asked before.
+    pub(super) fn note_stopping(&self) -> Option<bool> {
+        if self.0.is_told.replace(true) {
+            return None;
+        }
         self.0.stop.notify_waiters();
-        self.0.watches.get()
+        Some(self.0.watches.get())
     }
 
     /// What is left here is to be cut off.
@@ -255,28 +274,54 @@ impl Core {
     }
 }
 
-/// Sends a message to a core of `shared` from whatever thread this is.
-pub(super) fn send_from_here(shared: &Arc<Shared>, to: usize, message: Message) {
-    match Core::try_current() {
-        Some(core) if core.is_of(shared) => core.send(to, message),
-        _ => give(shared, to, message),
+/// Something is being made, until this is dropped.
+struct Making<'a>(&'a RefCell<Vec<usize>>);
+
+impl<'a> Making<'a> {
+    #[track_caller]
+    fn begin(making: &'a RefCell<Vec<usize>>, number: usize) -> Self {
+        assert!(
+            !making.borrow().contains(&number),
+            "what makes the value of a PerCore asks for that value: it is there when it is made"
+        );
+        making.borrow_mut().push(number);
+        Making(making)
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.0.borrow_mut().pop();
     }
 }
 
 /// The calling thread is a core.
 pub(super) struct Entered(pub(super) Core);
 
+/// How often what is made while other things are dropped is dropped in its turn; as often as POSIX does it for a thread.
+const DROP_ROUNDS: usize = 4;
+
+impl Entered {
+    /// Drops what the core keeps, what was made last first.
+    fn drop_locals(&self) {
+        let locals = &self.0.0.locals;
+        let count = locals.borrow().len();
+        for number in (0..count).rev() {
+            let local = locals.borrow_mut()[number].take();
+            foreign::guarded(|| drop(local));
+        }
+    }
+}
+
 impl Drop for Entered {
     fn drop(&mut self) {
-        // What users keep may use the core while it is dropped.
-        loop {
-            let locals = self.0.0.locals.take();
-            if locals.iter().all(Option::is_none) {
-                break;
-            }
-            drop(locals);
+        // What users keep may use the core while it is dropped, and so make more.
+        for _ in 0..DROP_ROUNDS {
+            self.drop_locals();
         }
         let left = CURRENT.take();
+        // Whoever asks now is told that this is no core.
+        self.drop_locals();
         drop(left);
     }
 }

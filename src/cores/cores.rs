@@ -3,15 +3,16 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::process;
 use std::sync::Arc;
 use std::thread;
 
 use super::bell::{Listening, bell};
-use super::builder::{Builder, Settings};
 use super::core::Core;
 use super::error::{CoreOutput, RunError};
 use super::handle::Handle;
 use super::listener::Accepting;
+use super::settings::Settings;
 use super::shared::{Phase, Shared, lock};
 use super::stop::{cut, stop};
 use super::thread::{CoreThread, Ended, Gate};
@@ -29,11 +30,6 @@ pub struct Cores {
 type Endings<T, E> = Vec<Ended<T, E>>;
 
 impl Cores {
-    /// Which cores, and what with.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
     pub(super) fn new(shared: Arc<Shared>, settings: Settings) -> Self {
         Cores {
             shared,
@@ -66,7 +62,7 @@ impl Cores {
     ///
     /// [`RunError::Start`] if a thread or a runtime cannot be had: then `main` was not called at all.
     /// [`RunError::Failed`] and [`RunError::Panicked`] with the first error or panic of a `main`, once the others have been
-    /// told to stop and have ended; see [`Builder::on_panic`]. [`RunError::CutOff`] if some did not end when they were told.
+    /// told to stop and have ended; see [`Builder::on_panic`](super::Builder::on_panic). [`RunError::CutOff`] if some did not end when they were told.
     ///
     /// # Examples
     ///
@@ -104,13 +100,14 @@ impl Cores {
         Fut: Future<Output: CoreOutput>,
     {
         let start = |core, source| RunError::Start { core, source };
+        self.check_names()?;
         let (bell, listening) = bell().map_err(|error| start(0, error))?;
         // Before the threads, so that none comes first.
         let _signals = match self.settings.signals {
             true => Some(bell.hear_signals().map_err(|error| start(0, error))?),
             false => None,
         };
-        self.shared.set_bell(bell);
+        self.shared.set_bell(Some(bell));
         let gate = Gate::default();
         let (endings, refused) = thread::scope(|scope| {
             let mut threads = Vec::new();
@@ -118,7 +115,12 @@ impl Cores {
             for core in 0..self.count() {
                 let builder = thread::Builder::new().name(self.settings.names[core].clone());
                 let (gate, main) = (&gate, &main);
-                let thread = CoreThread::new(core, &self.shared, &self.settings);
+                let thread = CoreThread {
+                    id: core,
+                    shared: &self.shared,
+                    settings: &self.settings,
+                    accepting: &self.accepting,
+                };
                 match builder.spawn_scoped(scope, move || thread.run(gate, main)) {
                     Ok(thread) => threads.push(thread),
                     Err(error) => {
@@ -131,10 +133,12 @@ impl Cores {
                 gate.refuse();
             }
             if gate.wait_for(threads.len()) {
-                for accepting in &self.accepting {
-                    if let Err(error) = accepting.start(scope, &self.shared) {
+                let mut all = self.accepting.iter();
+                match all.try_for_each(|one| one.start(scope, &self.shared)) {
+                    Ok(()) => gate.open(),
+                    Err(error) => {
                         refused = Some((0, error));
-                        stop(&self.shared);
+                        gate.refuse();
                     }
                 }
             }
@@ -142,31 +146,64 @@ impl Cores {
             let endings: Endings<_, _> = threads.into_iter().map(joined).collect();
             (endings, refused)
         });
+        self.shared.set_bell(None);
         match refused {
             Some((core, source)) => Err(start(core, source)),
             None => self.outcome(endings),
         }
     }
 
+    /// The library of Rust panics at a name that the system cannot take.
+    fn check_names<E>(&self) -> Result<(), RunError<E>> {
+        let names = &self.settings.names;
+        match names.iter().position(|name| name.contains('\0')) {
+            None => Ok(()),
+            Some(core) => Err(RunError::Start {
+                core,
+                source: io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "the name of its thread has a NUL in it",
+                ),
+            }),
+        }
+    }
+
     /// Waits until all cores have ended; hears of signals meanwhile.
     fn watch(&self, listening: &Listening, cores: usize) {
-        while self.shared.ended() < cores {
+        loop {
+            // They may have been told before they ran.
+            if self.shared.phase() >= Phase::Stopping {
+                for accepting in &self.accepting {
+                    accepting.stop_if_served(&self.shared);
+                }
+            }
+            if self.shared.ended() >= cores {
+                break;
+            }
             for _ in 0..listening.wait() {
                 match self.shared.phase() {
                     Phase::Running => stop(&self.shared),
-                    Phase::Stopping | Phase::Cut => cut(&self.shared),
+                    Phase::Stopping => cut(&self.shared),
+                    Phase::Cut => self.give_up(),
                 }
-            }
-            if self.shared.phase() >= Phase::Stopping {
-                self.stop_accepting();
             }
         }
         self.stop_accepting();
     }
 
+    /// A core does not even end when it is cut off, and somebody asks for the third time.
+    fn give_up(&self) {
+        eprintln!(
+            "saferring: {} of {} cores have ended; what holds up the others is ended with the process",
+            self.shared.ended(),
+            self.count()
+        );
+        process::exit(130); // As a shell says of who died of Ctrl-C.
+    }
+
     fn stop_accepting(&self) {
         for accepting in &self.accepting {
-            accepting.stop();
+            accepting.stop(&self.shared);
         }
     }
 
@@ -197,6 +234,15 @@ impl Cores {
             Some(failure) => Err(failure),
             None if !cut.is_empty() => Err(RunError::CutOff { cores: cut }),
             None => Ok(values),
+        }
+    }
+}
+
+impl Drop for Cores {
+    /// What was given to cores that have not run, and never will, is refused.
+    fn drop(&mut self) {
+        for seat in &self.shared.seats {
+            seat.inbox.end();
         }
     }
 }

@@ -73,6 +73,11 @@ impl From<RunError<Infallible>> for io::Error {
 }
 
 /// What the closure of a core may give: nothing, or a [`Result`].
+#[diagnostic::on_unimplemented(
+    message = "the closure of a core cannot give `{Self}`",
+    label = "given on each core",
+    note = "it gives nothing, or a `Result` of a value and an error that are both `Send`: wrap the value in `Ok`"
+)]
 pub trait CoreOutput: Send + sealed::Sealed {
     /// What is collected of each core.
     type Value: Send;

@@ -1,39 +1,24 @@
 //! A port that all cores serve, and how its connections get to them.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::core::{Core, send_from_here};
-use super::shared::{Shared, lock, next_number};
-use crate::net::{ToSocketAddrs, listen_shared};
+use super::balance::Balance;
+use super::core::Core;
+use super::outbox::give;
+use super::serving::{Last, Serving};
+use super::shared::{Phase, Shared, lock, next_number};
+use crate::net::{BACKLOG, ToSocketAddrs, listen_shared};
 use crate::runtime::{Job, Message};
-use crate::sync::local::mpsc;
 use crate::sys;
-
-/// How connections get to the cores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Balance {
-    /// Each core has a socket of its own on the port, and the kernel chooses by a hash of the addresses (`SO_REUSEPORT`, see
-    /// socket(7)). Nothing is cheaper. It does not know how much a core has to do: a few long connections may all come to one
-    /// core, and what comes to a busy core waits for that.
-    #[default]
-    Hash,
-    /// As [`Hash`](Balance::Hash), but a connection goes to the core on the CPU that it came in on. It helps where the network
-    /// card spreads its work over the same CPUs; a core gets nothing where it does not.
-    ByCpu,
-    /// One thread accepts, and gives each connection to the core with the fewest. It costs a wake of that thread a connection,
-    /// and keeps long ones even. A core that has ended is left out.
-    LeastLoaded,
-}
 
 /// A port that the cores serve, made by [`Cores::bind`](super::Cores::bind). A clone is the same.
 ///
@@ -73,18 +58,15 @@ pub(super) struct Accepting {
     addr: SocketAddr,
     /// By core; one alone if a thread accepts.
     sockets: Vec<TcpListener>,
-    /// Cores that take connections now.
-    serving: Mutex<Vec<bool>>,
+    /// By core, the number under which it takes connections now.
+    serving: Mutex<Vec<Option<usize>>>,
     changed: Condvar,
     stopped: AtomicBool,
+    /// Who still gives connections to the cores: the thread that accepts, and who stops it.
+    givers: AtomicUsize,
 }
 
-/// What a core keeps of a listener that it serves: where others put connections.
-pub(super) struct Serving {
-    pub(super) given: mpsc::UnboundedSender<TcpStream>,
-}
-
-/// How long the thread that accepts rests when no descriptor is free.
+/// How long the thread that accepts rests when it cannot, mostly because no descriptor is free.
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Accepting {
@@ -110,9 +92,10 @@ impl Accepting {
             balance,
             addr: sockets[0].local_addr()?,
             sockets,
-            serving: Mutex::new(vec![false; cpus.len()]),
+            serving: Mutex::new(vec![None; cpus.len()]),
             changed: Condvar::new(),
             stopped: AtomicBool::new(false),
+            givers: AtomicUsize::new(2),
         })
     }
 
@@ -128,10 +111,32 @@ impl Accepting {
         }
     }
 
-    /// Core `id` takes connections from now on, or no more.
-    pub(super) fn set_serving(&self, id: usize, serves: bool) {
-        lock(&self.serving)[id] = serves;
+    /// The socket of core `id`, if it has one, for another time: it listens again if it has been shut.
+    pub(super) fn listen_again(&self, id: usize) -> io::Result<Option<TcpListener>> {
+        let Some(socket) = self.own_socket(id) else {
+            return Ok(None);
+        };
+        let again = SockRef::from(socket);
+        // Refused if it still has its port.
+        let _ = again.bind(&self.addr.into());
+        again.listen(BACKLOG)?;
+        again.set_nonblocking(false)?;
+        Ok(Some(socket.try_clone()?))
+    }
+
+    /// Core `id` takes connections from now on, until [`end_serving`](Self::end_serving) with the same number.
+    pub(super) fn begin_serving(&self, id: usize) -> usize {
+        let number = next_number();
+        lock(&self.serving)[id] = Some(number);
         self.changed.notify_all();
+        number
+    }
+
+    pub(super) fn end_serving(&self, id: usize, number: usize) {
+        let mut serving = lock(&self.serving);
+        if serving[id] == Some(number) {
+            serving[id] = None;
+        }
     }
 
     /// Starts the thread that accepts, if there is one.
@@ -145,17 +150,55 @@ impl Accepting {
         }
         let (this, shared) = (Arc::clone(self), Arc::clone(shared));
         let builder = thread::Builder::new().name("saferring-accept".to_owned());
-        builder.spawn_scoped(scope, move || this.accept(&shared))?;
+        builder.spawn_scoped(scope, move || {
+            this.accept(&shared);
+            this.has_given(&shared);
+        })?;
         Ok(())
     }
 
-    /// Lets nobody connect any more, and ends the thread.
-    pub(super) fn stop(&self) {
-        if !self.stopped.swap(true, Ordering::AcqRel) && self.balance == Balance::LeastLoaded {
-            self.shut(&self.sockets[0]);
+    /// [`stop`](Self::stop), if a core can take what waits; if not yet, the first that serves does it.
+    pub(super) fn stop_if_served(self: &Arc<Self>, shared: &Arc<Shared>) {
+        if self.is_served() {
+            self.stop(shared);
         }
+    }
+
+    /// Lets nobody connect any more, and ends the thread. What waits is given to the cores.
+    pub(super) fn stop(self: &Arc<Self>, shared: &Arc<Shared>) {
+        if self.balance != Balance::LeastLoaded || self.stopped.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.hand_out(shared, &self.sockets[0]);
         drop(lock(&self.serving));
         self.changed.notify_all();
+        self.has_given(shared);
+    }
+
+    /// One of the givers gives nothing any more. The last of them tells the cores, behind all that was given.
+    fn has_given(&self, shared: &Arc<Shared>) {
+        if self.givers.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        let last = Arc::new(Last(self.number));
+        for core in 0..shared.seats.len() {
+            give(shared, core, Message::Do(Arc::clone(&last) as Arc<dyn Job>));
+        }
+    }
+
+    /// Whether a thread gives connections to the cores until it says that there are no more.
+    pub(super) fn has_last(&self) -> bool {
+        self.balance == Balance::LeastLoaded && self.givers.load(Ordering::Acquire) > 0
+    }
+
+    /// Gives the cores what waits at a socket, and shuts that.
+    fn hand_out(self: &Arc<Self>, shared: &Arc<Shared>, socket: &TcpListener) {
+        if socket.set_nonblocking(true).is_ok() {
+            while let Ok((stream, _)) = socket.accept() {
+                drop(self.dispatch(shared, stream));
+            }
+        }
+        self.shut(socket);
     }
 
     /// Ends what waits at a socket, whoever has a descriptor of it, and lets nobody connect there.
@@ -168,15 +211,25 @@ impl Accepting {
     fn accept(self: &Arc<Self>, shared: &Arc<Shared>) {
         while self.wait_for_a_core() {
             match self.sockets[0].accept() {
-                Ok((stream, _)) => self.dispatch(shared, stream),
+                Ok((stream, _)) => self.dispatch_to_any(shared, stream),
                 Err(_) if self.is_stopped() => return,
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS) => {
-                        thread::sleep(PAUSE);
-                    }
+                Err(error) => match error.kind() {
                     // Of that one connection.
-                    _ => thread::yield_now(),
+                    ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
+                    _ => thread::sleep(PAUSE),
                 },
+            }
+        }
+    }
+
+    /// Gives a connection to a core, as soon as one takes any; closes it if all is to end before.
+    fn dispatch_to_any(self: &Arc<Self>, shared: &Arc<Shared>, stream: TcpStream) {
+        let mut left = self.dispatch(shared, stream);
+        while let Some(stream) = left.take() {
+            let goes_on = self.wait_for_a_core();
+            left = self.dispatch(shared, stream);
+            if !goes_on {
+                return;
             }
         }
     }
@@ -188,55 +241,66 @@ impl Accepting {
     /// False: all is to end.
     fn wait_for_a_core(&self) -> bool {
         let mut serving = lock(&self.serving);
-        while !self.is_stopped() && !serving.contains(&true) {
+        while !self.is_stopped() && serving.iter().all(Option::is_none) {
             let woken = self.changed.wait(serving);
             serving = woken.unwrap_or_else(PoisonError::into_inner);
         }
         !self.is_stopped()
     }
 
-    /// Gives a connection to the core with the fewest, of those that take any; without one it is closed.
-    pub(super) fn dispatch(self: &Arc<Self>, shared: &Arc<Shared>, stream: TcpStream) {
-        if let Some(to) = self.reserve(shared) {
-            let given = Arc::new(Given {
-                accepting: Arc::clone(self),
-                shared: Arc::clone(shared),
-                to,
-                stream: Mutex::new(Some(stream)),
-            });
-            send_from_here(shared, to, Message::Do(given));
-        }
+    /// Gives a connection to the core with the fewest, of those that take any; gives it back if none does.
+    pub(super) fn dispatch(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        stream: TcpStream,
+    ) -> Option<TcpStream> {
+        let Some((to, number)) = self.reserve(shared) else {
+            return Some(stream);
+        };
+        let given = Arc::new(Given {
+            accepting: Arc::clone(self),
+            shared: Arc::clone(shared),
+            to,
+            number,
+            stream: Mutex::new(Some(stream)),
+        });
+        // At once: what says that it was the last must not overtake it.
+        give(shared, to, Message::Do(given));
+        None
     }
 
     /// Counts a connection at the core that has the fewest.
-    fn reserve(&self, shared: &Shared) -> Option<usize> {
+    fn reserve(&self, shared: &Shared) -> Option<(usize, usize)> {
         let serving = lock(&self.serving);
-        let cores = shared.seats.iter().enumerate();
-        let (to, seat) = cores
-            .filter(|&(core, _)| serving[core])
-            .min_by_key(|(_, seat)| seat.connections.load(Ordering::Relaxed))?;
+        let cores = shared.seats.iter().zip(&*serving).enumerate();
+        let (to, seat, number) = cores
+            .filter_map(|(core, (seat, number))| Some((core, seat, (*number)?)))
+            .min_by_key(|(_, seat, _)| seat.connections.load(Ordering::Relaxed))?;
         seat.connections.fetch_add(1, Ordering::Relaxed);
-        Some(to)
+        Some((to, number))
     }
 
-    /// Nothing comes to core `id` any more.
-    pub(super) fn shut_own(&self, id: usize) {
-        if let Some(socket) = self.own_socket(id) {
-            self.shut(socket);
+    /// Nothing comes to the socket of core `id` any more. What waits there goes to others, unless all are to stop; if none of
+    /// them serves yet, the first that does [sees to it](Self::take_left).
+    pub(super) fn end_own(self: &Arc<Self>, shared: &Arc<Shared>, id: usize) {
+        match self.own_socket(id) {
+            Some(socket) if shared.phase() >= Phase::Stopping => self.shut(socket),
+            Some(socket) if self.is_served() => self.hand_out(shared, socket),
+            _ => {}
         }
     }
 
-    /// Core `id` ends while others go on: what waits at its socket goes to them, and nothing comes there any more.
-    pub(super) fn hand_over(self: &Arc<Self>, shared: &Arc<Shared>, id: usize) {
-        let Some(socket) = self.own_socket(id) else {
-            return;
-        };
-        if socket.set_nonblocking(true).is_ok() {
-            while let Ok((stream, _)) = socket.accept() {
-                self.dispatch(shared, stream);
+    /// Gives the cores what waits at the sockets of those that have ended before any has served.
+    pub(super) fn take_left(self: &Arc<Self>, shared: &Arc<Shared>) {
+        for (id, seat) in shared.seats.iter().enumerate() {
+            if seat.has_ended.load(Ordering::Acquire) {
+                self.end_own(shared, id);
             }
         }
-        self.shut(socket);
+    }
+
+    fn is_served(&self) -> bool {
+        lock(&self.serving).iter().any(Option::is_some)
     }
 }
 
@@ -245,18 +309,20 @@ struct Given {
     accepting: Arc<Accepting>,
     shared: Arc<Shared>,
     to: usize,
+    /// Under which that took connections.
+    number: usize,
     stream: Mutex<Option<TcpStream>>,
 }
 
 impl Given {
     /// To another core.
     fn pass_on(&self) {
-        self.accepting.set_serving(self.to, false);
+        self.accepting.end_serving(self.to, self.number);
         let seat = &self.shared.seats[self.to];
         seat.connections.fetch_sub(1, Ordering::Relaxed);
         let stream = lock(&self.stream).take();
         if let Some(stream) = stream {
-            self.accepting.dispatch(&self.shared, stream);
+            drop(self.accepting.dispatch(&self.shared, stream));
         }
     }
 }
@@ -267,7 +333,7 @@ impl Job for Given {
             Core::try_current().and_then(|core| core.existing::<Serving>(self.accepting.number));
         let stream = lock(&self.stream).take();
         let kept = match (serving, stream) {
-            (Some(serving), Some(stream)) => serving.given.send(stream).map_err(|error| error.0),
+            (Some(serving), Some(stream)) => serving.take(stream),
             (None, Some(stream)) => Err(stream),
             (_, None) => Ok(()),
         };

@@ -11,8 +11,9 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::core::{Core, Local};
-use super::room::{Credit, NoRoom, Pairs, Room};
+use super::room::{Credit, NoRoom, Pairs, Room, Taken};
 use super::shared::{lock, next_number};
+use crate::foreign;
 use crate::runtime::{Job, Message};
 use crate::sync::local::Notify;
 use crate::task::{poll_proceed, spend};
@@ -100,6 +101,8 @@ struct Lane<T> {
 struct End<T> {
     lanes: Arc<Pairs<Lane<T>>>,
     rooms: Box<[Room]>,
+    /// By sender.
+    taken: Box<[Taken]>,
     inbox: RefCell<Inbox<T>>,
     arrived: Notify,
     me: usize,
@@ -240,9 +243,14 @@ fn end_of<T: Send + 'static>(core: &Core, mesh: usize, capacity: usize) -> Rc<En
                 room.close();
             }
         }
+        let lanes = shared.thing(mesh, pairs);
+        for (to, room) in rooms.iter().enumerate() {
+            lanes.between(core.id(), to).credit.begin(room);
+        }
         End {
-            lanes: shared.thing(mesh, pairs),
+            lanes,
             rooms,
+            taken: (0..cores).map(|_| Taken::default()).collect(),
             inbox: RefCell::new(Inbox {
                 from: (0..cores).map(|_| VecDeque::new()).collect(),
                 next: 0,
@@ -279,7 +287,7 @@ impl<T: Send + 'static> End<T> {
         inbox.next = (from + 1) % cores;
         drop(inbox);
         let lane = self.lanes.between(from, self.me);
-        if lane.credit.add() {
+        if lane.credit.add(&self.taken[from], core.lot(from)) {
             core.send(from, Message::Home(Arc::clone(lane) as Arc<dyn Job>));
         }
         Some((from, message))
@@ -305,21 +313,32 @@ impl<T: Send + 'static> Job for Lane<T> {
 
     fn refuse(self: Arc<Self>) {
         let lost = mem::take(&mut *lock(&self.messages));
-        drop(lost);
+        drop_each(lost);
     }
 
     /// Room comes back to the core that sends.
     fn come_home(self: Arc<Self>) {
-        let count = self.credit.take();
         if let Some(core) = Core::try_current() {
             let end = end_of::<T>(&core, self.mesh, self.capacity);
-            end.rooms[self.to].give_back(count);
+            self.credit.give_back(&end.rooms[self.to]);
         }
     }
 
-    fn lose_home(self: Arc<Self>) {
-        // Whoever sends next begins with all the room.
-        let _ = self.credit.take();
+    fn lose_home(self: Arc<Self>) {}
+}
+
+/// Drops messages that nobody gets: a panic of one leaves the others to be dropped.
+fn drop_each<T>(messages: VecDeque<T>) {
+    for message in messages {
+        foreign::guarded(|| drop(message));
+    }
+}
+
+impl<T> Drop for End<T> {
+    fn drop(&mut self) {
+        for messages in &mut self.inbox.get_mut().from {
+            drop_each(mem::take(messages));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::handle::Handle;
 use super::report::CoreReport;
-use crate::runtime;
+use crate::runtime::{self, SAMPLES};
 
 /// What one core counts and has now.
 #[derive(Clone, Debug)]
@@ -144,8 +144,8 @@ impl Metrics {
                 of_all(|core| core.report.restarts),
             ),
         ];
-        for (index, sample) in runtime::Metrics::default().samples().iter().enumerate() {
-            let value = |core: &CoreMetrics| Some(core.runtime?.samples()[index].value);
+        for sample in SAMPLES {
+            let value = |core: &CoreMetrics| Some((sample.value)(core.runtime.as_ref()?));
             let values = self.cores.iter().map(value).collect();
             all.push((sample.name, sample.help, sample.is_total, values));
         }

@@ -51,6 +51,7 @@
 //! between cores by itself: no work is stolen.
 #![forbid(unsafe_code)]
 
+mod balance;
 mod bell;
 mod builder;
 mod call;
@@ -70,16 +71,19 @@ mod ports;
 mod report;
 mod room;
 mod serve;
+mod serving;
+mod settings;
 mod shared;
 mod stop;
 mod thread;
 
 pub use self::core::Core;
-pub use builder::{Builder, OnPanic};
+pub use balance::Balance;
+pub use builder::Builder;
 pub use cores::Cores;
 pub use error::{CoreOutput, RunError};
 pub use handle::Handle;
-pub use listener::{Balance, Listener};
+pub use listener::Listener;
 #[doc(hidden)]
 pub use main::{MainOutput, run_main};
 pub use mesh::{Mesh, SendError};
@@ -87,3 +91,4 @@ pub use metrics::{CoreMetrics, Metrics};
 pub use per_core::PerCore;
 pub use placement::{Placement, PlacementError};
 pub use report::{CoreReport, Report};
+pub use settings::OnPanic;

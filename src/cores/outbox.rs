@@ -15,6 +15,8 @@ pub(super) struct Outbox {
     shared: Arc<Shared>,
     /// By core.
     waiting: Box<[RefCell<Vec<Message>>]>,
+    /// By core, the number of the lot that is gathered for it, from 1 on.
+    lots: Box<[Cell<u64>]>,
     /// Cores for which something waits.
     due: RefCell<Vec<usize>>,
     /// The task that gives them over; none: it is to run already, or is gone.
@@ -28,15 +30,26 @@ impl Outbox {
         Rc::new(Outbox {
             shared: Arc::clone(shared),
             waiting: shared.seats.iter().map(|_| RefCell::default()).collect(),
+            lots: shared.seats.iter().map(|_| Cell::new(1)).collect(),
             due: RefCell::default(),
             flusher: Cell::new(None),
             closed: Cell::new(false),
         })
     }
 
+    /// In which lot goes what is sent to core `to` now.
+    pub(super) fn lot(&self, to: usize) -> u64 {
+        self.lots[to].get()
+    }
+
+    fn end_lot(&self, to: usize) {
+        self.lots[to].set(self.lots[to].get() + 1);
+    }
+
     /// Sends it when the tasks that are ready have had their turns.
     pub(super) fn send(&self, to: usize, message: Message) {
         if self.closed.get() {
+            self.end_lot(to);
             return give(&self.shared, to, message);
         }
         let mut waiting = self.waiting[to].borrow_mut();
@@ -54,6 +67,7 @@ impl Outbox {
         // What is refused may send again.
         while let Some(to) = self.next_due() {
             let mut messages = self.waiting[to].take();
+            self.end_lot(to);
             self.shared.seats[to].inbox.append(&mut messages);
             for message in messages.drain(..) {
                 message.refuse();

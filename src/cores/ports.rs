@@ -9,10 +9,11 @@ use std::sync::Arc;
 use super::shared::{Shared, lock};
 use crate::net::{Ports, Take};
 
-/// What a core does about ports: its n-th listener of an address shares the port with the n-th of each other core.
+/// What a core does about ports: its listeners of an address share the port with those of each other core. Where the system is
+/// to choose the port, its n-th listener shares it with the n-th of each.
 pub(super) struct SamePorts {
     shared: Arc<Shared>,
-    /// How many of each address this core has bound.
+    /// How many of each address without a port this core has bound.
     bound: RefCell<HashMap<SocketAddr, usize>>,
 }
 
@@ -32,7 +33,11 @@ impl Ports for SamePorts {
         bind: &mut dyn FnMut(SocketAddr, Take) -> io::Result<SocketAddr>,
     ) -> io::Result<()> {
         let mut bound = self.bound.borrow_mut();
-        let count = bound.entry(asked).or_insert(0);
+        let mut fixed = 0;
+        let count = match asked.port() {
+            0 => bound.entry(asked).or_insert(0),
+            _ => &mut fixed,
+        };
         // Held while the first of all binds: the others wait for its port.
         let mut ports = lock(&self.shared.ports);
         let taken = match ports.get(&(asked, *count)) {

@@ -1,6 +1,6 @@
 //! How much may still be sent to a core, and how room comes back from there.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +12,8 @@ pub(super) struct Room {
     room: usize,
     /// Another one after a restart: what has come back of the one before is not added.
     semaphore: RefCell<Rc<Semaphore>>,
+    /// What its credit had come to when room was given back last.
+    seen: Cell<usize>,
 }
 
 /// Why there is no room.
@@ -27,6 +29,7 @@ impl Room {
         let new = |_| Room {
             room,
             semaphore: RefCell::new(Rc::new(Semaphore::new(room))),
+            seen: Cell::new(0),
         };
         (0..cores).map(new).collect()
     }
@@ -61,7 +64,7 @@ impl Room {
     }
 
     /// Room for so many has come back.
-    pub(super) fn give_back(&self, count: usize) {
+    fn give_back(&self, count: usize) {
         let semaphore = self.semaphore();
         let missing = self.room.saturating_sub(semaphore.available_permits());
         semaphore.add_permits(count.min(missing));
@@ -84,19 +87,36 @@ impl Room {
     }
 }
 
-/// Room that goes back from one core to another: a message is on its way while the count is not 0.
+/// How much of what one core has sent to another was taken there, ever. The core that takes it alone writes it, and sends it
+/// home once for all that it takes before it looks at the kernel again.
 #[derive(Debug, Default)]
 pub(super) struct Credit(AtomicUsize);
 
+/// What the core that takes keeps of a credit.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// The lot in which it goes home; 0: none yet.
+    lot: Cell<u64>,
+}
+
 impl Credit {
-    /// One more. True: it is the first, and somebody has to carry it home.
-    pub(super) fn add(&self) -> bool {
-        self.0.fetch_add(1, Ordering::AcqRel) == 0
+    /// One more was taken. True: it is the first in this lot, and has to be sent home.
+    pub(super) fn add(&self, taken: &Taken, lot: u64) -> bool {
+        let total = self.0.load(Ordering::Relaxed).wrapping_add(1);
+        self.0.store(total, Ordering::Release);
+        taken.lot.replace(lot) != lot
     }
 
-    /// All that there is, at home.
-    pub(super) fn take(&self) -> usize {
-        self.0.swap(0, Ordering::AcqRel)
+    /// Gives room back for what was taken since the last time, at home.
+    pub(super) fn give_back(&self, room: &Room) {
+        let total = self.0.load(Ordering::Acquire);
+        let before = room.seen.replace(total);
+        room.give_back(total.wrapping_sub(before));
+    }
+
+    /// What has been taken so far is nothing to a core that begins to send.
+    pub(super) fn begin(&self, room: &Room) {
+        room.seen.set(self.0.load(Ordering::Acquire));
     }
 }
 

@@ -1,26 +1,28 @@
 //! Serving connections: accept, a task for each, and an end in order.
 
-use std::any::Any;
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 
-use super::core::{Core, Local};
+use super::balance::Balance;
+use super::core::Core;
 use super::cores::Cores;
-use super::listener::{Accepting, Balance, Listener, Serving};
+use super::listener::{Accepting, Listener};
 use super::report::CoreReport;
+use super::serving::Serving;
 use super::shared::{Phase, Seat, lock};
+use crate::foreign;
 use crate::net::{Incoming, TcpListener, TcpStream, ToSocketAddrs};
 use crate::op;
 use crate::sync::local::mpsc;
-use crate::task::JoinSet;
+use crate::task::{JoinError, JoinSet};
 
 impl Cores {
     /// Listens at `addr`, for all cores to [`serve`](Core::serve). Port 0 lets the system choose.
@@ -94,25 +96,17 @@ impl Core {
     {
         let mut served = Served::begin(self, &listener.accepting, handler)?;
         let mut stopping = pin!(self.stopping());
-        let mut stops = false;
         poll_fn(|cx| {
-            stops = stops || stopping.as_mut().poll(cx).is_ready();
+            let stops = stopping.as_mut().poll(cx);
             // Also when it is to stop: what has come is served.
             served.poll_all(cx);
-            if stops {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
+            stops
         })
         .await;
-        // What waited to be accepted when this began has come when it is answered.
+        // What waits at the socket is served, and what the kernel has accepted until this is answered.
+        served.take_waiting();
         let _ = op::nop().await;
-        poll_fn(|cx| {
-            served.poll_all(cx);
-            Poll::Ready(())
-        })
-        .await;
+        poll_fn(|cx| served.poll_last(cx)).await;
         served.close();
         poll_fn(|cx| served.poll_ended(cx)).await;
         Ok(())
@@ -123,19 +117,17 @@ impl Core {
 struct Served<H> {
     core: Core,
     accepting: Arc<Accepting>,
+    /// Under which it takes connections.
+    number: usize,
     /// Connections that the kernel gives to this core.
     own: Option<Incoming>,
     /// Those that other cores or the thread that accepts give to it. They are counted already.
     given: mpsc::UnboundedReceiver<std::net::TcpStream>,
+    /// None will be given any more.
+    has_all: bool,
     handler: H,
     tasks: JoinSet<()>,
     is_closed: bool,
-}
-
-impl Local for Serving {
-    fn into_any(self: Rc<Self>) -> Rc<dyn Any> {
-        self
-    }
 }
 
 impl<H> Served<H> {
@@ -152,18 +144,23 @@ impl<H> Served<H> {
                 "this core serves the listener already",
             ));
         }
-        let own = match accepting.own_socket(core.id()) {
-            Some(socket) => Some(TcpListener::from_std(socket.try_clone()?).incoming()),
-            None => None,
-        };
+        let own = accepting.listen_again(core.id())?;
+        let own = own.map(|socket| TcpListener::from_std(socket).incoming());
         let (sender, given) = mpsc::unbounded_channel();
-        core.local(accepting.number, || Serving { given: sender });
-        accepting.set_serving(core.id(), true);
+        core.local(accepting.number, || Serving {
+            given: RefCell::new(Some(sender)),
+        });
+        // Asked when the core can hear of the last, and before anything is given to it.
+        let has_all = !accepting.has_last();
+        let number = accepting.begin_serving(core.id());
+        accepting.take_left(core.shared());
         Ok(Served {
+            number,
             core: core.clone(),
             accepting: Arc::clone(accepting),
             own,
             given,
+            has_all,
             handler,
             tasks: JoinSet::new(),
             is_closed: false,
@@ -184,30 +181,32 @@ impl<H> Served<H> {
             return;
         }
         let id = self.core.id();
-        self.accepting.set_serving(id, false);
+        self.accepting.end_serving(id, self.number);
         self.core.remove(self.accepting.number);
         self.own = None;
         let shared = self.core.shared();
-        if shared.phase() >= Phase::Stopping {
-            self.accepting.shut_own(id);
-        } else if !shared.restarts {
-            self.accepting.hand_over(shared, id);
+        if shared.phase() >= Phase::Stopping || !shared.restarts {
+            self.accepting.end_own(shared, id);
         }
         while let Ok(stream) = self.given.try_recv() {
             self.seat().connections.fetch_sub(1, Ordering::Relaxed);
-            self.accepting.dispatch(self.core.shared(), stream);
+            drop(self.accepting.dispatch(shared, stream));
         }
     }
 
     /// What becomes of connections that have ended; ready when none is left.
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(ended) = ready!(self.tasks.poll_join_next(cx)) {
-            self.note(|report| match ended {
-                Ok(()) => report.ended += 1,
-                Err(_) => report.panicked += 1,
-            });
+            self.note_ended(&ended);
         }
         Poll::Ready(())
+    }
+
+    fn note_ended(&self, ended: &Result<(), JoinError>) {
+        self.note(|report| match ended {
+            Ok(()) => report.ended += 1,
+            Err(_) => report.panicked += 1,
+        });
     }
 }
 
@@ -219,15 +218,18 @@ where
     /// Begins with all connections that are there.
     fn poll_all(&mut self, cx: &mut Context<'_>) {
         let _ = self.poll_ended(cx);
-        while let Poll::Ready(Some(stream)) = self.given.poll_recv(cx) {
-            self.begin_one(TcpStream::from_std(stream));
+        while let Poll::Ready(given) = self.given.poll_recv(cx) {
+            match given {
+                Some(stream) => self.begin_one(TcpStream::from_std(stream)),
+                None => {
+                    self.has_all = true;
+                    break;
+                }
+            }
         }
         while let Some(own) = &mut self.own {
             match Pin::new(own).poll_next(cx) {
-                Poll::Ready(Some(Ok(stream))) => {
-                    self.seat().connections.fetch_add(1, Ordering::Relaxed);
-                    self.begin_one(stream);
-                }
+                Poll::Ready(Some(Ok(stream))) => self.begin_own(stream),
                 // The next waits until it may succeed.
                 Poll::Ready(Some(Err(_))) => self.note(|report| report.accept_errors += 1),
                 Poll::Ready(None) => self.own = None,
@@ -236,20 +238,57 @@ where
         }
     }
 
+    /// Begins with what waits at the socket, and is not accepted yet; or has it given to the cores.
+    fn take_waiting(&mut self) {
+        let accepting = Arc::clone(&self.accepting);
+        accepting.stop(self.core.shared());
+        let Some(socket) = accepting.own_socket(self.core.id()) else {
+            return;
+        };
+        if socket.set_nonblocking(true).is_ok() {
+            while let Ok((stream, _)) = socket.accept() {
+                self.begin_own(TcpStream::from_std(stream));
+            }
+        }
+    }
+
+    /// Begins with the last connections; ready when there will be none any more.
+    fn poll_last(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_all(cx);
+        match self.has_all {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Begins with one that nobody has counted.
+    fn begin_own(&mut self, stream: TcpStream) {
+        self.seat().connections.fetch_add(1, Ordering::Relaxed);
+        self.begin_one(stream);
+    }
+
     fn begin_one(&mut self, stream: TcpStream) {
         self.note(|report| report.connections += 1);
         let counted = Counted(self.core.clone());
-        let future = (self.handler)(stream);
-        self.tasks.spawn(async move {
-            let _counted = counted;
-            future.await;
-        });
+        let handler = &mut self.handler;
+        let mut future = None;
+        foreign::guarded(|| future = Some(handler(stream)));
+        match future {
+            Some(future) => drop(self.tasks.spawn(async move {
+                let _counted = counted;
+                future.await;
+            })),
+            None => self.note(|report| report.panicked += 1),
+        }
     }
 }
 
 impl<H> Drop for Served<H> {
     fn drop(&mut self) {
         self.close();
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.note_ended(&ended);
+        }
         let cut = self.tasks.len() as u64;
         self.note(|report| report.cut += cut);
     }

@@ -2,9 +2,10 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::bell::Bell;
@@ -29,7 +30,7 @@ pub(super) struct Shared {
     /// Of the n-th listener that each core binds to an address without a port, the address with the one that it got.
     pub(super) ports: Mutex<HashMap<(SocketAddr, usize), SocketAddr>>,
     /// Wakes the thread that has called `run`.
-    bell: OnceLock<Bell>,
+    bell: Mutex<Option<Bell>>,
     /// How many cores have ended.
     ended: AtomicUsize,
     /// The core that failed first.
@@ -87,7 +88,7 @@ impl Shared {
             phase: AtomicU8::new(Phase::Running as u8),
             things: Mutex::default(),
             ports: Mutex::default(),
-            bell: OnceLock::new(),
+            bell: Mutex::default(),
             ended: AtomicUsize::new(0),
             failed: Mutex::default(),
             waits: Mutex::default(),
@@ -123,14 +124,15 @@ impl Shared {
         }
     }
 
-    pub(super) fn set_bell(&self, bell: Bell) {
-        // `run` is called once.
-        let _ = self.bell.set(bell);
+    /// The bell is there as long as `run` runs.
+    pub(super) fn set_bell(&self, bell: Option<Bell>) {
+        let before = mem::replace(&mut *lock(&self.bell), bell);
+        drop(before);
     }
 
     /// Wakes the thread that has called `run`, and cores that wait before they start again.
     pub(super) fn ring(&self) {
-        if let Some(bell) = self.bell.get() {
+        if let Some(bell) = &*lock(&self.bell) {
             bell.ring();
         }
         drop(lock(&self.waits));

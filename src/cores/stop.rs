@@ -25,7 +25,7 @@ pub(super) enum Note {
     Cut,
     /// A core has ended.
     Ended(usize),
-    /// It runs again.
+    /// It has ended, and runs again.
     Restarted(usize),
 }
 
@@ -49,10 +49,12 @@ impl Job for Note {
     fn lose_home(self: Arc<Self>) {}
 }
 
-/// The core has the grace period from now on, if anybody here makes use of it.
+/// The core has the grace period from now on, if anybody here makes use of it. Only the first time counts.
 pub(super) fn note_stop(core: &Core) {
-    if !core.note_stopping() {
-        return core.cut_off();
+    match core.note_stopping() {
+        None => return,
+        Some(false) => return core.cut_off(),
+        Some(true) => {}
     }
     let core = core.clone();
     drop(spawn(async move {

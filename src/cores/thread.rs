@@ -1,25 +1,27 @@
 //! The life of one core: its thread, its runtime, and what is left of it.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
-use super::builder::{OnPanic, Settings};
 use super::core::{Core, Entered};
 use super::error::CoreOutput;
+use super::listener::Accepting;
+use super::outbox::give;
 use super::placement::pin;
 use super::ports::SamePorts;
+use super::settings::{OnPanic, Settings};
 use super::shared::{Phase, Shared, lock};
 use super::stop::{Note, note_stop, stop, tell_all};
 use crate::foreign;
 use crate::net::share_ports;
-use crate::runtime::Runtime;
+use crate::runtime::{Message, Runtime, caught};
 use crate::task::JoinError;
 
 /// A core that panics sooner than this after its start waits before the next.
@@ -54,21 +56,26 @@ struct GateState {
 }
 
 impl Gate {
+    /// One is not ready: none begins, unless all have.
     pub(super) fn refuse(&self) {
         lock(&self.state).is_refused = true;
         self.changed.notify_all();
     }
 
-    /// Waits until so many are ready, and opens. False: one is not.
+    /// Waits until so many are ready. False: one is not.
     pub(super) fn wait_for(&self, cores: usize) -> bool {
         let mut state = lock(&self.state);
         while state.ready < cores && !state.is_refused {
             let woken = self.changed.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        state.is_open = !state.is_refused;
+        !state.is_refused
+    }
+
+    /// Lets all begin.
+    pub(super) fn open(&self) {
+        lock(&self.state).is_open = true;
         self.changed.notify_all();
-        state.is_open
     }
 
     /// One more is ready; waits for the others. False: one is not.
@@ -86,27 +93,20 @@ impl Gate {
 
 /// What the thread of a core begins with.
 pub(super) struct CoreThread<'a> {
-    id: usize,
-    shared: &'a Arc<Shared>,
-    settings: &'a Settings,
+    pub(super) id: usize,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) settings: &'a Settings,
+    pub(super) accepting: &'a [Arc<Accepting>],
 }
 
 /// How one life of a core has ended.
-enum Life<R> {
-    Output(R),
+enum Life<T, E> {
+    Output(Result<T, E>),
     Panicked(JoinError),
     CutOff,
 }
 
-impl<'a> CoreThread<'a> {
-    pub(super) fn new(id: usize, shared: &'a Arc<Shared>, settings: &'a Settings) -> Self {
-        CoreThread {
-            id,
-            shared,
-            settings,
-        }
-    }
-
+impl CoreThread<'_> {
     /// All of it. Tells `run` when it is over.
     pub(super) fn run<F, Fut, R>(self, gate: &Gate, main: &F) -> Ended<R::Value, R::Error>
     where
@@ -121,17 +121,23 @@ impl<'a> CoreThread<'a> {
             Ended::Panicked(JoinError::panicked(panic))
         });
         if matches!(ended, Ended::Failed(_) | Ended::Panicked(_)) {
-            lock(&self.shared.failed).get_or_insert(self.id);
-            stop(self.shared);
+            self.fail();
         }
         let seat = &self.shared.seats[self.id];
         seat.has_ended.store(true, Ordering::Release);
-        for message in seat.inbox.close() {
-            message.refuse(); // It has not run at all.
+        seat.inbox.end(); // If it has not run at all.
+        for accepting in self.accepting {
+            accepting.end_own(self.shared, self.id);
         }
         tell_all(self.shared, Note::Ended(self.id));
         self.shared.note_end();
         ended
+    }
+
+    /// All are to stop, because of this core or another that has failed before.
+    fn fail(&self) {
+        lock(&self.shared.failed).get_or_insert(self.id);
+        stop(self.shared);
     }
 
     fn live<F, Fut, R>(&self, gate: &Gate, main: &F) -> Ended<R::Value, R::Error>
@@ -155,26 +161,19 @@ impl<'a> CoreThread<'a> {
         loop {
             let began = Instant::now();
             let panic = match self.live_once(runtime, main) {
-                Life::Output(output) => {
-                    return match output.into_result() {
-                        Ok(value) => Ended::Done(value),
-                        Err(error) => Ended::Failed(error),
-                    };
-                }
+                Life::Output(Ok(value)) => return Ended::Done(value),
+                Life::Output(Err(error)) => return Ended::Failed(error),
                 Life::CutOff => return Ended::CutOff,
                 Life::Panicked(panic) => panic,
             };
-            let is_running = self.shared.phase() == Phase::Running;
-            if self.settings.on_panic == OnPanic::Stop || !is_running {
+            if !self.may_restart() {
                 return Ended::Panicked(panic);
             }
-            pause = if began.elapsed() < QUICK {
-                (pause * 2).min(PAUSE_MAX)
-            } else {
-                PAUSE_MIN
-            };
             if began.elapsed() < QUICK {
-                self.shared.pause(pause / 2);
+                self.shared.pause(pause);
+                pause = (pause * 2).min(PAUSE_MAX);
+            } else {
+                pause = PAUSE_MIN;
             }
             runtime = match self.make_runtime() {
                 Ok(runtime) if self.shared.phase() == Phase::Running => runtime,
@@ -188,18 +187,29 @@ impl<'a> CoreThread<'a> {
         }
     }
 
+    /// Whether it starts again when it has panicked.
+    fn may_restart(&self) -> bool {
+        self.settings.on_panic == OnPanic::Restart && self.shared.phase() == Phase::Running
+    }
+
     /// From the first poll of its closure to the end of its runtime.
-    fn live_once<F, Fut, R>(&self, runtime: Runtime, main: &F) -> Life<R>
+    fn live_once<F, Fut, R>(&self, runtime: Runtime, main: &F) -> Life<R::Value, R::Error>
     where
         F: Fn(Core) -> Fut,
         Fut: Future<Output = R>,
+        R: CoreOutput,
     {
         let (life, entered) = runtime.block_on(async {
-            let entered = Core::enter(self.id, self.shared);
+            let entered = Core::enter(self.id, self.shared, &runtime);
             let core = &entered.0;
             share_ports(Some(Rc::new(SamePorts::new(self.shared))));
             runtime.set_inbox(Arc::clone(&self.shared.seats[self.id].inbox));
             let life = lived(core, main).await;
+            match &life {
+                Life::Output(Err(_)) => self.fail(),
+                Life::Panicked(_) if !self.may_restart() => self.fail(),
+                _ => {}
+            }
             (life, entered)
         });
         share_ports(None);
@@ -227,8 +237,18 @@ impl<'a> CoreThread<'a> {
     fn begin_again(&self) {
         lock(&self.shared.seats[self.id].report).restarts += 1;
         self.shared.seats[self.id].inbox.reopen();
-        tell_all(self.shared, Note::Ended(self.id));
+        self.hear_of_ends();
         tell_all(self.shared, Note::Restarted(self.id));
+    }
+
+    /// It is told of the cores that have ended while its inbox was closed; behind what those have sent since it is open.
+    fn hear_of_ends(&self) {
+        for (other, seat) in self.shared.seats.iter().enumerate() {
+            if seat.has_ended.load(Ordering::Acquire) {
+                let note = Arc::new(Note::Ended(other));
+                give(self.shared, self.id, Message::Do(note));
+            }
+        }
     }
 
     fn pin(&self) {
@@ -245,36 +265,23 @@ impl<'a> CoreThread<'a> {
 }
 
 /// The closure of a core, until it ends, panics or is cut off.
-async fn lived<F, Fut, R>(core: &Core, main: &F) -> Life<R>
+async fn lived<F, Fut, R>(core: &Core, main: &F) -> Life<R::Value, R::Error>
 where
     F: Fn(Core) -> Fut,
     Fut: Future<Output = R>,
+    R: CoreOutput,
 {
-    if core.shared().phase() >= Phase::Stopping {
-        note_stop(core);
-    }
-    let future = match catch_unwind(AssertUnwindSafe(|| main(core.clone()))) {
-        Ok(future) => future,
-        Err(panic) => return Life::Panicked(JoinError::panicked(panic)),
+    let mut cut = pin!(core.cut());
+    let stop = |cx: &mut Context<'_>| {
+        // The inbox of a core that starts again may have been closed when this was told.
+        if core.shared().phase() >= Phase::Stopping {
+            note_stop(core);
+        }
+        cut.as_mut().poll(cx)
     };
-    let mut future = Some(Box::pin(future));
-    let life = {
-        let mut cut = pin!(core.cut());
-        poll_fn(|cx| {
-            let Some(running) = future.as_mut() else {
-                return Poll::Ready(Life::CutOff);
-            };
-            match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
-                Ok(Poll::Ready(output)) => Poll::Ready(Life::Output(output)),
-                Ok(Poll::Pending) => cut.as_mut().poll(cx).map(|()| Life::CutOff),
-                Err(panic) => Poll::Ready(Life::Panicked(JoinError::panicked(panic))),
-            }
-        })
-        .await
-    };
-    // Its drop is the user's as well.
-    match catch_unwind(AssertUnwindSafe(|| drop(future.take()))) {
-        Ok(()) => life,
-        Err(panic) => Life::Panicked(JoinError::panicked(panic)),
+    match caught(|| main(core.clone()), stop).await {
+        Some(Ok(output)) => Life::Output(output.into_result()),
+        Some(Err(panic)) => Life::Panicked(JoinError::panicked(panic)),
+        None => Life::CutOff,
     }
 }

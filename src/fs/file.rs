@@ -232,6 +232,15 @@ impl File {
         blocking(move || file.set_permissions(permissions)).await
     }
 
+    /// The same descriptor once more: it is closed for both.
+    #[cfg(feature = "remote")]
+    pub(crate) fn share(&self) -> File {
+        File {
+            fd: self.fd.clone(),
+            positions: self.positions,
+        }
+    }
+
     /// Another descriptor of the same open file, by dup(2). The two share the cursor, as in std.
     ///
     /// # Errors

@@ -151,7 +151,7 @@ pub use crate::op::{Batch, ProvidedBuf, ZcBuf};
 pub use addr::{AddrError, ToSocketAddrs, lookup_host};
 pub use recv_meta::RecvMeta;
 pub use recv_stream::{RecvFromStream, RecvStream};
-pub(crate) use shared_port::{Ports, Take, listen_shared, share_ports};
+pub(crate) use shared_port::{BACKLOG, Ports, Take, listen_shared, share_ports};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use tcp_listener::{Incoming, TcpListener};
 pub use tcp_stream::TcpStream;

@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::addr::{Addrs, ToSocketAddrs};
 
 /// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
-pub(super) const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// How a port is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

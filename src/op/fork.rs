@@ -20,6 +20,12 @@ pub(crate) fn register(driver: &Rc<Driver>) {
     });
 }
 
+/// Has functions called before each fork(2), and after it in the parent and in the child, on the thread that forks.
+pub(crate) fn at_fork(before: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) {
+    // SAFETY: as above.
+    unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
+}
+
 /// Runs in the child, on its one thread, which is the one that has forked.
 extern "C" fn in_child() {
     sys::note_fork();

@@ -43,7 +43,7 @@ pub use context::features;
 pub(crate) use context::{
     Driver, Entered, current, enter, guests, has_guests, is_elsewhere, may_use,
 };
-pub(crate) use fork::register;
+pub(crate) use fork::{at_fork, register};
 pub(crate) use mechanism::{
     Asked, Multi, ask, cancellation, checkpoint, submit_detached, unless_cancelled,
 };

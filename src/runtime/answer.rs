@@ -1,13 +1,10 @@
 //! One value that another thread gives, once, to whoever waits for it in any runtime.
 
-use std::any::Any;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::caught::Ending;
 use crate::foreign;
-
-/// What work ends with: its result, or the payload of its panic.
-pub(super) type Ending<R> = Result<R, Box<dyn Any + Send>>;
 
 /// A place for the answer to one question. The asker polls it, and the answerer fills it and says so.
 pub(super) struct Answer<R>(Mutex<State<R>>);

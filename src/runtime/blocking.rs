@@ -10,7 +10,7 @@ use super::answer::Answer;
 use super::context;
 use super::event_loop::Core;
 use crate::foreign;
-use crate::sys::{Closure, Job};
+use crate::sys::{Closure, Job, helper_cpus, run_on};
 use crate::task::JoinHandle;
 
 /// Runs `f`, which may block, on a thread of its own, and gives its result through the handle.
@@ -73,9 +73,13 @@ where
     R: Send + 'static,
 {
     let (job, answer) = job(f);
+    let cpus = helper_cpus();
     thread::Builder::new()
         .name("saferring-waiting".to_owned())
-        .spawn(move || foreign::guarded(|| job.run()))?;
+        .spawn(move || {
+            run_on(cpus);
+            foreign::guarded(|| job.run());
+        })?;
     Ok(async move {
         match poll_fn(|cx| answer.poll(cx)).await {
             Some(Ok(result)) => result,
@@ -98,6 +102,7 @@ where
 }
 
 /// The task that waits for a job.
+#[track_caller]
 fn join<R: 'static>(
     core: &Core,
     answer: Arc<Answer<R>>,

@@ -9,6 +9,7 @@ use super::advanced::AdvancedConfig;
 use super::event_loop::Core;
 use super::park::Spin;
 use super::runtime::Runtime;
+use super::watchdog::Watched;
 use crate::Error;
 use crate::driver::{Driver, PoolConfig};
 use crate::sys::{Backend, Notifier, RingConfig, RingTuning, Setup, ThreadPool};
@@ -45,6 +46,7 @@ pub struct Builder {
     shutdown_grace: Duration,
     provided: PoolConfig,
     fixed: (usize, u32),
+    stall_bound: Option<Duration>,
 }
 
 /// How many threads look up names, and copy files, at most.
@@ -76,6 +78,7 @@ impl Builder {
                 groups_max: 16,
             },
             fixed: (64 * 1024, 32),
+            stall_bound: None,
         }
     }
 
@@ -145,7 +148,6 @@ impl Builder {
     /// 5.14 (`IORING_REGISTER_IOWQ_AFF`), where their number can be limited. From 6.2 on they inherit where the thread is pinned,
     /// and run on what that and these CPUs have in common; on these if that is nothing. So a pinned thread names CPUs besides
     /// its own: else they run there, and it waits for them.
-    #[allow(dead_code)] // Nothing places threads yet.
     pub(crate) fn kernel_workers_on(mut self, cpus: Vec<usize>) -> Self {
         self.ring.worker_cpus = cpus;
         self
@@ -179,12 +181,47 @@ impl Builder {
         self
     }
 
+    /// Reports a loop that stands still for longer than `bound`, and who holds it: a task that blocks or computes, and so
+    /// keeps all others of its core waiting. Off by default; at least a millisecond.
+    ///
+    /// A report is a line on stderr, or an event of `tracing`:
+    ///
+    /// ```text
+    /// saferring: core "shard-2" has not turned its loop for 125 ms: task 17 "compact", spawned at src/main.rs:40:9, holds it
+    /// ```
+    ///
+    /// The core has the name of its thread. A stall that goes on is reported again each time that it has become twice as long, and
+    /// once more when it is over. There are at most ten reports a minute in a process; the next one tells how many were left
+    /// out. [`Metrics::stalls`](super::Metrics::stalls) counts all. The [runtime's page](super#stalls) says what counts as one.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](Builder::build) fails if the thread that watches cannot be made.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use saferring::runtime::Builder;
+    ///
+    /// let bound = Duration::from_millis(100);
+    /// let runtime = Builder::new().stall_detector(bound).build()?;
+    /// runtime.block_on(async { /* ... */ });
+    /// println!("{} stalls", runtime.metrics().stalls);
+    /// # Ok::<_, saferring::Error>(())
+    /// ```
+    pub fn stall_detector(mut self, bound: Duration) -> Self {
+        self.stall_bound = Some(bound);
+        self
+    }
+
     /// Makes the runtime, for the calling thread.
     ///
     /// # Errors
     ///
     /// If io_uring cannot be had and [`Backend::IoUring`] was asked for (the error names the cause and the cure), or no
-    /// descriptor is free; if `SAFERRING_DISABLE`
+    /// descriptor is free, or no thread for the [stall detector](Builder::stall_detector); if `SAFERRING_DISABLE`
     /// names a feature that there is not; if the kernel lacks a feature, and is not to
     /// ([`FallbackStrategy::Strict`](super::FallbackStrategy::Strict)).
     pub fn build(self) -> Result<Runtime, Error> {
@@ -211,7 +248,15 @@ impl Builder {
             source,
         })?;
         let notifier = Arc::new(notifier);
-        let executor = Executor::new(Box::new(Unparker(Arc::clone(&notifier))));
+        let unparker = Unparker(Arc::clone(&notifier));
+        let executor = Executor::new(Box::new(unparker), self.stall_bound.is_some());
+        let watched = self.stall_bound;
+        let watched = watched.map(|bound| Watched::new(executor.pulse_ref(), bound));
+        let watched = watched.transpose().map_err(|source| Error::Resource {
+            what: "a thread for the stall detector; the limit on processes may be reached (`ulimit -u`, LimitNPROC= or \
+                   TasksMax= in the service's unit, or the container's pids limit)",
+            source,
+        })?;
         Ok(Runtime {
             core: Rc::new(Core {
                 executor,
@@ -225,6 +270,7 @@ impl Builder {
                 spin: Spin::new(self.spin),
                 shutdown_grace: self.shutdown_grace,
                 ticks: Cell::new(0),
+                _watched: watched,
                 fixed: OnceCell::new(),
                 fixed_config: self.fixed,
                 inbox: OnceCell::new(),

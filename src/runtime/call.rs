@@ -1,6 +1,6 @@
 //! A closure that goes to another thread's runtime, and its result that comes back.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::{self, Thread};
 use std::{fmt, io};
 
-use super::answer::{Answer, Ending};
+use super::answer::Answer;
+use super::caught::{Ending, caught};
 use super::context;
 use super::inbox::Job;
-use crate::foreign;
 use crate::task::{JoinError, spawn};
 
 /// Why there is no result from another core.
@@ -168,7 +168,11 @@ where
     fn begin<H: Home>(self, call: Arc<Call<Self, H>>) {
         drop(spawn(async move {
             let mut unfinished = Unfinished(Some(call));
-            let ending = unfinished.run(self.0).await;
+            let abandoned = |cx: &mut Context<'_>| match &unfinished.0 {
+                Some(call) => call.answer.poll_abandoned(cx),
+                None => Poll::Ready(()),
+            };
+            let ending = caught(self.0, abandoned).await;
             if let (Some(call), Some(ending)) = (unfinished.0.take(), ending) {
                 call.finish(ending);
             }
@@ -178,44 +182,6 @@ where
 
 /// A call whose task runs. If it is dropped, with its runtime or because nobody waits, the call has no answer.
 struct Unfinished<W: Work, H: Home>(Option<Arc<Call<W, H>>>);
-
-impl<W: Work, H: Home> Unfinished<W, H> {
-    /// How it ends; `None` if nobody waits any more.
-    async fn run<F, Fut>(&self, work: F) -> Option<Ending<Fut::Output>>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future,
-    {
-        let future = match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(future) => future,
-            Err(panic) => return Some(Err(panic)),
-        };
-        let mut guarded = AssertUnwindSafe(Some(Box::pin(future)));
-        let ending = poll_fn(|cx| {
-            let Some(future) = guarded.as_mut() else {
-                return Poll::Pending;
-            };
-            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-                Ok(Poll::Ready(output)) => Poll::Ready(Some(Ok(output))),
-                Err(panic) => Poll::Ready(Some(Err(panic))),
-                Ok(Poll::Pending) => {
-                    let call = self.0.as_ref();
-                    ready!(call.map_or(Poll::Ready(()), |call| call.answer.poll_abandoned(cx)));
-                    Poll::Ready(None)
-                }
-            }
-        })
-        .await;
-        // Its drop is the user's as well.
-        match catch_unwind(AssertUnwindSafe(|| drop(guarded.take()))) {
-            Ok(()) => ending,
-            Err(panic) => {
-                foreign::guarded(|| drop(ending));
-                Some(Err(panic))
-            }
-        }
-    }
-}
 
 impl<W: Work, H: Home> Drop for Unfinished<W, H> {
     fn drop(&mut self) {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::inbox::Inbox;
 use super::park::Spin;
+use super::watchdog::Watched;
 use crate::driver::InFlightOp;
 use crate::foreign;
 use crate::op::{self, Driver, FixedBufPool, WakeEvent};
@@ -41,6 +42,8 @@ pub(super) struct Core {
     pub(super) spin: Spin,
     pub(super) shutdown_grace: Duration,
     pub(super) ticks: Cell<u64>,
+    /// Has it watched.
+    pub(super) _watched: Option<Watched>,
     /// The pool of registered buffers, once it was asked for; the size of its buffers, and how many it gets.
     pub(super) fixed: OnceCell<FixedBufPool>,
     pub(super) fixed_config: (usize, u32),
@@ -56,6 +59,7 @@ impl Core {
     pub(super) fn tick(&self, more: bool) {
         self.ticks.set(self.ticks.get() + 1);
         let entered = if more {
+            self.executor.pulse().turns();
             if self.driver.wants_enter() {
                 self.driver.turn(false)
             } else {
@@ -66,15 +70,18 @@ impl Core {
         } else if self.executor.prepare_park() {
             self.arm_event();
             let began = self.spin.sleep_begins();
+            self.executor.pulse().is_away();
             let entered = if op::has_guests() && !op::guests(&self.driver).is_empty() {
                 self.driver.turn_for(true, GUEST_INTERVAL)
             } else {
                 self.driver.turn(true)
             };
+            self.executor.pulse().turns();
             self.spin.sleep_ends(began);
             self.executor.unparked();
             entered
         } else {
+            self.executor.pulse().turns();
             self.driver.turn(false)
         };
         if let Err(error) = entered {
@@ -106,9 +113,12 @@ impl Core {
     fn watch(&self) -> bool {
         let submit = || !self.driver.wants_enter() || self.driver.turn(false).is_ok();
         let deadline = self.driver.next_deadline();
-        self.spin.watch(deadline, || {
+        self.executor.pulse().is_away();
+        let found = self.spin.watch(deadline, || {
             submit() && (self.driver.has_completions() || self.executor.has_woken())
-        })
+        });
+        self.executor.pulse().turns();
+        found
     }
 
     fn fire_timers(&self) {

@@ -101,7 +101,8 @@ impl Handle {
         Arc::ptr_eq(&self.inbox, &other.inbox)
     }
 
-    fn give(&self, message: Message) {
+    /// Has the runtime run the message, or refuses it.
+    pub(crate) fn give(&self, message: Message) {
         if let Err(refused) = self.inbox.push(message) {
             refused.refuse();
         }
@@ -129,8 +130,13 @@ impl Core {
 
     /// Does what comes into `inbox`.
     fn serve(&self, inbox: Arc<Inbox>) {
+        self.spawn_own(Service::new(inbox));
+    }
+
+    /// A task that nobody is told of.
+    fn spawn_own(&self, future: impl Future<Output = ()> + 'static) {
         self.own_tasks.set(self.own_tasks.get() + 1);
-        drop(self.executor.spawn(Service::new(inbox)));
+        drop(self.executor.spawn(future));
     }
 }
 
@@ -138,6 +144,11 @@ impl Runtime {
     /// The runtime as other threads see it.
     pub fn handle(&self) -> Handle {
         self.core.handle()
+    }
+
+    /// Spawns a task of the crate's own, which no metrics tell of. It ends with the runtime.
+    pub(crate) fn spawn_own(&self, future: impl Future<Output = ()> + 'static) {
+        self.core.spawn_own(future);
     }
 
     /// Makes `inbox` that of the runtime, which has none yet.

@@ -30,6 +30,9 @@ pub struct Metrics {
     /// Work that was to go to a thread, such as looking up a name, and was done by the runtime's own, as no other could
     /// be had: it has held up the core.
     pub run_here: u64,
+    /// How often the loop has stood still for longer than [`Builder::stall_detector`](super::Builder::stall_detector) allows;
+    /// 0 without it.
+    pub stalls: u64,
     /// Provided buffers that exist.
     pub provided_buffers: u32,
     /// Those of them that are free, for data to come; the others hold some.
@@ -52,93 +55,86 @@ pub(crate) struct Sample {
     pub(crate) help: &'static str,
     /// It only grows; otherwise it is what there is now.
     pub(crate) is_total: bool,
-    pub(crate) value: u64,
+    pub(crate) value: fn(&Metrics) -> u64,
 }
 
-impl Metrics {
-    /// All numbers.
-    pub(crate) fn samples(&self) -> [Sample; 17] {
-        let sample = |name, help, is_total, value| Sample {
-            name,
-            help,
-            is_total,
-            value,
-        };
-        let total = |name, help, value| sample(name, help, true, value);
-        let now = |name, help, value| sample(name, help, false, value);
-        [
-            total("ticks", "Rounds of the loop.", self.ticks),
-            total("enters", "Calls of io_uring_enter.", self.enters),
-            total(
-                "submissions",
-                "Entries given to the ring.",
-                self.submissions,
-            ),
-            total(
-                "completions",
-                "Completions taken from the ring.",
-                self.completions,
-            ),
-            total(
-                "overflows",
-                "Times that the completion queue was full.",
-                self.overflows,
-            ),
-            total(
-                "backlogged",
-                "Entries that waited for the submission queue.",
-                self.backlogged,
-            ),
-            total(
-                "stale",
-                "Completions of operations that had ended.",
-                self.stale,
-            ),
-            now(
-                "in_flight",
-                "Operations that the kernel has.",
-                self.in_flight.into(),
-            ),
-            now(
-                "orphans",
-                "Operations whose future is gone.",
-                self.orphans.into(),
-            ),
-            now("tasks", "Tasks alive.", self.tasks as u64),
-            total(
-                "run_here",
-                "Work done by the core for want of a thread.",
-                self.run_here,
-            ),
-            now(
-                "provided_buffers",
-                "Provided buffers.",
-                self.provided_buffers.into(),
-            ),
-            now(
-                "provided_free",
-                "Provided buffers that are free.",
-                self.provided_free.into(),
-            ),
-            total(
-                "provided_dry",
-                "Receives without a provided buffer.",
-                self.provided_dry,
-            ),
-            now(
-                "provided_refused",
-                "Whether provided buffers are refused.",
-                self.provided_refused.into(),
-            ),
-            total("zero_copy_sends", "Zero-copy sends.", self.zero_copy_sends),
-            total(
-                "zero_copy_copied",
-                "Zero-copy sends that were copied.",
-                self.zero_copy_copied,
-            ),
-        ]
+const fn total(name: &'static str, help: &'static str, value: fn(&Metrics) -> u64) -> Sample {
+    Sample {
+        name,
+        help,
+        is_total: true,
+        value,
     }
 }
+
+const fn now(name: &'static str, help: &'static str, value: fn(&Metrics) -> u64) -> Sample {
+    Sample {
+        is_total: false,
+        ..total(name, help, value)
+    }
+}
+
+/// All numbers.
+pub(crate) const SAMPLES: &[Sample] = &[
+    total("ticks", "Rounds of the loop.", |it| it.ticks),
+    total("enters", "Calls of io_uring_enter.", |it| it.enters),
+    total("submissions", "Entries given to the ring.", |it| {
+        it.submissions
+    }),
+    total("completions", "Completions taken from the ring.", |it| {
+        it.completions
+    }),
+    total(
+        "overflows",
+        "Times that the completion queue was full.",
+        |it| it.overflows,
+    ),
+    total(
+        "backlogged",
+        "Entries that waited for the submission queue.",
+        |it| it.backlogged,
+    ),
+    total("stale", "Completions of operations that had ended.", |it| {
+        it.stale
+    }),
+    now("in_flight", "Operations that the kernel has.", |it| {
+        it.in_flight.into()
+    }),
+    now("orphans", "Operations whose future is gone.", |it| {
+        it.orphans.into()
+    }),
+    now("tasks", "Tasks alive.", |it| it.tasks as u64),
+    total(
+        "run_here",
+        "Work done by the core for want of a thread.",
+        |it| it.run_here,
+    ),
+    total("stalls", "Times that the loop was held up.", |it| it.stalls),
+    now("provided_buffers", "Provided buffers.", |it| {
+        it.provided_buffers.into()
+    }),
+    now("provided_free", "Provided buffers that are free.", |it| {
+        it.provided_free.into()
+    }),
+    total(
+        "provided_dry",
+        "Receives without a provided buffer.",
+        |it| it.provided_dry,
+    ),
+    now(
+        "provided_refused",
+        "Whether provided buffers are refused.",
+        |it| it.provided_refused.into(),
+    ),
+    total("zero_copy_sends", "Zero-copy sends.", |it| {
+        it.zero_copy_sends
+    }),
+    total(
+        "zero_copy_copied",
+        "Zero-copy sends that were copied.",
+        |it| it.zero_copy_copied,
+    ),
+];
 
 /// The sum over several runtimes.
 impl std::ops::Add for Metrics {
@@ -157,6 +153,7 @@ impl std::ops::Add for Metrics {
             orphans: self.orphans + other.orphans,
             tasks: self.tasks + other.tasks,
             run_here: self.run_here + other.run_here,
+            stalls: self.stalls + other.stalls,
             provided_buffers: self.provided_buffers + other.provided_buffers,
             provided_free: self.provided_free + other.provided_free,
             provided_dry: self.provided_dry + other.provided_dry,
@@ -191,6 +188,7 @@ impl Core {
             provided_free: provided.available,
             provided_dry: provided.exhausted,
             provided_refused: provided.refused,
+            stalls: self.executor.pulse().stalls(),
             zero_copy_sends: counters.zero_copy_sends,
             zero_copy_copied: counters.zero_copy_copied,
         }

@@ -25,19 +25,39 @@
 //! # What differs from tokio
 //!
 //! - A runtime has one thread, that which made it, and no work is stolen. Tasks need not be `Send`.
-//! - To use several cores, start a thread with a runtime for each.
+//! - To use several cores, run a runtime on each: [`cores`](crate::cores) does so.
+//! - Other threads and runtimes give it work by its [`Handle`].
 //! - Dropping a runtime cancels what is in flight, and waits until the kernel has given all memory back: at most
 //!   [`Builder::shutdown_grace`]. What it has not given back by then is leaked, because the kernel may still write to
 //!   it.
 //! - [`in_flight`] lists what the kernel has not finished, and [`metrics()`] what the runtime has counted.
-//! - There is no cooperative budget. A task that always finds something ready keeps the core until it awaits something
-//!   that is not, or [`yield_now`](crate::task::yield_now).
+//! - Reads and writes of sockets and files end a turn by themselves, as they go to the kernel; what may be ready without
+//!   takes from a budget, as in tokio ([`consume_budget`](crate::task::consume_budget)).
+//!
+//! # Stalls
+//!
+//! A task that blocks, or computes for long, holds up all others of its core. [`Builder::stall_detector`] has it told which one does:
+//! its number, its name ([`task::Builder`](crate::task::Builder)), and where it was spawned. One thread looks at the loops of all
+//! runtimes of the process that ask for it, four times within the shortest bound; it has no descriptor, sends no signal, and
+//! ends with the last of them.
+//!
+//! - A loop stalls that has not turned for the bound, as far as was seen: a stall that is a quarter longer is always seen. While it waits
+//!   in the kernel, spins, or is not inside [`Runtime::block_on`], it does not stall. The drops of tasks at shutdown count, the grace
+//!   period does not.
+//! - What holds it is the task that has its turn; the future of [`Runtime::block_on`], by where that was called; or neither, when it is
+//!   the kernel, in a system call that does not wait, or a waker of another crate. A turn of the loop has many polls
+//!   ([`Builder::event_interval`]): if the looks have met several tasks, the line says so.
+//! - Time in which the watchdog was stopped itself, with the process or by a debugger, counts as one look.
+//! - The line tells no stack. It says nothing about whether the task computes, or blocks in a system call, or waits for a CPU.
+//! - In a child of fork(2) the parent's runtimes are not watched. One that the child makes is.
+//! - A task that a [`JoinSet`](crate::task::JoinSet) collects from an iterator has the place where std calls that.
 
 mod advanced;
 mod answer;
 mod blocking;
 mod builder;
 mod call;
+mod caught;
 mod context;
 mod event_loop;
 mod handle;
@@ -47,7 +67,9 @@ mod park;
 #[allow(clippy::module_inception)] // A type's file has the type's name, here as elsewhere.
 mod runtime;
 mod shutdown;
+mod stall;
 mod tuning;
+mod watchdog;
 
 pub use crate::driver::InFlightOp;
 #[doc(hidden)]
@@ -59,9 +81,13 @@ pub(crate) use blocking::{spawn_apart, spawn_own};
 pub use builder::Builder;
 pub(crate) use call::{Call, Home, Later, Now, Work};
 pub use call::{CallError, Remote};
+pub(crate) use caught::caught;
 pub(crate) use context::with_driver;
 pub use context::{fixed_buffers, in_flight, metrics};
 pub use handle::Handle;
 pub(crate) use inbox::{Inbox, Job, Message};
 pub use metrics::Metrics;
+pub(crate) use metrics::SAMPLES;
 pub use runtime::Runtime;
+#[doc(hidden)]
+pub use watchdog::stall_looks;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -13,7 +14,7 @@ use super::metrics::Metrics;
 use crate::driver::InFlightOp;
 use crate::foreign::{self, Scope};
 use crate::sys::{Features, RingInfo};
-use crate::task::JoinHandle;
+use crate::task::{JoinHandle, Pulse};
 
 /// A single-threaded runtime: it belongs to the thread that made it.
 ///
@@ -41,11 +42,14 @@ impl Runtime {
     /// # Panics
     ///
     /// If a runtime is running on this thread already, if `future` panics, or if the kernel breaks the ring.
+    #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let core = &*self.core;
+        let place = Location::caller();
         // Foreign code runs at one point of each tick; the rest of it after the runtime was left.
         let _scope = Scope::enter();
         let _entered = context::enter(&self.core);
+        let _running = Running::new(core.executor.pulse(), place);
         let mut future = pin!(future);
         let waker = core.executor.root_waker();
         let mut output = None;
@@ -68,6 +72,7 @@ impl Runtime {
     }
 
     /// Spawns a task before or between calls of [`block_on`](Runtime::block_on), in which it runs.
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
@@ -118,6 +123,23 @@ impl Runtime {
     pub fn shutdown_timeout(self, grace: Duration) -> Result<(), Vec<InFlightOp>> {
         let left = self.core.shut_down(grace);
         if left.is_empty() { Ok(()) } else { Err(left) }
+    }
+}
+
+/// A loop runs, for whoever watches it.
+struct Running<'a>(&'a Pulse);
+
+impl<'a> Running<'a> {
+    fn new(pulse: &'a Pulse, place: &'static Location<'static>) -> Self {
+        pulse.note_root(place);
+        pulse.turns();
+        Running(pulse)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.is_away();
     }
 }
 

@@ -23,6 +23,7 @@ impl Core {
             return Vec::new();
         }
         let started = Instant::now();
+        self.executor.pulse().turns();
         // Foreign code runs when all is over, or between two ticks.
         let _scope = Scope::enter();
         let entered = context::replace(self);
@@ -37,9 +38,11 @@ impl Core {
                 break;
             }
             turns += 1;
+            self.executor.pulse().is_away();
             let entered = self
                 .driver
                 .turn_for(!left.is_zero(), left.min(CANCEL_INTERVAL));
+            self.executor.pulse().turns();
             if entered.is_err() {
                 break;
             }
@@ -54,6 +57,7 @@ impl Core {
         self.notifier.silence();
         self.driver.close();
         op::lose(&self.driver);
+        self.executor.pulse().is_away();
         for pool in [&self.blocking, &self.own_blocking] {
             pool.close(grace.saturating_sub(started.elapsed()));
         }

@@ -18,6 +18,11 @@ pub(crate) fn note_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
+/// Changes in a child of fork(2). Known from the first ring on.
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
 /// Ends the wait of a ring's owner, from any thread.
 pub(crate) struct Notifier {
     generation: u32,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::helper_cpus::{helper_cpus, run_on};
 use crate::foreign;
 
 /// How long an idle thread waits for work before it ends.
@@ -72,10 +73,13 @@ impl<J: Job> ThreadPool<J> {
         }
         let needs_thread = state.idle <= state.jobs.len() && state.threads < self.threads_max;
         if needs_thread {
-            let pool = Arc::clone(self);
+            let (pool, cpus) = (Arc::clone(self), helper_cpus());
             let thread = thread::Builder::new()
                 .name(self.name.to_owned())
-                .spawn(move || pool.work());
+                .spawn(move || {
+                    run_on(cpus);
+                    pool.work();
+                });
             match thread {
                 Ok(_) => state.threads += 1,
                 // The threads there are will come to it.

@@ -1,5 +1,6 @@
 //! Tasks with a name, or in a group.
 
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -10,7 +11,6 @@ use super::executor::{on_entered, spawn_with};
 use super::group::{Group, Member};
 use super::header::{LocalRef, with_entered};
 use super::join::JoinHandle;
-use super::shared::NO_INDEX;
 
 /// Says what a task is called and which group it is in, before it is spawned.
 ///
@@ -58,15 +58,16 @@ impl Builder {
     where
         F: Future + 'static,
     {
+        let place = Location::caller();
         on_entered(|owner| match &self.group {
-            None => spawn_with(owner, future, 0, self.name),
+            None => spawn_with(owner, future, 0, self.name, place),
             Some(group) => {
                 let (flags, member) = owner.groups.join(group);
                 let grouped = Grouped {
                     future,
                     _member: member,
                 };
-                spawn_with(owner, grouped, flags, self.name)
+                spawn_with(owner, grouped, flags, self.name, place)
             }
         })
     }
@@ -94,10 +95,7 @@ impl Group {
 /// ```
 #[must_use]
 pub fn name() -> Option<Rc<str>> {
-    with_entered(|owner| match owner.running.get() {
-        NO_INDEX => None,
-        index => owner.name_of(index),
-    })?
+    with_entered(|owner| owner.name_of(owner.pulse().task()?))?
 }
 
 /// A future, and the place of its task in a group.

@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 
 use super::borrowed::Borrowed;
 use super::error::{JoinError, Payload};
-use super::flags::{ABORTED, ANSWER, DONE, JOIN, NAMED, TAKEN};
+use super::flags::{ABORTED, ANSWER, DONE, JOIN, NAMED, NOTED, TAKEN};
 use super::header::{Header, LocalRef, Owner, Vtable};
-use super::shared::NO_INDEX;
+use super::pulse::NO_INDEX;
 use super::sync::Cell;
 use super::wake_ref::WakeRef;
 use super::waker;
@@ -44,6 +44,13 @@ union Stage<F: Future> {
 pub(super) fn joiner(task: &LocalRef) -> &Cell<Option<WakeRef>> {
     // SAFETY: all tasks are made by `TaskCell::allocate`, and so begin with a `Front`; the reference keeps it alive.
     unsafe { &task.as_raw().cast::<Front>().as_ref().joiner }
+}
+
+/// Forgets the task's name, and what was noted of it.
+#[cold]
+fn forget(task: &LocalRef) {
+    task.owner().set_name(task.index, None);
+    task.owner().pulse().note(task.index, None);
 }
 
 impl<F: Future> TaskCell<F> {
@@ -140,8 +147,8 @@ impl<F: Future> TaskCell<F> {
             joiner.wake();
         }
         debug_assert_ne!(task.index, NO_INDEX);
-        if flags & NAMED != 0 {
-            task.owner().set_name(task.index, None);
+        if flags & (NAMED | NOTED) != 0 {
+            forget(task);
         }
         drop(task.owner().remove(task.index));
     }

@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::task::Waker;
@@ -9,11 +10,13 @@ use std::time::Instant;
 
 use super::budget::{begin_turn, end_turns};
 use super::cell::TaskCell;
-use super::flags::{ABORTED, DONE, JOIN, NAMED, QUEUED, ROOT};
+use super::flags::{ABORTED, DONE, JOIN, NAMED, NOTED, QUEUED, ROOT};
 use super::group::SLICE;
 use super::header::{LocalRef, Owner, Shared, with_entered};
 use super::join::JoinHandle;
-use super::shared::{NO_INDEX, Unpark};
+use super::pulse::{NO_INDEX, Note, Pulse, ROOT_INDEX};
+use super::pulse_ref::PulseRef;
+use super::shared::Unpark;
 use super::sync;
 use super::waker;
 
@@ -25,9 +28,10 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// An executor with no tasks. `unpark` is what a wake from another thread calls while the owner is parked.
-    pub(crate) fn new(unpark: Box<dyn Unpark>) -> Self {
-        let shared = Shared::allocate(unpark);
+    /// An executor with no tasks. `unpark` is what a wake from another thread calls while the owner is parked; `noted`:
+    /// for a watchdog, its pulse knows the names and places of tasks.
+    pub(crate) fn new(unpark: Box<dyn Unpark>, noted: bool) -> Self {
+        let shared = Shared::allocate(unpark, Pulse::new(noted));
         // SAFETY: this thread makes it, and so is its owner. It lives until `executor_gone` at the earliest.
         let owner = unsafe { Owner::new(shared) };
         let root = TaskCell::<Ready<()>>::allocate(owner, ready(()), NO_INDEX, ROOT);
@@ -50,9 +54,21 @@ impl Executor {
         }
     }
 
+    /// What others may see of it.
+    #[inline(always)]
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.shared().pulse
+    }
+
+    /// Its pulse for other threads, which may outlive it.
+    pub(crate) fn pulse_ref(&self) -> PulseRef {
+        PulseRef::new(self.owner())
+    }
+
     /// Spawns a task.
+    #[track_caller]
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        spawn_on(self.owner(), future)
+        spawn_on(self.owner(), future, Location::caller())
     }
 
     /// The waker to poll the future of `block_on` with.
@@ -73,7 +89,10 @@ impl Executor {
     /// When called from within a task, and with what `root` panics.
     pub(crate) fn run(&self, budget: u32, root: &mut dyn FnMut()) -> bool {
         let owner = self.owner();
-        assert!(owner.running.get() == NO_INDEX, "run called within a task");
+        assert!(
+            owner.pulse().running() == NO_INDEX,
+            "run called within a task"
+        );
         self.drain();
         if owner.groups.is_used() {
             self.run_groups(budget, root);
@@ -150,7 +169,7 @@ impl Executor {
     pub(crate) fn shutdown(&self) {
         let owner = self.owner();
         assert!(
-            owner.running.get() == NO_INDEX,
+            owner.pulse().running() == NO_INDEX,
             "shutdown called within a task"
         );
         owner.closing.set(true);
@@ -259,35 +278,40 @@ unsafe fn turn(owner: Owner<'_>, task: &LocalRef, root: &mut dyn FnMut()) {
     task.flags.set(flags & !QUEUED);
     begin_turn();
     if flags & (DONE | ROOT) == 0 {
-        // SAFETY: not DONE; and as nothing is running, its future is not being polled.
-        unsafe { poll(owner, task) };
+        owner.pulse().set_running(task.index);
+        // SAFETY: not DONE; and as nothing is running, its future is not being polled. It does not unwind.
+        unsafe { task.poll() };
+        owner.pulse().set_running(NO_INDEX);
     } else if flags & ROOT != 0 {
-        root();
+        run_root(owner.pulse(), root);
     }
 }
 
-/// Polls a task, as the one that `try_id` names.
-///
-/// # Safety
-///
-/// As for [`LocalRef::poll`].
-#[inline]
-unsafe fn poll(owner: Owner<'_>, task: &LocalRef) {
-    let before = owner.running.replace(task.index);
-    // SAFETY: passed on to the caller. It does not unwind, so `running` is restored.
-    unsafe { task.poll() };
-    owner.running.set(before);
+/// Calls the root's closure, which may panic, with the root as what has its turn.
+fn run_root(pulse: &Pulse, root: &mut dyn FnMut()) {
+    struct Turn<'a>(&'a Pulse);
+    impl Drop for Turn<'_> {
+        fn drop(&mut self) {
+            self.0.set_running(NO_INDEX);
+        }
+    }
+    let _turn = Turn(pulse);
+    pulse.set_running(ROOT_INDEX);
+    root();
 }
 
-/// Drops the future of a task, which answers that it was cancelled.
+/// Drops the future of a task, which answers that it was cancelled, as the one that `try_id` names.
 ///
 /// # Safety
 ///
 /// As for [`LocalRef::poll`].
 unsafe fn cancel(owner: Owner<'_>, task: &LocalRef) {
     task.flags.set(task.flags.get() | ABORTED);
-    // SAFETY: passed on to the caller.
-    unsafe { poll(owner, task) }
+    let before = owner.pulse().running();
+    owner.pulse().set_running(task.index);
+    // SAFETY: passed on to the caller. It does not unwind, so `running` is restored.
+    unsafe { task.poll() };
+    owner.pulse().set_running(before);
 }
 
 /// Calls `f` with the executor that this thread has entered.
@@ -307,8 +331,12 @@ pub(super) fn on_entered<R>(f: impl FnOnce(Owner<'_>) -> R) -> R {
 
 /// [`spawn`], on the executor of `owner`.
 #[inline]
-pub(super) fn spawn_on<F: Future + 'static>(owner: Owner<'_>, future: F) -> JoinHandle<F::Output> {
-    spawn_with(owner, future, 0, None)
+pub(super) fn spawn_on<F: Future + 'static>(
+    owner: Owner<'_>,
+    future: F,
+    place: &'static Location<'static>,
+) -> JoinHandle<F::Output> {
+    spawn_with(owner, future, 0, None, place)
 }
 
 /// [`spawn_on`], for a task with a name, or with the flags of a group.
@@ -318,9 +346,14 @@ pub(super) fn spawn_with<F: Future + 'static>(
     future: F,
     flags: u32,
     name: Option<Rc<str>>,
+    place: &'static Location<'static>,
 ) -> JoinHandle<F::Output> {
     let flags = flags | JOIN | if name.is_some() { NAMED } else { 0 };
+    let flags = flags | if owner.pulse().is_noted() { NOTED } else { 0 };
     let task = TaskCell::allocate(owner, future, owner.vacant_index(), flags);
+    if flags & NOTED != 0 {
+        note(owner, task.index, name.as_deref(), place);
+    }
     if name.is_some() {
         owner.set_name(task.index, name);
     }
@@ -335,6 +368,12 @@ pub(super) fn spawn_with<F: Future + 'static>(
         task.enqueue();
     }
     handle
+}
+
+#[cold]
+fn note(owner: Owner<'_>, index: u32, name: Option<&str>, place: &'static Location<'static>) {
+    let name = name.map(str::to_owned);
+    owner.pulse().note(index, Some(Note { name, place }));
 }
 
 /// Runs a future as a task of its own, on this thread, beside the one that calls.
@@ -360,5 +399,6 @@ pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
 {
-    on_entered(|owner| spawn_on(owner, future))
+    let place = Location::caller();
+    on_entered(|owner| spawn_on(owner, future, place))
 }

@@ -16,5 +16,7 @@ pub(super) const TAKEN: u32 = 1 << 5;
 pub(super) const ROOT: u32 = 1 << 6;
 /// It has a name.
 pub(super) const NAMED: u32 = 1 << 7;
+/// It is noted in the executor's pulse.
+pub(super) const NOTED: u32 = 1 << 8;
 /// From this bit on: 0, or one more than the number of its group.
 pub(super) const GROUP_SHIFT: u32 = 16;

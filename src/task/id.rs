@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::header::with_entered;
-use super::shared::NO_INDEX;
 
 /// Names a task among those that are alive now on one runtime.
 ///
@@ -69,6 +68,5 @@ pub fn id() -> Id {
 /// ```
 #[must_use]
 pub fn try_id() -> Option<Id> {
-    let index = with_entered(|owner| owner.running.get())?;
-    (index != NO_INDEX).then_some(Id(index))
+    with_entered(|owner| owner.pulse().task())?.map(Id)
 }

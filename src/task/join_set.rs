@@ -334,6 +334,7 @@ impl<T> Default for JoinSet<T> {
 ///
 /// Outside a runtime.
 impl<F: Future + 'static> FromIterator<F> for JoinSet<F::Output> {
+    #[track_caller]
     fn from_iter<I: IntoIterator<Item = F>>(futures: I) -> Self {
         let mut set = Self::new();
         for future in futures {

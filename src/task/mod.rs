@@ -63,7 +63,7 @@
 //
 // **The future is never aliased.** It is touched by the `poll` of the vtable only, which `run` and `shutdown` call for a task
 // that is not DONE, and `spawn` for a task that is new. `run` and `shutdown` refuse to work within a task
-// (`Owned::running`), so neither can reach a future that is being polled or dropped.
+// (`Pulse::set_running`), so neither can reach a future that is being polled or dropped.
 //
 // **No wake is lost.** On the owner thread a wake sets QUEUED, which the pop clears before the poll. Elsewhere it sets
 // IN_INBOX, which the drain clears before the poll; who finds it set is behind someone who pushes, or has pushed, the task. All
@@ -76,7 +76,7 @@
 // **`unpark` finds its executor.** After the exchange that pushes a task the owner may pop, free and end. So a thread
 // that replaces the parked mark keeps a reference of its own to the task, and the task keeps `Shared`.
 //
-// **`Shared` is freed once**, after the executor and the last header: see `Shared::task_freed`.
+// **`Shared` is freed once**, after the executor, the last header and the last `PulseRef`, which counts as one: see `Shared::task_freed`.
 //
 // **Counts do not wrap.** Both abort the process at 2^30, as forgetting references in a loop would get there.
 //
@@ -100,6 +100,8 @@ mod inbox;
 mod join;
 mod join_set;
 mod local_key;
+mod pulse;
+mod pulse_ref;
 mod queue;
 mod shared;
 mod sync;
@@ -129,6 +131,10 @@ pub use join_set::JoinSet;
 #[doc(hidden)]
 pub use local_key::LocalSlot;
 pub use local_key::{AccessError, LocalKey, TaskLocalFuture};
+#[cfg(test)]
+pub(crate) use pulse::Note;
+pub(crate) use pulse::{Holder, Look, Pulse};
+pub(crate) use pulse_ref::PulseRef;
 pub(crate) use shared::Unpark;
 pub(crate) use wake_ref::WakeRef;
 pub use yield_now::{YieldNow, yield_now};

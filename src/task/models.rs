@@ -55,7 +55,7 @@ fn model() -> Model {
         alive: AtomicUsize::new(1),
     };
     Model {
-        executor: Executor::new(Box::new(notifier)),
+        executor: Executor::new(Box::new(notifier), false),
         notify,
         freed: Freed(freed),
     }

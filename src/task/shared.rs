@@ -14,6 +14,7 @@ use slab::Slab;
 
 use super::group::Groups;
 use super::inbox::{Inbox, Node};
+use super::pulse::{NO_INDEX, Pulse};
 use super::queue::{Link, RunQueue};
 use super::sync::{AtomicIsize, Cell, Ordering, is_current};
 
@@ -27,12 +28,11 @@ pub(crate) trait Unpark: Send + Sync + 'static {
 /// executor lives; see `Shared::task_freed`.
 const BIAS: isize = isize::MAX / 2;
 
-/// "In no list", for a task's index.
-pub(super) const NO_INDEX: u32 = u32::MAX;
-
 pub(super) struct Shared<L, R: Node> {
     owned: Owned<L>,
     pub(super) remote: Remote<R>,
+    /// Which task has its turn, and what else other threads may see of the owner.
+    pub(super) pulse: Pulse,
     pub(super) unpark: Box<dyn Unpark>,
 }
 
@@ -44,8 +44,6 @@ pub(super) struct Owned<L> {
     /// By index, of those tasks that have one.
     names: RefCell<HashMap<u32, Rc<str>>>,
     tasks: UnsafeCell<Slab<L>>,
-    /// The index of the task that is being polled or dropped, or `NO_INDEX`.
-    pub(super) running: Cell<u32>,
     /// Shutdown has begun: what is spawned is cancelled at once.
     pub(super) closing: Cell<bool>,
     /// Headers made, less those freed while this thread had entered the executor.
@@ -60,14 +58,13 @@ pub(super) struct Remote<R: Node> {
 }
 
 impl<L: Link + Clone, R: Node> Shared<L, R> {
-    pub(super) fn allocate(unpark: Box<dyn Unpark>) -> NonNull<Self> {
+    pub(super) fn allocate(unpark: Box<dyn Unpark>, pulse: Pulse) -> NonNull<Self> {
         let shared = Box::new(Self {
             owned: Owned {
                 queue: RunQueue::new(),
                 groups: Groups::new(),
                 names: RefCell::default(),
                 tasks: UnsafeCell::new(Slab::new()),
-                running: Cell::new(NO_INDEX),
                 closing: Cell::new(false),
                 balance: Cell::new(0),
             },
@@ -75,6 +72,7 @@ impl<L: Link + Clone, R: Node> Shared<L, R> {
                 inbox: Inbox::new(),
                 live: AtomicIsize::new(BIAS),
             },
+            pulse,
             unpark,
         });
         NonNull::from(Box::leak(shared))
@@ -135,7 +133,7 @@ pub(super) struct Owner<'a, L, R: Node> {
     _lives: PhantomData<&'a Shared<L, R>>,
 }
 
-impl<L, R: Node> Owner<'_, L, R> {
+impl<'a, L, R: Node> Owner<'a, L, R> {
     /// # Safety
     ///
     /// This is the owner thread of `shared`, which lives for as long as the value is used.
@@ -150,6 +148,12 @@ impl<L, R: Node> Owner<'_, L, R> {
     #[inline(always)]
     pub(super) fn shared(self) -> NonNull<Shared<L, R>> {
         self.shared
+    }
+
+    #[inline(always)]
+    pub(super) fn pulse(self) -> &'a Pulse {
+        // SAFETY: the type's invariant. Nobody makes a `&mut` of it.
+        unsafe { &(*self.shared.as_ptr()).pulse }
     }
 }
 

@@ -46,7 +46,7 @@ impl Notifier {
 
 fn executor() -> (Executor, Notifier) {
     let notifier = Notifier::default();
-    (Executor::new(Box::new(notifier.clone())), notifier)
+    (Executor::new(Box::new(notifier.clone()), false), notifier)
 }
 
 /// Polls until nothing is left to do right now.

@@ -16,7 +16,7 @@ use rt::io::{AsyncRead, AsyncReadAt, AsyncWriteAtExt, AsyncWriteExt};
 use rt::net::{TcpListener, TcpStream, UdpSocket};
 use rt::runtime::{JoinHandle, Runtime, RuntimeBuilder};
 
-use saferring_benches::contender::{Contender, Control, Done, EchoSpec, Work};
+use saferring_benches::contender::{Contender, Control, Done, EchoSpec, TwoCores, Work};
 use saferring_benches::runtimes::{Access, Api, entries, serve, short, work, yield_once};
 
 use super::blocks;
@@ -28,6 +28,7 @@ pub(super) fn contenders() -> [Contender; 2] {
             name: "compio",
             what: "compio 0.19, io_uring driver, default ring flags, multishot accept",
             echo: Some(|listener, spec| echo(Runtime::new()?, listener, spec)),
+            two_cores: TwoCores::Threads,
             udp_echo: Some(|socket, spec| udp_echo(Runtime::new()?, socket, spec)),
             work: |work, control| self::work(Runtime::new()?, work, control),
         },
@@ -36,6 +37,7 @@ pub(super) fn contenders() -> [Contender; 2] {
             what: "compio 0.19 with SINGLE_ISSUER, DEFER_TASKRUN, TASKRUN_FLAG and a ring sized for the connections, \
                    multishot accept",
             echo: Some(|listener, spec| echo(build(&tuned(spec.connections))?, listener, spec)),
+            two_cores: TwoCores::Threads,
             udp_echo: Some(|socket, spec| udp_echo(build(&tuned(spec.connections))?, socket, spec)),
             work: |work, control| self::work(build(&tuned(0))?, work, control),
         },

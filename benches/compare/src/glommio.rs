@@ -14,7 +14,7 @@ use rt::net::{TcpListener, TcpStream, UdpSocket};
 use rt::timer::Timer;
 use rt::{LocalExecutor, LocalExecutorBuilder, Placement};
 
-use saferring_benches::contender::{Contender, Control, Done, EchoSpec, Work};
+use saferring_benches::contender::{Contender, Control, Done, EchoSpec, TwoCores, Work};
 use saferring_benches::runtimes::{Access, Api, serve, short, work};
 
 pub(super) fn contender() -> Contender {
@@ -22,6 +22,7 @@ pub(super) fn contender() -> Contender {
         name: "glommio",
         what: "glommio 0.9, defaults; it chooses the ring flags itself",
         echo: Some(echo),
+        two_cores: TwoCores::Threads,
         udp_echo: Some(udp_echo),
         work,
     }

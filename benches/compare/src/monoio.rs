@@ -16,7 +16,7 @@ use rt::net::{TcpListener, TcpStream};
 use rt::task::JoinHandle;
 use rt::{IoUringDriver, RuntimeBuilder};
 
-use saferring_benches::contender::{Contender, Control, Done, EchoSpec, Work};
+use saferring_benches::contender::{Contender, Control, Done, EchoSpec, TwoCores, Work};
 use saferring_benches::runtimes::{Access, Api, entries, serve, short, work, yield_once};
 
 use super::blocks;
@@ -28,6 +28,7 @@ pub(super) fn contenders() -> [Contender; 2] {
             name: "monoio",
             what: "monoio 0.2.4, io_uring driver, default ring flags, feature sync (wakes from other threads)",
             echo: Some(|listener, spec| echo(builder(), listener, spec)),
+            two_cores: TwoCores::Threads,
             udp_echo: Some(|socket, spec| udp_echo(builder(), socket, spec)),
             work: |work, control| self::work(builder(), work, control),
         },
@@ -35,6 +36,7 @@ pub(super) fn contenders() -> [Contender; 2] {
             name: "monoio-t",
             what: "monoio 0.2.4 with SINGLE_ISSUER, DEFER_TASKRUN and a ring sized for the connections, feature sync",
             echo: Some(|listener, spec| echo(tuned(spec.connections), listener, spec)),
+            two_cores: TwoCores::Threads,
             udp_echo: Some(|socket, spec| udp_echo(tuned(spec.connections), socket, spec)),
             work: |work, control| self::work(tuned(0), work, control),
         },

@@ -12,7 +12,7 @@ use rt::fs::File;
 use rt::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
-use saferring_benches::contender::{Contender, EchoSpec};
+use saferring_benches::contender::{Contender, EchoSpec, TwoCores};
 use saferring_benches::runtimes::{Access, Api, entries, serve, short, work};
 
 use super::blocks;
@@ -24,6 +24,7 @@ pub(super) fn contenders() -> [Contender; 2] {
             name: "tokio-uring",
             what: "tokio-uring 0.5, default ring flags",
             echo: Some(|listener, spec| echo(default()?, listener, spec)),
+            two_cores: TwoCores::Threads,
             udp_echo: Some(|socket, spec| udp_echo(default()?, socket, spec)),
             work: |work, control| default()?.block_on(work::run::<TokioUring>(work, control)),
         },
@@ -31,6 +32,7 @@ pub(super) fn contenders() -> [Contender; 2] {
             name: "tokio-uring-t",
             what: "tokio-uring 0.5 with SINGLE_ISSUER, COOP_TASKRUN and a ring sized for the connections",
             echo: Some(|listener, spec| echo(tuned(spec.connections)?, listener, spec)),
+            two_cores: TwoCores::Threads,
             udp_echo: Some(|socket, spec| udp_echo(tuned(spec.connections)?, socket, spec)),
             work: |work, control| tuned(0)?.block_on(work::run::<TokioUring>(work, control)),
         },

@@ -13,13 +13,14 @@ mod udp;
 
 use std::io;
 
-use crate::contender::{Contender, Control, Done, Work};
+use crate::contender::{Contender, Control, Done, TwoCores, Work};
 
 const RAW: Contender = Contender {
     name: "raw",
     what: "hand-written io_uring loop: SINGLE_ISSUER, DEFER_TASKRUN, SUBMIT_ALL, NO_SQARRAY, registered ring, NO_IOWAIT, \
            multishot accept and receive, buffer ring",
     echo: Some(echo::serve),
+    two_cores: TwoCores::Threads,
     udp_echo: Some(udp::serve),
     work: plain,
 };

@@ -52,9 +52,12 @@ fn head(report: &Report) -> String {
 }
 
 /// What the tiles stand for: a name, and the workloads of which it is the geometric mean.
-const TILES: [(&str, fn(&Workload) -> bool); 6] = [
+const TILES: [(&str, fn(&Workload) -> bool); 7] = [
     ("TCP echo, 50 connections and more", |work| {
         work.connections >= Some(50)
+    }),
+    ("TCP echo on two cores", |work| {
+        work.name.starts_with("echo2")
     }),
     ("connect, echo, close", |work| work.name == "churn"),
     ("random reads, O_DIRECT", |work| {
@@ -112,7 +115,10 @@ fn summary(report: &Report) -> String {
         .map(|name| format!("<th>{}</th>", escape(name)))
         .collect();
     let row = |work: &Workload| {
-        let cell = |name: &&str| work.entry(name).map_or("<td></td>".into(), ratio_cell);
+        let cell = |name: &&str| {
+            work.entry(name)
+                .map_or("<td></td>".into(), |entry| ratio_cell(work, entry))
+        };
         let cells = match &work.skipped {
             None => names.iter().map(cell).collect(),
             Some(reason) => format!(
@@ -125,15 +131,15 @@ fn summary(report: &Report) -> String {
     };
     let rows: String = report.workloads.iter().map(row).collect();
     format!(
-        "<h2 id='summary'>Summary</h2><p>CPU time an operation as a ratio to raw; memory in bytes an item. Green is cheaper \
-         than raw, red dearer; grey figures do not differ from raw significantly. Hover for intervals.</p>\
+        "<h2 id='summary'>Summary</h2><p>CPU time an operation as a ratio to raw, of keys to redis; memory in bytes an item. \
+         Green is cheaper than that, red dearer; grey figures do not differ from it significantly. Hover for intervals.</p>\
          <div class='card scroll'><table class='summary'><thead><tr><th>workload</th>{head}</tr></thead>\
          <tbody>{rows}</tbody></table></div>"
     )
 }
 
 /// A cell of the summary, coloured by how far the ratio is from 1.
-fn ratio_cell(entry: &Entry) -> String {
+fn ratio_cell(work: &Workload, entry: &Entry) -> String {
     if let Outcome::Failed(error) = &entry.outcome {
         return format!(
             "<td class='failed' title='{}'>failed</td>",
@@ -148,7 +154,11 @@ fn ratio_cell(entry: &Entry) -> String {
     };
     let cpu = time(figures.cpu.median);
     let Some(ratio) = entry.cpu_to_raw() else {
-        let one = if entry.contender == RAW { "1" } else { "?" };
+        let one = if entry.contender == work.base {
+            "1"
+        } else {
+            "?"
+        };
         return format!("<td>{one} <small>{cpu}</small></td>");
     };
     let strength = (ratio.ratio.log2().abs() * 0.4).min(0.45);
@@ -173,13 +183,15 @@ fn attribute(text: &str) -> String {
 fn ratios(report: &Report) -> String {
     let figures = |work: &&Workload| work.entries.iter().any(|entry| entry.figures.is_some());
     let card = |work: &Workload| {
-        let (title, name) = (escape(&work.title), escape(&work.name));
+        let [title, name, base] = [&work.title, &work.name, &work.base].map(|text| escape(text));
         let (bars, details) = (bars(work), details(work));
-        format!("<div class='card'><h3>{title}</h3><p>{name}</p>{bars}{details}</div>")
+        format!(
+            "<div class='card'><h3>{title}</h3><p>{name}, beside {base}</p>{bars}{details}</div>"
+        )
     };
     let cards: String = report.workloads.iter().filter(figures).map(card).collect();
     format!(
-        "<h2 id='ratios'>Ratios to raw</h2><p>CPU time an operation, with 95 % intervals. <em>raw (again)</em> is a second \
+        "<h2 id='ratios'>Ratios</h2><p>CPU time an operation, with 95 % intervals. <em>raw (again)</em> is a second \
          process of the same loop: a difference no larger than its own means nothing. Axes end at 3.</p>\
          <div class='cards'>{cards}</div>"
     )
@@ -241,8 +253,9 @@ fn latency(report: &Report) -> String {
 }
 
 const METHOD: &str = "<h2 id='method'>How it was measured</h2><div class='card'>\
-<p>Each contender works in a process of its own, pinned to one core; the load generator, the same for all, is on another. All \
-contenders of a workload are alive at once, and the load goes round in short slices, in an order shuffled anew each round, so \
+<p>Each contender works in a process of its own, pinned to one core; the load generator, the same for all, is on another. \
+Servers on two cores share both with it. All contenders of a workload are alive at once, and the load goes round in short \
+slices, in an order shuffled anew each round, so \
 that the machine’s slow and fast phases meet all of them alike.</p>\
 <p>What counts is CPU time: that of the whole process, with all its threads and those that the kernel makes for it, before and \
 after each slice. A ratio is that of the medians over the rounds; its 95 % interval is a bootstrap over the rounds, which \

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::keys::REDIS;
+
 use super::plots::{bars, colour, escape, latencies, scaling};
 use super::{Entry, Outcome, RAW, Report, Workload, grouped, time};
 
@@ -85,7 +87,11 @@ fn text(report: &Report) -> String {
     let (cpu, kernel) = (&system.cpu, &system.kernel);
     let head =
         format!("{made}, {rounds} rounds of {slice_ms} ms slices; {cpu}, Linux {kernel}.\n\n");
-    head + &against_raw(report) + &against_rivals(report) + &memory(report) + &latency(report)
+    head + &against_raw(report)
+        + &against_rivals(report)
+        + &against_redis(report)
+        + &memory(report)
+        + &latency(report)
 }
 
 /// A heading, what there is to say, and a table; nothing without rows.
@@ -100,15 +106,17 @@ fn section(heading: &str, text: &str, head: &[&str], rows: Vec<Vec<String>>) -> 
     format!("### {heading}\n\n{text}{}{rule}{rows}\n", line(head))
 }
 
-/// A table of all that was timed: names at the head, and a cell for each.
+/// A table of all that was timed beside the base: names at the head, and a cell for each.
 fn matrix(
     report: &Report,
+    base: &str,
     [heading, text]: [&str; 2],
     names: Vec<&str>,
     cells: impl Fn(&Workload, &[&str]) -> Vec<String>,
 ) -> String {
     let row = |work: &Workload| [vec![work.title.clone()], cells(work, &names)].concat();
-    let rows = report.timed().map(row).collect();
+    let works = report.timed().filter(|work| work.base == base);
+    let rows = works.map(row).collect();
     section(heading, text, &[vec!["work"], names.clone()].concat(), rows)
 }
 
@@ -119,20 +127,33 @@ fn against_raw(report: &Report) -> String {
     let text = "CPU time an operation: raw's, and ratios to it with their 95 % intervals.\n\n";
     matrix(
         report,
+        RAW,
         ["Beside the hand-written loop", text],
         names,
-        |work, names| {
-            let cell = |name: &&str| work.entry(name).map_or("–".into(), interval);
-            names.iter().map(cell).collect()
-        },
+        intervals,
     )
 }
 
-fn interval(entry: &Entry) -> String {
+/// Servers of keys.
+fn against_redis(report: &Report) -> String {
+    let names = report.names_with(|work, entry| work.base == REDIS && entry.figures.is_some());
+    let text = "CPU time a request: redis's, and ratios to it with their 95 % intervals.\n\n";
+    matrix(report, REDIS, ["Beside redis", text], names, intervals)
+}
+
+fn intervals(work: &Workload, names: &[&str]) -> Vec<String> {
+    let cell = |name: &&str| {
+        let entry = work.entry(name);
+        entry.map_or("–".into(), |entry| interval(work, entry))
+    };
+    names.iter().map(cell).collect()
+}
+
+fn interval(work: &Workload, entry: &Entry) -> String {
     match (&entry.outcome, entry.cpu_to_raw(), &entry.figures) {
         (Outcome::Failed(_), ..) => "failed".into(),
         (_, Some(it), _) => format!("{:.3} [{:.3}, {:.3}]", it.ratio, it.low, it.high),
-        (_, None, Some(figures)) if entry.contender == RAW => time(figures.cpu.median),
+        (_, None, Some(figures)) if entry.contender == work.base => time(figures.cpu.median),
         _ => "–".into(),
     }
 }
@@ -140,20 +161,28 @@ fn interval(entry: &Entry) -> String {
 fn against_rivals(report: &Report) -> String {
     let mut names = report.names();
     names.retain(|name| {
-        !name.starts_with(RAW) && (*name == "saferring" || !name.contains("saferring"))
+        !name.starts_with(RAW)
+            && (*name == "saferring" || !name.contains("saferring"))
+            && !name.starts_with(REDIS)
     });
     let text = "The same ratios; the least of each row is bold.\n\n";
-    matrix(report, ["Beside the rivals", text], names, |work, names| {
-        let ratio = |name: &&str| Some(work.entry(name)?.cpu_to_raw()?.ratio);
-        let ratios = names.iter().map(ratio);
-        let best = ratios.clone().flatten().fold(f64::MAX, f64::min);
-        let cell = |ratio| match ratio {
-            None => "–".into(),
-            Some(ratio) if ratio == best => format!("**{ratio:.2}**"),
-            Some(ratio) => format!("{ratio:.2}"),
-        };
-        ratios.map(cell).collect()
-    })
+    matrix(
+        report,
+        RAW,
+        ["Beside the rivals", text],
+        names,
+        |work, names| {
+            let ratio = |name: &&str| Some(work.entry(name)?.cpu_to_raw()?.ratio);
+            let ratios = names.iter().map(ratio);
+            let best = ratios.clone().flatten().fold(f64::MAX, f64::min);
+            let cell = |ratio| match ratio {
+                None => "–".into(),
+                Some(ratio) if ratio == best => format!("**{ratio:.2}**"),
+                Some(ratio) => format!("{ratio:.2}"),
+            };
+            ratios.map(cell).collect()
+        },
+    )
 }
 
 fn memory(report: &Report) -> String {
@@ -186,7 +215,14 @@ fn latency(report: &Report) -> String {
             .concat(),
         )
     };
-    let names = [RAW, "saferring", "saferring (spin)", "tokio", "monoio-t"];
+    let names = [
+        RAW,
+        REDIS,
+        "saferring",
+        "saferring (spin)",
+        "tokio",
+        "monoio-t",
+    ];
     let rows = report
         .timed()
         .flat_map(|work| names.iter().filter_map(move |name| row(work, name)));

@@ -18,7 +18,7 @@ use crate::system::System;
 /// Raised whenever a report could be misread by an older reader.
 pub(crate) const VERSION: u32 = 1;
 
-/// The contender that all are compared with.
+/// The contender that all are compared with, where there is a hand-written loop.
 pub(crate) const RAW: &str = "raw";
 
 #[derive(Serialize, Deserialize)]
@@ -51,9 +51,16 @@ pub(crate) struct Workload {
     pub(crate) connections: Option<usize>,
     /// Of TCP echo.
     pub(crate) message: Option<usize>,
+    /// The contender that the others are compared with.
+    #[serde(default = "raw")]
+    pub(crate) base: String,
     /// Why it was not run.
     pub(crate) skipped: Option<String>,
     pub(crate) entries: Vec<Entry>,
+}
+
+fn raw() -> String {
+    RAW.into()
 }
 
 /// One contender at one workload.
@@ -91,9 +98,9 @@ pub(crate) struct Figures {
     pub(crate) enters: Option<f64>,
     /// System calls an operation.
     pub(crate) syscalls: Option<f64>,
-    /// Not of raw itself.
+    /// To the workload's base; not of the base itself.
     pub(crate) cpu_to_raw: Option<Ratio>,
-    /// Not of raw itself.
+    /// To the workload's base; not of the base itself.
     pub(crate) wall_to_raw: Option<Ratio>,
 }
 

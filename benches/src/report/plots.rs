@@ -15,6 +15,8 @@ pub(crate) fn colour(name: &str) -> &'static str {
         "saferring (fs::copy)" => "#f59f5b",
         "saferring (plain)" => "#c2410c",
         "saferring (spin)" => "#fb923c",
+        "redis" => "#b91c1c",
+        "redis (again)" => "#e08a8a",
         "tokio" => "#3b82f6",
         "monoio-t" => "#0ea573",
         "monoio" => "#74cfab",
@@ -55,9 +57,9 @@ fn grid(class: &str, from: (f64, f64), to: (f64, f64), word: &str) -> String {
     )
 }
 
-/// A bar for each contender's CPU ratio to raw, with the 95 % interval. Beyond three times raw the axis is cut.
+/// A bar for each contender's CPU ratio to the base, with the 95 % interval. Beyond three times raw the axis is cut.
 pub(crate) fn bars(workload: &Workload) -> String {
-    let entries = workload.entries.iter();
+    let (entries, base) = (workload.entries.iter(), escape(&workload.base));
     let entries = entries.filter_map(|entry| Some((&entry.contender, entry.cpu_to_raw()?)));
     let entries: Vec<_> = entries.collect();
     let largest = entries.iter().map(|(_, ratio)| ratio.high);
@@ -65,8 +67,9 @@ pub(crate) fn bars(workload: &Workload) -> String {
     let x = |ratio: f64| LABEL + (ratio.min(end) / end) * (WIDTH - LABEL - 64.0);
     let bottom = entries.len() as f64 * BAR + 8.0;
     let height = bottom + 18.0;
-    let mut svg =
-        format!("<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='CPU ratios to raw'>");
+    let mut svg = format!(
+        "<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='CPU ratios to {base}'>"
+    );
     let step = if end > 2.0 { 0.5 } else { 0.25 };
     for at in (0..=(end / step) as u32).map(|i| f64::from(i) * step) {
         let class = if at == 1.0 { "axis" } else { "grid" };
@@ -81,7 +84,7 @@ pub(crate) fn bars(workload: &Workload) -> String {
         let _ = write!(
             svg,
             "<g transform='translate(0 {top})'>\
-             <title>{name}: {:.3} of raw, 95 % interval {:.3} to {:.3}, p = {:.4}</title>\
+             <title>{name}: {:.3} of {base}, 95 % interval {:.3} to {:.3}, p = {:.4}</title>\
              <text x='{label}' y='15' text-anchor='end'>{name}</text>\
              <rect class='bar' x='{start:.1}' y='4' width='{width:.1}' height='14' rx='3' fill='{fill}'/>\
              <line class='whisker' x1='{low:.1}' x2='{high:.1}' y1='11' y2='11'/>\

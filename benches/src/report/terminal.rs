@@ -1,6 +1,6 @@
 //! The report on the terminal.
 
-use super::{Entry, Outcome, RAW, Report, Workload, grouped, judgement, time};
+use super::{Entry, Outcome, Report, Workload, grouped, judgement, time};
 use crate::settings::Settings;
 use crate::stats::Column;
 
@@ -18,7 +18,7 @@ pub(crate) fn print(report: &Report) {
         );
     }
     println!(
-        "\nCPU time an operation, as a ratio to raw (bytes of memory an item, where so marked; * significant)\n"
+        "\nCPU time an operation, as a ratio to raw, of keys to redis (bytes of memory an item, where so marked; * significant)\n"
     );
     let names = report.names_with(|_, entry| entry.outcome != Outcome::Unsupported);
     let columns = |cell: &dyn Fn(&str) -> String| -> String {
@@ -32,12 +32,16 @@ pub(crate) fn print(report: &Report) {
     let run = report.workloads.iter();
     for workload in run.filter(|workload| workload.skipped.is_none()) {
         let unit = if workload.is_memory() { " (B)" } else { "" };
-        let cells = columns(&|name| workload.entry(name).map_or(String::new(), ratio));
+        let cells = columns(&|name| {
+            workload
+                .entry(name)
+                .map_or(String::new(), |entry| ratio(workload, entry))
+        });
         println!("{:<18}{cells}", format!("{}{unit}", workload.name));
     }
 }
 
-fn ratio(entry: &Entry) -> String {
+fn ratio(workload: &Workload, entry: &Entry) -> String {
     match (&entry.outcome, entry.memory, entry.cpu_to_raw()) {
         (Outcome::Unsupported, ..) => "–".into(),
         (Outcome::Failed(_), ..) => "failed".into(),
@@ -46,7 +50,7 @@ fn ratio(entry: &Entry) -> String {
             let mark = if ratio.significant { "*" } else { " " };
             format!("{:.3}{mark}", ratio.ratio)
         }
-        _ if entry.contender == RAW => "1    ".into(),
+        _ if entry.contender == workload.base => "1    ".into(),
         _ => "?".into(),
     }
 }
@@ -57,14 +61,14 @@ fn print_workload(workload: &Workload) {
     if let Some(reason) = &workload.skipped {
         println!("{title}: skipped: {reason}");
     }
-    let raw = workload.entry(RAW);
+    let base = workload.entry(&workload.base);
     for entry in &workload.entries {
         let name = &entry.contender;
         if let Outcome::Failed(error) = &entry.outcome {
             println!("{title}: {name} failed: {error}");
             continue;
         }
-        if let Some(line) = sentence(workload, entry, raw) {
+        if let Some(line) = sentence(workload, entry, base) {
             println!("{line}");
         }
         if let Some(figures) = &entry.figures {
@@ -79,26 +83,29 @@ fn print_workload(workload: &Workload) {
 }
 
 /// As in "file copy, 1 GiB, 64 KiB buffers: saferring 1,247 ± 23 MB/s, raw 1,289 ± 19 MB/s, overhead 3.3 % ± 2.1 %
-/// (p = 0.023, significant)". `None` if there is nothing to say: raw itself, or no figures.
-fn sentence(workload: &Workload, entry: &Entry, raw: Option<&Entry>) -> Option<String> {
+/// (p = 0.023, significant)". `None` if there is nothing to say: the base itself, or no figures.
+fn sentence(workload: &Workload, entry: &Entry, base: Option<&Entry>) -> Option<String> {
     let Workload {
-        title, operation, ..
+        title,
+        operation,
+        base: base_name,
+        ..
     } = workload;
     let name = &entry.contender;
     if let Some(bytes) = entry.memory {
         return Some(format!("{title}: {name} {} bytes", grouped(bytes, 0)));
     }
-    let figures = entry.figures.as_ref().filter(|_| name != RAW)?;
+    let figures = entry.figures.as_ref().filter(|_| name != base_name)?;
     let ours = throughput(&figures.throughput, workload.bytes);
-    let Some(theirs) = raw.and_then(|raw| raw.figures.as_ref()) else {
+    let Some(theirs) = base.and_then(|base| base.figures.as_ref()) else {
         return Some(format!("{title}: {name} {ours}, nothing to compare with"));
     };
     let rate = throughput(&theirs.throughput, workload.bytes);
     let overhead = figures.wall_to_raw.as_ref().map(judgement)?;
     let cpu_overhead = figures.cpu_to_raw.as_ref().map(judgement)?;
-    let (cpu, raw_cpu) = (time(figures.cpu.median), time(theirs.cpu.median));
+    let (cpu, base_cpu) = (time(figures.cpu.median), time(theirs.cpu.median));
     Some(format!(
-        "{title}: {name} {ours}, {RAW} {rate}, overhead {overhead}; CPU {cpu} to {raw_cpu} a {operation}, overhead \
+        "{title}: {name} {ours}, {base_name} {rate}, overhead {overhead}; CPU {cpu} to {base_cpu} a {operation}, overhead \
          {cpu_overhead}"
     ))
 }

@@ -3,33 +3,39 @@
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
-use std::net;
+use std::net::{self, Ipv4Addr};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use ::saferring as rt;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use rt::buf::{AlignedBuf, IoBufMut};
+use rt::cores::{Balance, Core, Cores, Placement};
 use rt::fs::{File, FixedBuf, FixedBufPool, OpenOptions};
 use rt::net::{TcpListener, TcpStream, UdpSocket};
 use rt::runtime::{Backend, Builder, Runtime, metrics};
 use rt::task::JoinHandle;
 
 use super::{Access, Api, files, serve, short, work};
-use crate::contender::{Contender, Control, Done, EchoSpec, Work};
+use crate::contender::{Contender, Control, Done, EchoSpec, TwoCores, Work, say_listening};
 
 /// What the names of those with one of the latency options begin with: they run only if asked for by name.
 pub(crate) const TUNING: &str = "tuning ";
+
+/// What it is called that is at its best.
+pub(crate) const OURS: &str = "saferring";
 
 /// As the comparison has them: saferring at its best, and what that is worth.
 pub(crate) fn compared() -> Vec<Contender> {
     let mut all = vec![
         Contender {
-            name: "saferring",
+            name: OURS,
             what: "defaults; echo by incoming() and recv_stream(), UDP by recv_from_stream(); files in registered \
-                   buffers, the copy with set_inline_writes",
+                   buffers, the copy with set_inline_writes; on two cores by Core::serve() and Balance::Hash; keys and \
+                   values by the example kv_server",
             echo: Some(echo_chunks),
+            two_cores: TwoCores::Own(|_| serve_on_two_cores(Builder::new)),
             udp_echo: Some(udp_echo),
             work: any_work::<FixedBuf, true>,
         },
@@ -38,6 +44,7 @@ pub(crate) fn compared() -> Vec<Contender> {
             what: "defaults; echo by read() into the connection's own buffer, UDP by recv_from() and send_to(); files in \
                    ordinary buffers, writes by the kernel's threads",
             echo: Some(echo_plain),
+            two_cores: TwoCores::No,
             udp_echo: Some(udp_echo_plain),
             work: file_work::<AlignedBuf, false>,
         },
@@ -52,6 +59,7 @@ pub(crate) fn compared() -> Vec<Contender> {
             what: "Builder::backend(Backend::Software), which needs no io_uring; echo by recv_stream(), UDP by recv_from(); \
                    files in ordinary buffers",
             echo: Some(|listener, _| by_chunks(software(), listener)),
+            two_cores: TwoCores::Own(|_| serve_on_two_cores(software)),
             udp_echo: Some(|socket, spec| {
                 software()
                     .build()?
@@ -84,9 +92,11 @@ fn software() -> Builder {
 pub(crate) fn ratios() -> Vec<Contender> {
     vec![
         Contender {
-            name: "saferring",
-            what: "defaults; echo by read() into the connection's own buffer; files in ordinary buffers",
+            name: OURS,
+            what: "defaults; echo by read() into the connection's own buffer; files in ordinary buffers; on two cores \
+                   by Core::serve() and recv_stream()",
             echo: Some(echo_plain),
+            two_cores: TwoCores::Own(|_| serve_on_two_cores(Builder::new)),
             udp_echo: None,
             work: any_work::<AlignedBuf, false>,
         },
@@ -157,14 +167,31 @@ fn echo_chunks(listener: net::TcpListener, _: EchoSpec) -> io::Result<()> {
 
 fn by_chunks(builder: Builder, listener: net::TcpListener) -> io::Result<()> {
     let runtime = builder.build()?;
-    runtime.block_on(accept_all(listener, async |stream: TcpStream| {
-        stream.set_nodelay(true)?;
-        let mut chunks = stream.recv_stream();
-        while let Some(chunk) = chunks.next().await.transpose()? {
-            stream.write_all(chunk).await.0?;
-        }
-        Ok(())
-    }))
+    runtime.block_on(accept_all(listener, echo_one_by_chunks))
+}
+
+async fn echo_one_by_chunks(stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut chunks = stream.recv_stream();
+    while let Some(chunk) = chunks.next().await.transpose()? {
+        stream.write_all(chunk).await.0?;
+    }
+    Ok(())
+}
+
+fn serve_on_two_cores(runtime: fn() -> Builder) -> io::Result<()> {
+    let builder = Cores::builder()
+        .cores(Placement::Count(2))
+        .runtime(move |_| runtime());
+    let mut cores = builder.build().map_err(io::Error::other)?;
+    let listener = cores.bind((Ipv4Addr::LOCALHOST, 0), Balance::Hash)?;
+    say_listening(listener.local_addr());
+    let serve = async |core: Core| {
+        // An error ends a connection.
+        let handler = |stream| echo_one_by_chunks(stream).map(drop);
+        core.serve(&listener, handler).await
+    };
+    cores.run(serve).map(drop).map_err(io::Error::other)
 }
 
 fn echo_plain(listener: net::TcpListener, spec: EchoSpec) -> io::Result<()> {

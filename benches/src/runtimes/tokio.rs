@@ -19,13 +19,15 @@ use rt::runtime::{Builder, Runtime};
 use rt::task::{JoinHandle, spawn_blocking};
 
 use super::{Access, Api, serve, work};
-use crate::contender::{Blocks, Contender, Control, Done, EchoSpec, Work};
+use crate::contender::{Blocks, Contender, Control, Done, EchoSpec, TwoCores, Work, say_listening};
+use crate::sockets::listener;
 
 pub(crate) fn compared() -> Vec<Contender> {
     vec![Contender {
         name: "tokio",
-        what: "current_thread; reads by pread in spawn_blocking, the copy by tokio::fs::File",
+        what: "current_thread (on two cores the multi-thread runtime with two workers); reads by pread in spawn_blocking, the copy by tokio::fs::File",
         echo: Some(echo),
+        two_cores: TwoCores::Own(echo_on_two_cores),
         udp_echo: Some(udp_echo),
         work: |work, control| runtime()?.block_on(do_work(work, control)),
     }]
@@ -58,6 +60,22 @@ fn echo(listener: net::TcpListener, spec: EchoSpec) -> io::Result<()> {
         let listener = TcpListener::from_std(listener)?;
         let accept = async || listener.accept().await.map(|(stream, _)| stream);
         serve::<Tokio, _, _>(accept, |stream| echo_one(stream, spec.message)).await
+    })
+}
+
+/// As `#[tokio::main]` does it: the main thread accepts, and two workers share the connections.
+fn echo_on_two_cores(spec: EchoSpec) -> io::Result<()> {
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build()?;
+    let (listener, addr) = listener()?;
+    runtime.block_on(async {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        say_listening(addr);
+        loop {
+            let (stream, _) = listener.accept().await?;
+            rt::spawn(echo_one(stream, spec.message));
+        }
     })
 }
 

@@ -50,8 +50,20 @@ pub(crate) const WAKER_FILES: &[File] = &[
         reason: "makes its own, and WakeRef of any",
     },
     File {
-        path: "src/runtime/blocking.rs",
-        reason: "wakes from other threads",
+        path: "src/runtime/answer.rs",
+        reason: "who waits may be in any runtime",
+    },
+    File {
+        path: "src/remote/request.rs",
+        reason: "is awaited in any runtime, and answered by a ring's thread",
+    },
+    File {
+        path: "src/runtime/call.rs",
+        reason: "makes one that unparks a thread",
+    },
+    File {
+        path: "src/runtime/inbox.rs",
+        reason: "wakes a task of ours from other threads",
     },
     File {
         path: "src/buf/free_list.rs",
@@ -88,6 +100,18 @@ pub(crate) const CATCHING_FILES: &[File] = &[
     File {
         path: "src/runtime/blocking.rs",
         reason: "of a closure, for its handle",
+    },
+    File {
+        path: "src/runtime/call.rs",
+        reason: "of a closure, for who has called it",
+    },
+    File {
+        path: "src/runtime/caught.rs",
+        reason: "of a future, for who wants its ending",
+    },
+    File {
+        path: "src/cores/thread.rs",
+        reason: "of what a builder's closures do, which ends the core",
     },
 ];
 
@@ -228,10 +252,54 @@ pub(crate) const SITES: &[Site] = sites! {
     "src/runtime/blocking.rs" {
         "spawn_apart" Guarded: "a job, on its own thread",
         "job" Catch: "the closure: its panic goes to the handle",
-        "drop" Wake: "of the task that waits, outside the lock",
-        "drop" Guarded: "of the task that waits, outside the lock",
+    }
+    "src/runtime/answer.rs" {
+        "tell" Wake: "of who waits, outside the lock",
+        "tell" Guarded: "of who waits, outside the lock",
         "poll" Clone: "before the lock",
         "poll" Guarded: "a waker, the one before or the new one, outside the lock",
+        "abandon" Wake: "of the task that works on it, outside the lock",
+        "abandon" Guarded: "of wakers, outside the lock",
+        "poll_abandoned" Clone: "before the lock",
+    }
+    "src/runtime/call.rs" {
+        "begin" Catch: "the closure: its panic goes to who has called it; nothing is borrowed",
+    }
+    "src/runtime/caught.rs" {
+        "caught" Catch: "the closure, the future's poll and its drop: nothing is borrowed",
+        "caught" Guarded: "the output of a future whose drop has panicked: nobody gets it",
+    }
+    "src/runtime/inbox.rs" {
+        "run" Guarded: "a job, taken out before; nothing is borrowed or locked",
+        "refuse" Guarded: "a job, taken out before; nothing is borrowed or locked",
+        "take" Clone: "of our own task's waker, before the lock",
+        "wake" Wake: "of our own task, outside the lock",
+        "poll" Wake: "of our own task",
+    }
+    "src/remote/request.rs" {
+        "finish" Guarded: "what nobody wants, and the asker's wake, outside the lock: the caller's last act",
+        "finish" Wake: "of the asker, guarded, outside the lock",
+        "abandon" Wake: "of a task of this crate: its inbox, no foreign code",
+        "abandon" Guarded: "the asker's waker, outside the lock",
+        "ask" Clone: "before there is a call",
+        "poll" Clone: "without the lock; the phase is looked at again afterwards",
+        "poll" Guarded: "the waker before, outside the lock, as the last act",
+    }
+    "src/cores/core.rs" {
+        "drop_locals" Guarded: "what the core kept, taken out before: its runtime has ended",
+    }
+    "src/cores/mesh.rs" {
+        "drop_each" Guarded: "messages that nobody gets, taken out before; nothing is locked",
+    }
+    "src/cores/outbox.rs" {
+        "poll" WakeRef: "of our own task",
+    }
+    "src/cores/serve.rs" {
+        "begin_one" Guarded: "the handler: the connection is counted, and nothing is borrowed but the handler itself",
+    }
+    "src/cores/thread.rs" {
+        "run" Catch: "the closures of the builder: the core has not begun, or has ended",
+        "leave" Guarded: "what the core kept: its runtime has ended",
     }
 };
 

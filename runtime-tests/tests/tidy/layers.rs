@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 11] = [
     &["runtime"],
     &["io"],
     &["net", "fs", "time", "sync", "process", "signal"],
-    &["cores"],
+    &["cores", "remote"],
     &["compat"],
 ];
 

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use crate::sys::set_helper_cpus;
+
 use super::error::PlacementError;
 use super::list;
 
@@ -107,7 +109,8 @@ pub(super) fn read_list(root: &Path, file: &str) -> Option<BTreeSet<usize>> {
     list::parse(&read_to_string(root.join(file)).ok()?)
 }
 
-/// Pins the calling thread to a CPU; threads that it starts from then on are pinned there, too.
+/// Pins the calling thread to a CPU. Threads that it starts from then on are pinned there, too; but not those of its
+/// runtime, which run where it has run before.
 ///
 /// # Errors
 ///
@@ -121,10 +124,13 @@ pub(crate) fn pin(cpu: usize) -> io::Result<()> {
     }
     let mut set = CpuSet::new();
     set.set(cpu);
+    let before = sched_getaffinity(None).ok();
     sched_setaffinity(None, &set).map_err(|errno| {
         let text = format!(
             "cannot pin a thread to CPU {cpu}: {errno}; it must be online, and in the cpuset of the process"
         );
         io::Error::new(errno.kind(), text)
-    })
+    })?;
+    set_helper_cpus(before);
+    Ok(())
 }

@@ -223,7 +223,7 @@ fn apply(quota: Quota, explicit: bool, chosen: &mut Vec<usize>, notes: &mut Vec<
     chosen.truncate(threads);
     chosen.sort_unstable();
     notes.push(format!(
-        "the CPU quota of the cgroup is {quota} CPUs: of {all} CPUs {threads} are used ({})",
+        "the CPU quota of the cgroup is {quota} CPUs, so threads run on {threads} of {all} ({})",
         show(&*chosen)
     ));
 }

@@ -258,10 +258,7 @@ fn a_quota_of_v2_cuts_what_is_not_a_number() {
     let machine = Machine::two_nodes().with("sys/fs/cgroup/cpu.max", "150000 100000\n");
     let placed = machine.place("0-7", Placement::All).unwrap();
     assert_eq!(numbers(&placed), [0, 1]);
-    contains(
-        &placed.notes[0],
-        &["1.5 CPUs", "of 8 CPUs 2 are used (0-1)"],
-    );
+    contains(&placed.notes[0], &["1.5 CPUs", "on 2 of 8 (0-1)"]);
     assert_eq!(machine.cpus("0-7", Placement::Physical), (vec![0, 1], 1));
     // Both cores of the node, no two threads of one.
     assert_eq!(machine.cpus("2-3,6-7", Placement::Node(1)), (vec![2, 3], 1));

@@ -1,0 +1,51 @@
+//! What a core keeps of a listener that it serves.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::core::{Core, Local};
+use crate::runtime::Job;
+use crate::sync::local::mpsc;
+
+/// Where others put connections for this core, until there will be none any more.
+pub(super) struct Serving {
+    pub(super) given: RefCell<Option<mpsc::UnboundedSender<TcpStream>>>,
+}
+
+impl Local for Serving {
+    fn into_any(self: Rc<Self>) -> Rc<dyn Any> {
+        self
+    }
+}
+
+impl Serving {
+    /// Keeps a connection; gives it back if that is too late.
+    pub(super) fn take(&self, stream: TcpStream) -> Result<(), TcpStream> {
+        match &*self.given.borrow() {
+            Some(given) => given.send(stream).map_err(|error| error.0),
+            None => Err(stream),
+        }
+    }
+}
+
+/// Says that nothing more is given for this listener.
+pub(super) struct Last(pub(super) usize);
+
+impl Job for Last {
+    fn run(self: Arc<Self>) {
+        let serving = Core::try_current().and_then(|core| core.existing::<Serving>(self.0));
+        if let Some(serving) = serving {
+            let given = serving.given.take();
+            drop(given);
+        }
+    }
+
+    fn refuse(self: Arc<Self>) {}
+
+    fn come_home(self: Arc<Self>) {}
+
+    fn lose_home(self: Arc<Self>) {}
+}
