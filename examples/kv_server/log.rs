@@ -79,10 +79,15 @@ impl Log {
         Ok(())
     }
 
-    /// Waits while too much is to be written.
-    pub(crate) async fn room(&self, pending: impl Fn() -> usize) {
+    /// Whether more may be changed while so much waits to be written.
+    pub(crate) fn has_room(&self, pending: usize) -> bool {
         // When nothing can be written, nothing is changed either, and all others go on.
-        while pending() > PENDING_MAX && self.trouble.borrow().is_none() {
+        pending <= PENDING_MAX || self.trouble.borrow().is_some()
+    }
+
+    /// Waits until more may be changed.
+    pub(crate) async fn room(&self, pending: impl Fn() -> usize) {
+        while !self.has_room(pending()) {
             self.room.notified().await;
         }
     }
