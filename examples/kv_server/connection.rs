@@ -313,27 +313,13 @@ impl Answering {
             return Ok(Vec::new());
         }
         let (core, shards) = (&self.core, &self.shards);
-        let asked = self
-            .requests
-            .iter_mut()
-            .enumerate()
-            .map(|(owner, request)| {
-                let request = std::mem::take(request);
-                async move {
-                    if request.is_empty() {
-                        return Ok(Answers::default());
-                    }
-                    let shards = shards.clone();
-                    let asked = core.call(owner, async move |_| {
-                        let shard = shards.with(|shard| shard.clone());
-                        match shard {
-                            Ok(shard) => Ok(shard.serve(request).await),
-                            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-                        }
-                    });
-                    asked.await?
-                }
-            });
+        let requests = self.requests.iter_mut().map(std::mem::take);
+        let asked = requests.enumerate().map(|(owner, request)| async move {
+            match request.is_empty() {
+                true => Ok(Answers::default()),
+                false => ask_one(core, shards, owner, request).await,
+            }
+        });
         join_all(asked).await.into_iter().collect()
     }
 
@@ -379,4 +365,28 @@ impl Answering {
         copy(&mut whole, out.len());
         whole
     }
+}
+
+/// Has another core carry out a request: between two of its tasks, or by one of its own if that has to wait for something.
+async fn ask_one(
+    core: &Core,
+    shards: &Shards,
+    owner: usize,
+    request: Request,
+) -> io::Result<Answers> {
+    let there = |shards: &Shards| {
+        let shard = shards.with(|shard| shard.clone());
+        shard.map_err(|error| io::Error::new(error.kind(), error.to_string()))
+    };
+    let (now, later, mut request) = (shards.clone(), shards.clone(), request);
+    // Who waits for the disk would only be told so.
+    if !there(shards)?.waits() {
+        let asked = move |_| Ok::<_, io::Error>(there(&now)?.serve_now(request));
+        match core.call_now(owner, asked).await?? {
+            Ok(answers) => return Ok(answers),
+            Err(back) => request = back,
+        }
+    }
+    let asked = async move |_| Ok(there(&later)?.serve(request).await);
+    core.call(owner, asked).await?
 }

@@ -61,7 +61,7 @@ impl Folder {
             let number = newest.as_ref().map_or(1, |newest| newest.number + 1);
             make(dir, number, shards, newest.as_ref())?;
             if let Some(old) = newest {
-                println!("{} shards become {shards}", old.shards);
+                eprintln!("{}: {} shards become {shards}", dir.display(), old.shards);
                 fs::remove_dir_all(&old.path).map_err(about(&old.path))?;
             }
         }

@@ -1,4 +1,7 @@
-//! The log of a shard, as those see it who change something: how they wait for what `writer.rs` writes.
+//! The log of a shard, as those see it who change something and wait until that is safe.
+//!
+//! What changes is gathered while a write is under way, and is then written by one: a batch. So many connections share one write,
+//! and one wait for the disk.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -13,6 +16,7 @@ use crate::shard::Shard;
 
 /// How much may wait to be written before those who change something wait, too.
 const PENDING_MAX: usize = 64 << 20;
+
 /// The log as those see it who change something.
 pub(crate) struct Log {
     pub(crate) path: PathBuf,
@@ -75,10 +79,15 @@ impl Log {
         Ok(())
     }
 
-    /// Waits while too much is to be written.
-    pub(crate) async fn room(&self, pending: impl Fn() -> usize) {
+    /// Whether more may be changed while so much waits to be written.
+    pub(crate) fn has_room(&self, pending: usize) -> bool {
         // When nothing can be written, nothing is changed either, and all others go on.
-        while pending() > PENDING_MAX && self.trouble.borrow().is_none() {
+        pending <= PENDING_MAX || self.trouble.borrow().is_some()
+    }
+
+    /// Waits until more may be changed.
+    pub(crate) async fn room(&self, pending: impl Fn() -> usize) {
+        while !self.has_room(pending()) {
             self.room.notified().await;
         }
     }
@@ -89,6 +98,7 @@ impl Log {
         self.work.notify_one();
     }
 
+    /// Nothing can be written, for this reason; or all can again.
     pub(crate) fn set_trouble(&self, shard: &Shard, error: Option<&io::Error>) {
         let text = error.map(|error| {
             let text = error.to_string();

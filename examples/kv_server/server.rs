@@ -45,7 +45,7 @@ impl Default for Options {
             cores: 1,
             append: Append::EverySecond,
             dir: None,
-            rewrite_from: 4 << 20,
+            rewrite_from: 64 << 20, // As redis does it.
             patience: Duration::from_secs(60),
         }
     }

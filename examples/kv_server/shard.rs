@@ -131,39 +131,56 @@ impl Shard {
         self.waits().then_some(batch)
     }
 
-    /// Waits while the log has too much to write.
+    /// How much the log has still to write.
+    fn pending(&self) -> usize {
+        let mut store = self.store.borrow_mut();
+        store.journal().map_or(0, |journal| journal.len())
+    }
+
+    /// Waits while that is too much.
     pub(crate) async fn room(&self) {
         if let Some(log) = &self.log {
-            let pending = || {
-                self.store
-                    .borrow_mut()
-                    .journal()
-                    .map_or(0, |journal| journal.len())
-            };
-            log.room(pending).await;
+            log.room(|| self.pending()).await;
         }
+    }
+
+    /// Carries out what another core asks for, if nothing has to be waited for.
+    pub(crate) fn serve_now(&self, request: Request) -> Result<Answers, Request> {
+        if self.waits()
+            || self
+                .log
+                .as_ref()
+                .is_some_and(|log| !log.has_room(self.pending()))
+        {
+            return Err(request);
+        }
+        let answers = self.carry_out(&request);
+        self.commit();
+        Ok(answers)
     }
 
     /// Carries out what another core asks for.
     pub(crate) async fn serve(&self, request: Request) -> Answers {
-        self.clock.go_on();
         self.room().await;
+        let answers = self.carry_out(&request);
+        let (Some(batch), Some(log)) = (self.commit(), &self.log) else {
+            return answers;
+        };
+        match log.committed(batch).await {
+            Ok(()) => answers,
+            Err(trouble) => answers.without_writes(&request, &trouble),
+        }
+    }
+
+    fn carry_out(&self, request: &Request) -> Answers {
+        self.clock.go_on();
         let mut answers = Answers::default();
         for at in 0..request.commands.len() {
             let (command, f, args) = request.get(at);
             self.run(command, f, args, &mut answers.bytes);
             answers.ends.push(answers.bytes.len());
         }
-        let Some(batch) = self.commit() else {
-            return answers;
-        };
-        match self.log.as_ref() {
-            Some(log) => match log.committed(batch).await {
-                Ok(()) => answers,
-                Err(trouble) => answers.without_writes(&request, &trouble),
-            },
-            None => answers,
-        }
+        answers
     }
 
     /// Keeps a connection among those that are looked after.

@@ -1,9 +1,8 @@
-//! The task that alone writes the log of a shard, and writes it anew.
+//! The task that writes the log of a shard.
 //!
-//! What changes is gathered while a write is under way, and is then written by one: a batch. So many connections share one write,
-//! and one wait for the disk. Once the log has doubled it is written anew: the keys as they are, a step after each batch, into a file
-//! beside, which also gets all batches from then on. As each record says all that a key is, it does not matter which of the two
-//! comes first. When the new one is complete and on the disk it takes the name of the old one.
+//! Once the log has doubled it is written anew: the keys as they are, a step after each batch, into a file beside, which also gets
+//! all batches from then on. As each record says all that a key is, it does not matter which of the two comes first. When the new
+//! one is complete and on the disk it takes the name of the old one.
 
 use std::io;
 use std::ops::Range;
@@ -13,6 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use saferring::fs::{self, File, OpenOptions};
+use saferring::task::yield_now;
 use saferring::time::{sleep, timeout_at};
 
 use crate::folder::{MAGIC, STEP};
@@ -86,6 +86,12 @@ impl Writer {
             return Ok(None);
         };
         let file = open(&log.path, false).await?;
+        if let Err(error) = fs::remove_file(new_path(&log.path)).await {
+            // It is left by one that was killed while it wrote it.
+            if error.kind() != io::ErrorKind::NotFound {
+                return Err(error);
+            }
+        }
         let rewrite_at = log.rewrite_from.max(2 * log.len.get());
         shard.totals().log_len.store(log.len.get(), Relaxed);
         Ok(Some(Writer {
@@ -140,7 +146,7 @@ impl Writer {
             .is_none_or(|journal| journal.is_empty());
         if !is_idle || self.rewrite.is_some() || log.ends.get() {
             // One who changes much does not keep the others of this core from their turns.
-            return saferring::task::yield_now().await;
+            return yield_now().await;
         }
         match self.due() {
             // If the time is over there is something to do as well.
