@@ -123,7 +123,6 @@ pub(crate) fn compared(quick: bool, dir: &Path) -> Vec<Cell> {
 pub(crate) fn ratios(dir: &Path, len: u64) -> Vec<Cell> {
     let mut cells = tasks();
     cells.extend([(50, 64), (200, 1024)].map(echo));
-    cells.extend(two_cores(true));
     for direct in [false, true] {
         cells.extend([1, 32].map(|depth| random_read(dir, len, direct, depth)));
     }
@@ -152,7 +151,7 @@ fn echo((connections, message): (usize, usize)) -> Cell {
     cell! { "echo-{connections}x{message}", "TCP echo, {count} connection{plural}, {size}", a "request": Kind::Serve(Way::Tcp, connections, message) }
 }
 
-fn two_cores(quick: bool) -> Vec<Cell> {
+pub(crate) fn two_cores(quick: bool) -> Vec<Cell> {
     let echo = |&(connections, message): &(usize, usize)| {
         let size = size(message as u64);
         cell! { "echo2-{connections}x{message}", "TCP echo on two cores, which the load shares, {connections} connections, {size}", a "request": Kind::Serve(Way::TwoCores, connections, message) }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cells::{Cell, ratios};
+use crate::cells::{Cell, ratios, two_cores};
 use crate::child;
 use crate::contender::Contender;
 use crate::data::Data;
@@ -13,6 +13,7 @@ use crate::measure;
 use crate::options;
 use crate::program::ratio_contenders;
 use crate::runner::Runner;
+use crate::runtimes::saferring::on_two_cores;
 use crate::session::{prepare_round, prepare_slice};
 
 /// A contender at a workload.
@@ -24,21 +25,23 @@ pub struct Track {
     _data: Arc<Data>,
 }
 
-/// All contenders at all workloads, on a file of so many bytes; `None` if this is the process of one of them, which has
+/// All contenders at all workloads, those on two cores too, on a file of so many bytes; `None` if this is the process of one of them, which has
 /// done its work. What a contender cannot do is among them, too.
 ///
 /// # Errors
 ///
 /// If there is no directory for the files.
 pub fn tracks(file_len: u64) -> io::Result<Option<Vec<Track>>> {
-    let contenders = ratio_contenders();
+    let mut contenders = ratio_contenders();
+    contenders.push(on_two_cores());
     if child::run_if_child(&contenders) {
         return Ok(None);
     }
     measure::learn_cores(None);
     measure::stay_on_core(1);
     let data = Arc::new(Data::create(&options::target_dir().join("tmp"))?);
-    let cells = ratios(data.dir(), file_len).into_iter().map(Arc::new);
+    let cells = ratios(data.dir(), file_len).into_iter();
+    let cells = cells.chain(two_cores(true)).map(Arc::new);
     let tracks = cells.flat_map(|cell| {
         contenders.iter().map({
             let data = Arc::clone(&data);
