@@ -53,6 +53,8 @@ impl fmt::Debug for Listener {
 pub(super) struct Accepting {
     /// Under which each core keeps its part.
     pub(super) number: usize,
+    /// Under which each core keeps its own socket.
+    pub(super) own: usize,
     shared: Weak<Shared>,
     balance: Balance,
     addr: SocketAddr,
@@ -88,6 +90,7 @@ impl Accepting {
         }
         Ok(Accepting {
             number: next_number(),
+            own: next_number(),
             shared: Arc::downgrade(shared),
             balance,
             addr: sockets[0].local_addr()?,
@@ -112,7 +115,7 @@ impl Accepting {
     }
 
     /// The socket of core `id`, if it has one, for another time: it listens again if it has been shut.
-    pub(super) fn listen_again(&self, id: usize) -> io::Result<Option<TcpListener>> {
+    pub(super) fn listen_again(&self, id: usize) -> io::Result<Option<&TcpListener>> {
         let Some(socket) = self.own_socket(id) else {
             return Ok(None);
         };
@@ -121,7 +124,7 @@ impl Accepting {
         let _ = again.bind(&self.addr.into());
         again.listen(BACKLOG)?;
         again.set_nonblocking(false)?;
-        Ok(Some(socket.try_clone()?))
+        Ok(Some(socket))
     }
 
     /// Core `id` takes connections from now on, until [`end_serving`](Self::end_serving) with the same number.

@@ -16,10 +16,10 @@ use super::core::Core;
 use super::cores::Cores;
 use super::listener::{Accepting, Listener};
 use super::report::CoreReport;
-use super::serving::Serving;
+use super::serving::{Own, Serving};
 use super::shared::{Phase, Seat, lock};
 use crate::foreign;
-use crate::net::{Incoming, TcpListener, TcpStream, ToSocketAddrs};
+use crate::net::{Incoming, TcpStream, ToSocketAddrs};
 use crate::op;
 use crate::sync::local::mpsc;
 use crate::task::{JoinError, JoinSet};
@@ -144,8 +144,10 @@ impl<H> Served<H> {
                 "this core serves the listener already",
             ));
         }
-        let own = accepting.listen_again(core.id())?;
-        let own = own.map(|socket| TcpListener::from_std(socket).incoming());
+        let own = match accepting.listen_again(core.id())? {
+            Some(socket) => Some(Own::of(core, accepting.own, socket)?.0.incoming()),
+            None => None,
+        };
         let (sender, given) = mpsc::unbounded_channel();
         core.local(accepting.number, || Serving {
             given: RefCell::new(Some(sender)),

@@ -2,11 +2,13 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::net::TcpStream;
+use std::io;
+use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::core::{Core, Local};
+use crate::net;
 use crate::runtime::Job;
 use crate::sync::local::mpsc;
 
@@ -28,6 +30,27 @@ impl Serving {
             Some(given) => given.send(stream).map_err(|error| error.0),
             None => Err(stream),
         }
+    }
+}
+
+/// A core's own socket of a listener. It is kept until the core ends: what the kernel has accepted for who serves no more is
+/// for who serves next.
+pub(super) struct Own(pub(super) net::TcpListener);
+
+impl Own {
+    /// That of `socket`, kept under `number`.
+    pub(super) fn of(core: &Core, number: usize, socket: &TcpListener) -> io::Result<Rc<Self>> {
+        if let Some(kept) = core.existing(number) {
+            return Ok(kept);
+        }
+        let socket = socket.try_clone()?;
+        Ok(core.local(number, || Own(net::TcpListener::from_std(socket))))
+    }
+}
+
+impl Local for Own {
+    fn into_any(self: Rc<Self>) -> Rc<dyn Any> {
+        self
     }
 }
 
