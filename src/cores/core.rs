@@ -5,7 +5,6 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::outbox::{Flusher, Outbox};
 use super::room::{Room, Taken};
@@ -132,10 +131,7 @@ impl Core {
 
     /// How many connections each core serves now, of those that [`serve`](Core::serve) has accepted.
     pub fn connections(&self) -> Vec<usize> {
-        let seats = self.0.shared.seats.iter();
-        seats
-            .map(|seat| seat.connections.load(Ordering::Relaxed))
-            .collect()
+        self.0.shared.connections()
     }
 }
 

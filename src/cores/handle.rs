@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::report::Report;
 use super::shared::{Shared, lock};
@@ -61,10 +60,7 @@ impl Handle {
 
     /// How many connections each core serves now, of those that [`Core::serve`](super::Core::serve) has accepted.
     pub fn connections(&self) -> Vec<usize> {
-        let seats = self.shared.seats.iter();
-        seats
-            .map(|seat| seat.connections.load(Ordering::Relaxed))
-            .collect()
+        self.shared.connections()
     }
 
     /// What each core has done by now, and what has been in its way.

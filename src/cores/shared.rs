@@ -110,6 +110,14 @@ impl Shared {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
     }
 
+    /// How many connections each core serves now.
+    pub(super) fn connections(&self) -> Vec<usize> {
+        let seats = self.seats.iter();
+        seats
+            .map(|seat| seat.connections.load(Ordering::Relaxed))
+            .collect()
+    }
+
     /// What all cores have under this number; the first that asks makes it.
     pub(super) fn thing<T: Send + Sync + 'static>(
         &self,
