@@ -103,7 +103,10 @@ impl Drop for Watched {
 fn core_name() -> String {
     match thread::current().name() {
         Some(name) => format!("core {name:?}"),
-        None => format!("core of thread {}", rustix::thread::gettid()),
+        None => format!(
+            "core of thread {}",
+            rustix::thread::gettid().as_raw_nonzero()
+        ),
     }
 }
 
