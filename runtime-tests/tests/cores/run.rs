@@ -16,7 +16,7 @@ use super::builder;
 fn each_core_runs_the_closure_and_gives_its_result() {
     bounded(|| {
         let started = AtomicUsize::new(0);
-        let names = vec!["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let names = ["a", "b", "c"].map(str::to_owned);
         let cores = builder(3)
             .thread_name(|core| format!("shard-{core}"))
             .build()
@@ -287,10 +287,8 @@ fn without_threads_none_runs() {
                     rlim_max: threads + 100,
                 };
                 // SAFETY: the call reads the limit, which lives across it.
-                assert_eq!(
-                    unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const soft) },
-                    0
-                );
+                let set = unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const soft) };
+                assert_eq!(set, 0);
                 // With two more the cores have theirs, and nobody can accept.
                 does_not_start(builder(2).build().unwrap());
             }

@@ -134,7 +134,7 @@ async fn load(
     while let Some(message) = mesh.recv().await {
         drop(message);
         taken += 1;
-        if taken % 64 == 0 {
+        if taken.is_multiple_of(64) {
             saferring::task::yield_now().await;
         }
     }

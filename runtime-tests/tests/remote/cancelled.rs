@@ -1,6 +1,7 @@
 //! Calls of `saferring::remote` that nobody waits for any more.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::Waker;
 use std::thread;
@@ -33,8 +34,8 @@ fn calls(
         })
     }
     vec![
-        any(files.open(path.to_owned())),
-        any(files.open_with(&options, path.to_owned())),
+        any(files.open(PathBuf::from(path))),
+        any(files.open_with(&options, PathBuf::from(path))),
         any(file.read_at(watch.buf(64), 0)),
         any(file.write_at(watch.filled(bytes.clone()), 0)),
         any(file.read_exact_at(watch.buf(64), 0)),
@@ -64,10 +65,11 @@ fn each_call_is_dropped_at_each_step() {
         // So many turns of the ring lie between the first poll and the drop; `None`: it is not even polled.
         for steps in [None, Some(0), Some(1), Some(2), Some(3), Some(8)] {
             for mut call in calls(&files, &file, scratch.path(), &watch) {
-                if let Some(steps) = steps {
-                    if poll_with(call.as_mut(), Waker::noop()).is_pending() && steps > 0 {
-                        turns(&runtime, steps);
-                    }
+                if let Some(steps) = steps
+                    && poll_with(call.as_mut(), Waker::noop()).is_pending()
+                    && steps > 0
+                {
+                    turns(&runtime, steps);
                 }
                 drop(call);
             }

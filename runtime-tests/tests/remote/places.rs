@@ -111,10 +111,10 @@ async fn use_up(file: File, byte: u8, random: &mut Random) {
             assert_eq!(buf, [byte; 512]);
         }
     }
-    if random.below(2) == 0 {
-        if let Some(closed) = given_up(file.close(), random).await {
-            closed.unwrap();
-        }
+    if random.below(2) == 0
+        && let Some(closed) = given_up(file.close(), random).await
+    {
+        closed.unwrap();
     }
 }
 
