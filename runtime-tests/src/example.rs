@@ -1,10 +1,12 @@
 //! Examples as processes of their own.
 
+use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::time::SystemTime;
 
-/// An example, as it was built beside this test, or is now.
+/// An example, as it was built beside this test after the last change of what it is made of, or is now.
 ///
 /// # Panics
 ///
@@ -20,7 +22,11 @@ pub fn example(name: &str) -> PathBuf {
         panic!("{} lies in no target folder", tests.display());
     };
     let built = profile.join("examples").join(name);
-    if !built.exists() {
+    if is_stale(&built) {
+        let profile = match profile.file_name().and_then(|name| name.to_str()) {
+            Some("debug") | None => "dev",
+            Some(other) => other,
+        };
         let cargo = Command::new(env!("CARGO"))
             .args([
                 "build",
@@ -29,6 +35,8 @@ pub fn example(name: &str) -> PathBuf {
                 "--all-features",
                 "--example",
                 name,
+                "--profile",
+                profile,
                 "--target-dir",
             ])
             .arg(target)
@@ -37,6 +45,34 @@ pub fn example(name: &str) -> PathBuf {
         assert!(is_built, "{name} cannot be built");
     }
     built
+}
+
+/// Whether the program is missing, or older than one of its sources. Where there are none nothing has changed.
+fn is_stale(program: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
+    let Ok(built) = modified(program) else {
+        return true;
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let sources = ["src", "macros/src", "examples"];
+    let mut changed = sources
+        .into_iter()
+        .filter_map(|dir| newest(&root.join(dir)));
+    changed.any(|changed| changed > built)
+}
+
+/// When the file that was changed last was, of those in a folder and in all below.
+fn newest(dir: &Path) -> Option<SystemTime> {
+    let entries = fs::read_dir(dir).ok()?.flatten();
+    let of_entry = |entry: fs::DirEntry| {
+        let data = entry.metadata().ok()?;
+        if data.is_dir() {
+            newest(&entry.path())
+        } else {
+            data.modified().ok()
+        }
+    };
+    entries.filter_map(of_entry).max()
 }
 
 /// The first line that a program prints, without its end.

@@ -16,6 +16,7 @@ use super::settings::Settings;
 use super::shared::{Phase, Shared, lock};
 use super::stop::{cut, stop};
 use super::thread::{CoreThread, Ended, Gate};
+use crate::runtime::refuse_to_block;
 
 /// A program on several cores, each with a thread, a runtime and a ring of its own.
 ///
@@ -64,6 +65,10 @@ impl Cores {
     /// [`RunError::Failed`] and [`RunError::Panicked`] with the first error or panic of a `main`, once the others have been
     /// told to stop and have ended; see [`Builder::on_panic`](super::Builder::on_panic). [`RunError::CutOff`] if some did not end when they were told.
     ///
+    /// # Panics
+    ///
+    /// In a runtime, whose other tasks it would hold up.
+    ///
     /// # Examples
     ///
     /// Each core counts its own connections, without atomics:
@@ -91,6 +96,7 @@ impl Cores {
     ///     Ok(())
     /// }
     /// ```
+    #[track_caller]
     pub fn run<F, Fut>(
         self,
         main: F,
@@ -99,6 +105,7 @@ impl Cores {
         F: Fn(Core) -> Fut + Sync,
         Fut: Future<Output: CoreOutput>,
     {
+        refuse_to_block("Cores::run", "call it on another thread (spawn_blocking)");
         let start = |core, source| RunError::Start { core, source };
         self.check_names()?;
         let (bell, listening) = bell().map_err(|error| start(0, error))?;

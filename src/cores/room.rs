@@ -26,6 +26,7 @@ pub(super) enum NoRoom {
 
 impl Room {
     pub(super) fn all(cores: usize, room: usize) -> Box<[Room]> {
+        let room = room.min(Semaphore::MAX_PERMITS);
         let new = |_| Room {
             room,
             semaphore: RefCell::new(Rc::new(Semaphore::new(room))),

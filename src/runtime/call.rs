@@ -253,10 +253,7 @@ impl<R> Remote<R> {
     /// ```
     #[track_caller]
     pub fn wait(self) -> Result<R, CallError> {
-        assert!(
-            context::current().is_none(),
-            "Remote::wait was called in a runtime, which it would stop: await it instead"
-        );
+        context::refuse_to_block("Remote::wait", "await it instead");
         let waker = Waker::from(Arc::new(Unparks(thread::current())));
         let mut this = pin!(self);
         loop {

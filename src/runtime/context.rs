@@ -21,6 +21,19 @@ pub(super) struct Entered<'a> {
     _executor: task::Entered<'a>,
 }
 
+/// For what blocks the thread; `cure` is what to do instead.
+///
+/// # Panics
+///
+/// If the thread is in a runtime, whose other tasks it would hold up.
+#[track_caller]
+pub(crate) fn refuse_to_block(what: &str, cure: &str) {
+    assert!(
+        current().is_none(),
+        "{what} was called in a runtime, which it would stop: {cure}"
+    );
+}
+
 /// Enters the runtime to run it.
 ///
 /// # Panics

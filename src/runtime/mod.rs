@@ -83,6 +83,8 @@ pub use builder::Builder;
 pub(crate) use call::{Call, Home, Later, Now, Work};
 pub use call::{CallError, Remote};
 pub(crate) use caught::caught;
+#[cfg(feature = "cores")]
+pub(crate) use context::refuse_to_block;
 pub(crate) use context::with_driver;
 pub use context::{fixed_buffers, in_flight, metrics};
 pub use handle::Handle;

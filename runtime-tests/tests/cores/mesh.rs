@@ -80,6 +80,25 @@ fn there_is_room_for_so_many_and_no_more() {
 }
 
 #[test]
+fn there_may_be_room_for_more_than_can_be_counted() {
+    bounded(|| {
+        let mesh = Mesh::<usize>::new(usize::MAX);
+        let cores = builder(2).requests(usize::MAX).build().unwrap();
+        let done = cores.run(async |core: Core| {
+            let other = 1 - core.id();
+            mesh.send(other, core.id()).await.unwrap();
+            assert_eq!(mesh.recv().await, Some((other, other)));
+            assert_eq!(
+                core.call(other, async |there| there.id()).await.unwrap(),
+                other
+            );
+            all_done(&core).await;
+        });
+        done.unwrap();
+    });
+}
+
+#[test]
 fn a_message_to_a_core_that_has_ended_comes_back() {
     bounded(|| {
         let mesh = Mesh::<Box<u8>>::new(1);

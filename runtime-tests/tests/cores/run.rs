@@ -2,15 +2,16 @@
 
 use std::future::pending;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use saferring::cores::{Balance, Core, Cores, Mesh, Placement, RunError};
-use saferring::runtime::{self, CallError};
+use saferring::runtime::{self, CallError, Runtime};
 use saferring_tests::{bounded, in_child, limit, unprivileged};
 
-use super::builder;
+use super::{builder, panic_text};
 
 #[test]
 fn each_core_runs_the_closure_and_gives_its_result() {
@@ -221,6 +222,26 @@ fn cores_run_within_blocking_work_of_others() {
             assert_eq!(Core::current().id(), core.id());
         });
         done.unwrap();
+    });
+}
+
+#[test]
+fn within_a_runtime_they_do_not_run() {
+    bounded(|| {
+        let refused = || {
+            let cores = builder(1).build().unwrap();
+            let panic = catch_unwind(AssertUnwindSafe(|| cores.run(async |_| ()))).unwrap_err();
+            assert_eq!(
+                panic_text(panic),
+                "Cores::run was called in a runtime, which it would stop: call it on another thread (spawn_blocking)"
+            );
+        };
+        Runtime::new().unwrap().block_on(async { refused() });
+        builder(1)
+            .build()
+            .unwrap()
+            .run(async |_| refused())
+            .unwrap();
     });
 }
 
