@@ -27,7 +27,7 @@ pub use container::container_filter;
 pub use example::{Killed, example, first_line};
 pub use fds::{a_thread_is_in, fd_link, holders, open_fds, ring_fds};
 pub use kernel_only::{KERNEL_ONLY, KernelOnly};
-pub use limits::{limit, lockable, small_pool, unprivileged};
+pub use limits::{limit, lockable, pin, small_pool, unprivileged};
 pub use seccomp::{Refusal, allow_list, allow_only, refuse, refuse_waits};
 pub use skip::{is_masked, skipped, uses};
 pub use tracked::{Tracked, Watch};

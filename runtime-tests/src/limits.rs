@@ -1,4 +1,4 @@
-//! Limits of the process, and who is held to them.
+//! Limits of the process and of a thread, and who is held to them.
 
 use std::io;
 
@@ -20,6 +20,23 @@ pub fn limit(resource: libc::__rlimit_resource_t, to: u64) {
     // SAFETY: the call reads the limit, which lives across it.
     let set = unsafe { libc::setrlimit(resource, &raw const limit) };
     assert_eq!(set, 0, "{}", io::Error::last_os_error());
+}
+
+/// Keeps the calling thread on a CPU, and those that it starts from then on: their stacks are begun by it.
+///
+/// # Panics
+///
+/// If the process may not use that CPU.
+#[track_caller]
+pub fn pin(cpu: usize) {
+    // SAFETY: a set of CPUs is numbers, of which all may be zero.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the number is one of a machine's, which the set has room for; the call reads as many bytes as the set has.
+    let pinned = unsafe {
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &raw const set)
+    };
+    assert_eq!(pinned, 0, "CPU {cpu}: {}", io::Error::last_os_error());
 }
 
 /// A small pool of registered buffers, of the runtime that runs.

@@ -15,7 +15,7 @@ use saferring::fs::File;
 use saferring::net::UnixStream;
 use saferring::op::nop;
 use saferring::runtime::{Builder, fixed_buffers};
-use saferring_tests::{bounded, skipped, uses};
+use saferring_tests::{bounded, pin, skipped, uses};
 
 saferring_tests::also_on_software!();
 
@@ -46,18 +46,6 @@ fn nodes() -> Vec<(usize, usize)> {
         .collect();
     nodes.sort_unstable();
     nodes
-}
-
-/// Pins the calling thread, and those that it starts from then on: their stacks are begun by it.
-fn pin(cpu: usize) {
-    // SAFETY: a set of CPUs is numbers, of which all may be zero.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the number is one of a machine's, which the set has room for; the call reads as many bytes as the set has.
-    let pinned = unsafe {
-        libc::CPU_SET(cpu, &mut set);
-        libc::sched_setaffinity(0, size_of_val(&set), &raw const set)
-    };
-    assert_eq!(pinned, 0, "CPU {cpu}: {}", std::io::Error::last_os_error());
 }
 
 /// Where the pages lie that are in `memory` as a whole: move_pages(2), which moves none.

@@ -1,10 +1,12 @@
 //! Which CPUs the threads of cores run on.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::thread;
 
-use saferring::cores::{Cores, Placement};
-use saferring_tests::{Refusal, bounded, in_child, refuse};
+use saferring::cores::{Balance, Core, Cores, Placement};
+use saferring_tests::{Refusal, bounded, in_child, pin, refuse};
 
 saferring_tests::also_on_software!();
 
@@ -55,6 +57,39 @@ fn cores_that_are_not_pinned_run_where_the_process_does() {
                 assert_eq!(list, of_process);
             }
         }
+    });
+}
+
+/// Each client is kept on a CPU, and so is what its connection does in the kernel, as that goes through the loopback device.
+#[test]
+fn by_cpu_a_connection_goes_to_the_core_where_it_comes_in() {
+    const EACH: usize = 8;
+    bounded(|| {
+        let mut cores = Cores::builder().signals(false).build().unwrap();
+        let listener = cores.bind("127.0.0.1:0", Balance::ByCpu).unwrap();
+        let (addr, handle) = (listener.local_addr(), cores.handle());
+        let report = handle.report();
+        let clients = thread::spawn(move || {
+            for (number, core) in report.cores.iter().enumerate() {
+                pin(core.cpu.unwrap());
+                for _ in 0..EACH {
+                    let mut answer = String::new();
+                    let mut client = TcpStream::connect(addr).unwrap();
+                    client.read_to_string(&mut answer).unwrap();
+                    assert_eq!(answer, number.to_string());
+                }
+            }
+            handle.shutdown();
+        });
+        let served = cores.run(async |core: Core| {
+            let id = core.id();
+            let answer = move |stream: saferring::net::TcpStream| async move {
+                stream.write_all(id.to_string()).await.0.unwrap();
+            };
+            core.serve(&listener, answer).await
+        });
+        served.unwrap();
+        clients.join().unwrap();
     });
 }
 

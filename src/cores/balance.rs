@@ -10,7 +10,8 @@ pub enum Balance {
     #[default]
     Hash,
     /// As [`Hash`](Balance::Hash), but a connection goes to the core on the CPU that it came in on. It helps where the network
-    /// card spreads its work over the same CPUs; a core gets nothing where it does not.
+    /// card spreads its work over the same CPUs; a core gets nothing where it does not. Cores that are not pinned are chosen
+    /// by the hash, and once a core has served, stopped and begun again, CPUs and cores may be paired another way.
     ByCpu,
     /// One thread accepts, and gives each connection to the core with the fewest. It costs a wake of that thread a connection,
     /// and keeps long ones even. A core that has ended is left out.

@@ -60,8 +60,10 @@ pub(super) struct Accepting {
     addr: SocketAddr,
     /// By core; one alone if a thread accepts.
     sockets: Vec<TcpListener>,
-    /// By core, the number under which it takes connections now.
+    /// By core, its term, if it takes connections now.
     serving: Mutex<Vec<Option<usize>>>,
+    /// How many terms have begun.
+    terms: AtomicUsize,
     changed: Condvar,
     stopped: AtomicBool,
     /// Who still gives connections to the cores: the thread that accepts, and who stops it.
@@ -96,6 +98,7 @@ impl Accepting {
             addr: sockets[0].local_addr()?,
             sockets,
             serving: Mutex::new(vec![None; cpus.len()]),
+            terms: AtomicUsize::new(0),
             changed: Condvar::new(),
             stopped: AtomicBool::new(false),
             givers: AtomicUsize::new(2),
@@ -127,17 +130,17 @@ impl Accepting {
         Ok(Some(socket))
     }
 
-    /// Core `id` takes connections from now on, until [`end_serving`](Self::end_serving) with the same number.
+    /// Core `id` takes connections from now on, until [`end_serving`](Self::end_serving) of the same term.
     pub(super) fn begin_serving(&self, id: usize) -> usize {
-        let number = next_number();
-        lock(&self.serving)[id] = Some(number);
+        let term = self.terms.fetch_add(1, Ordering::Relaxed);
+        lock(&self.serving)[id] = Some(term);
         self.changed.notify_all();
-        number
+        term
     }
 
-    pub(super) fn end_serving(&self, id: usize, number: usize) {
+    pub(super) fn end_serving(&self, id: usize, term: usize) {
         let mut serving = lock(&self.serving);
-        if serving[id] == Some(number) {
+        if serving[id] == Some(term) {
             serving[id] = None;
         }
     }
@@ -257,14 +260,14 @@ impl Accepting {
         shared: &Arc<Shared>,
         stream: TcpStream,
     ) -> Option<TcpStream> {
-        let Some((to, number)) = self.reserve(shared) else {
+        let Some((to, term)) = self.reserve(shared) else {
             return Some(stream);
         };
         let given = Arc::new(Given {
             accepting: Arc::clone(self),
             shared: Arc::clone(shared),
             to,
-            number,
+            term,
             stream: Mutex::new(Some(stream)),
         });
         // At once: what says that it was the last must not overtake it.
@@ -276,11 +279,11 @@ impl Accepting {
     fn reserve(&self, shared: &Shared) -> Option<(usize, usize)> {
         let serving = lock(&self.serving);
         let cores = shared.seats.iter().zip(&*serving).enumerate();
-        let (to, seat, number) = cores
-            .filter_map(|(core, (seat, number))| Some((core, seat, (*number)?)))
+        let (to, seat, term) = cores
+            .filter_map(|(core, (seat, term))| Some((core, seat, (*term)?)))
             .min_by_key(|(_, seat, _)| seat.connections.load(Ordering::Relaxed))?;
         seat.connections.fetch_add(1, Ordering::Relaxed);
-        Some((to, number))
+        Some((to, term))
     }
 
     /// Nothing comes to the socket of core `id` any more. What waits there goes to others, unless all are to stop; if none of
@@ -312,15 +315,15 @@ struct Given {
     accepting: Arc<Accepting>,
     shared: Arc<Shared>,
     to: usize,
-    /// Under which that took connections.
-    number: usize,
+    /// In which that took connections.
+    term: usize,
     stream: Mutex<Option<TcpStream>>,
 }
 
 impl Given {
     /// To another core.
     fn pass_on(&self) {
-        self.accepting.end_serving(self.to, self.number);
+        self.accepting.end_serving(self.to, self.term);
         let seat = &self.shared.seats[self.to];
         seat.connections.fetch_sub(1, Ordering::Relaxed);
         let stream = lock(&self.stream).take();

@@ -117,8 +117,8 @@ impl Core {
 struct Served<H> {
     core: Core,
     accepting: Arc<Accepting>,
-    /// Under which it takes connections.
-    number: usize,
+    /// In which it takes connections.
+    term: usize,
     /// Connections that the kernel gives to this core.
     own: Option<Incoming>,
     /// Those that other cores or the thread that accepts give to it. They are counted already.
@@ -154,10 +154,10 @@ impl<H> Served<H> {
         });
         // Asked when the core can hear of the last, and before anything is given to it.
         let has_all = !accepting.has_last();
-        let number = accepting.begin_serving(core.id());
+        let term = accepting.begin_serving(core.id());
         accepting.take_left(core.shared());
         Ok(Served {
-            number,
+            term,
             core: core.clone(),
             accepting: Arc::clone(accepting),
             own,
@@ -183,7 +183,7 @@ impl<H> Served<H> {
             return;
         }
         let id = self.core.id();
-        self.accepting.end_serving(id, self.number);
+        self.accepting.end_serving(id, self.term);
         self.core.remove(self.accepting.number);
         self.own = None;
         let shared = self.core.shared();
