@@ -6,9 +6,9 @@ use futures_util::StreamExt;
 use futures_util::future::poll_immediate;
 use saferring::features;
 use saferring::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
-use saferring::runtime::{Builder, Runtime, metrics};
+use saferring::runtime::{Builder, Runtime, in_flight, metrics};
 use saferring::task::yield_now;
-use saferring_tests::{bounded, skipped};
+use saferring_tests::{bounded, skipped, until};
 
 saferring_tests::also_on_software!();
 
@@ -397,7 +397,7 @@ async fn cut(a: &UdpSocket, b: &UdpSocket, connected: bool) {
         let mut small = Box::pin(b.recv_meta(Vec::with_capacity(100)));
         assert!(poll_immediate(&mut small).await.is_none());
         a.send_to(pattern(7000), to).await.0.unwrap();
-        yield_now().await;
+        until("the datagram", || in_flight().is_empty()).await;
         drop(small);
         let (meta, bytes) = b.recv_meta(Vec::with_capacity(room)).await;
         let meta = meta.unwrap();
