@@ -32,7 +32,7 @@ struct Inner {
     /// Of the calls from each core.
     taken: Box<[Taken]>,
     /// What the core keeps for others of this module, by number.
-    locals: RefCell<Vec<Option<Rc<dyn Local>>>>,
+    locals: RefCell<Vec<Option<Kept>>>,
     /// Of those, what is being made.
     making: RefCell<Vec<usize>>,
     stop: Notify,
@@ -50,7 +50,12 @@ pub(super) trait Local: Any {
     fn core_ended(&self, _core: usize) {}
     /// It runs again.
     fn core_restarted(&self, _core: usize) {}
-    fn into_any(self: Rc<Self>) -> Rc<dyn Any>;
+}
+
+/// It twice: for whoever knows its type, and for who tells it of others.
+struct Kept {
+    any: Rc<dyn Any>,
+    local: Rc<dyn Local>,
 }
 
 impl Core {
@@ -190,11 +195,19 @@ impl Core {
     /// # Panics
     ///
     /// If `make` asks for it as well.
+    #[inline]
     #[track_caller]
     pub(super) fn local<T: Local>(&self, number: usize, make: impl FnOnce() -> T) -> Rc<T> {
-        if let Some(found) = self.existing(number) {
-            return found;
+        match self.existing(number) {
+            Some(found) => found,
+            None => self.make_local(number, make),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn make_local<T: Local>(&self, number: usize, make: impl FnOnce() -> T) -> Rc<T> {
         let making = Making::begin(&self.0.making, number);
         let made = Rc::new(make());
         drop(making);
@@ -202,14 +215,18 @@ impl Core {
         if locals.len() <= number {
             locals.resize_with(number + 1, || None);
         }
-        locals[number] = Some(Rc::clone(&made) as Rc<dyn Local>);
+        locals[number] = Some(Kept {
+            any: Rc::clone(&made) as Rc<dyn Any>,
+            local: Rc::clone(&made) as Rc<dyn Local>,
+        });
         made
     }
 
     /// What it keeps under `number`, if it keeps anything.
+    #[inline]
     pub(super) fn existing<T: Local>(&self, number: usize) -> Option<Rc<T>> {
-        let found = self.0.locals.borrow().get(number)?.clone()?;
-        match found.into_any().downcast() {
+        let found = Rc::clone(&self.0.locals.borrow().get(number)?.as_ref()?.any);
+        match found.downcast() {
             Ok(found) => Some(found),
             Err(_) => unreachable!("a number is given to one thing, which has one type"),
         }
@@ -227,7 +244,9 @@ impl Core {
     }
 
     fn all_locals(&self) -> Vec<Rc<dyn Local>> {
-        self.0.locals.borrow().iter().flatten().cloned().collect()
+        let locals = self.0.locals.borrow();
+        let kept = locals.iter().flatten();
+        kept.map(|kept| Rc::clone(&kept.local)).collect()
     }
 
     /// Another core has ended: nobody waits for room there any more.

@@ -1,6 +1,5 @@
 //! Mailboxes: messages of one type between all cores.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -99,7 +98,10 @@ struct Lane<T> {
 
 /// What a core has of a mesh.
 struct End<T> {
-    lanes: Arc<Pairs<Lane<T>>>,
+    /// To each core.
+    to: Box<[Arc<Lane<T>>]>,
+    /// From each core.
+    from: Box<[Arc<Lane<T>>]>,
     rooms: Box<[Room]>,
     /// By sender.
     taken: Box<[Taken]>,
@@ -192,7 +194,6 @@ impl<T: Send + 'static> Mesh<T> {
         let core = Core::current();
         let end = self.end(&core);
         loop {
-            let arrived = end.arrived.notified();
             poll_fn(|cx| poll_proceed(cx)).await;
             if let Some(found) = end.take(&core) {
                 spend();
@@ -201,7 +202,7 @@ impl<T: Send + 'static> Mesh<T> {
             if end.is_alone() {
                 return None;
             }
-            arrived.await;
+            end.arrived.notified().await;
         }
     }
 
@@ -243,12 +244,15 @@ fn end_of<T: Send + 'static>(core: &Core, mesh: usize, capacity: usize) -> Rc<En
                 room.close();
             }
         }
-        let lanes = shared.thing(mesh, pairs);
-        for (to, room) in rooms.iter().enumerate() {
-            lanes.between(core.id(), to).credit.begin(room);
+        let (lanes, me) = (shared.thing(mesh, pairs), core.id());
+        let lane = |from, to| Arc::clone(lanes.between(from, to));
+        let to: Box<[_]> = (0..cores).map(|to| lane(me, to)).collect();
+        for (lane, room) in to.iter().zip(&rooms) {
+            lane.credit.begin(room);
         }
         End {
-            lanes,
+            to,
+            from: (0..cores).map(|from| lane(from, me)).collect(),
             rooms,
             taken: (0..cores).map(|_| Taken::default()).collect(),
             inbox: RefCell::new(Inbox {
@@ -256,7 +260,7 @@ fn end_of<T: Send + 'static>(core: &Core, mesh: usize, capacity: usize) -> Rc<En
                 next: 0,
             }),
             arrived: Notify::new(),
-            me: core.id(),
+            me,
         }
     };
     core.local(mesh, make)
@@ -265,7 +269,7 @@ fn end_of<T: Send + 'static>(core: &Core, mesh: usize, capacity: usize) -> Rc<En
 impl<T: Send + 'static> End<T> {
     /// Sends where there is room.
     fn send(&self, core: &Core, to: usize, message: T) {
-        let lane = self.lanes.between(self.me, to);
+        let lane = &self.to[to];
         let is_first = {
             let mut messages = lock(&lane.messages);
             messages.push_back(message);
@@ -278,15 +282,15 @@ impl<T: Send + 'static> End<T> {
 
     fn take(&self, core: &Core) -> Option<(usize, T)> {
         let mut inbox = self.inbox.borrow_mut();
-        let cores = inbox.from.len();
-        let (from, message) = (0..cores).find_map(|step| {
-            let from = (inbox.next + step) % cores;
-            let message = inbox.from[from].pop_front()?;
+        let Inbox { from: all, next } = &mut *inbox;
+        let (first, cores) = (*next, all.len());
+        let (from, message) = (first..cores).chain(0..first).find_map(|from| {
+            let message = all[from].pop_front()?;
             Some((from, message))
         })?;
-        inbox.next = (from + 1) % cores;
+        *next = if from + 1 == cores { 0 } else { from + 1 };
         drop(inbox);
-        let lane = self.lanes.between(from, self.me);
+        let lane = &self.from[from];
         if lane.credit.add(&self.taken[from], core.lot(from)) {
             core.send(from, Message::Home(Arc::clone(lane) as Arc<dyn Job>));
         }
@@ -350,10 +354,6 @@ impl<T: Send + 'static> Local for End<T> {
 
     fn core_restarted(&self, core: usize) {
         self.rooms[core].reopen();
-    }
-
-    fn into_any(self: Rc<Self>) -> Rc<dyn Any> {
-        self
     }
 }
 

@@ -1,6 +1,5 @@
 //! One value a core.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -72,11 +71,7 @@ impl<T> Make<T> {
 /// The value of one core.
 struct Value<T>(RefCell<T>);
 
-impl<T: 'static> Local for Value<T> {
-    fn into_any(self: Rc<Self>) -> Rc<dyn Any> {
-        self
-    }
-}
+impl<T: 'static> Local for Value<T> {}
 
 impl<T: 'static> PerCore<T> {
     /// A value a core, each made by `make`; for a `static`.

@@ -1,11 +1,13 @@
 //! How much may still be sent to a core, and how room comes back from there.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::sync::local::Semaphore;
+use crate::task::{poll_proceed, spend};
 
 /// Room at another core, counted by the core that sends.
 pub(super) struct Room {
@@ -41,8 +43,13 @@ impl Room {
 
     /// Takes room for one, as soon as there is some. First come, first served.
     pub(super) async fn take(&self) -> Result<(), NoRoom> {
-        let semaphore = self.semaphore();
-        match semaphore.acquire().await {
+        // Mostly there is some; while others wait there is none.
+        poll_fn(|cx| poll_proceed(cx)).await;
+        if self.try_take().is_ok() {
+            spend();
+            return Ok(());
+        }
+        match self.semaphore().acquire().await {
             Ok(permit) => {
                 permit.forget();
                 Ok(())
@@ -53,7 +60,7 @@ impl Room {
 
     /// Takes room for one, if there is some now.
     pub(super) fn try_take(&self) -> Result<(), NoRoom> {
-        let semaphore = self.semaphore();
+        let semaphore = self.semaphore.borrow();
         match semaphore.try_acquire() {
             Ok(permit) => {
                 permit.forget();
@@ -89,8 +96,10 @@ impl Room {
 }
 
 /// How much of what one core has sent to another was taken there, ever. The core that takes it alone writes it, and sends it
-/// home once for all that it takes before it looks at the kernel again.
+/// home once for all that it takes before it looks at the kernel again. In cache lines of its own: it is written for each
+/// message, and what lies beside it is the other core's.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(super) struct Credit(AtomicUsize);
 
 /// What the core that takes keeps of a credit.

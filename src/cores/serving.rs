@@ -1,6 +1,5 @@
 //! What a core keeps of a listener that it serves.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -17,11 +16,7 @@ pub(super) struct Serving {
     pub(super) given: RefCell<Option<mpsc::UnboundedSender<TcpStream>>>,
 }
 
-impl Local for Serving {
-    fn into_any(self: Rc<Self>) -> Rc<dyn Any> {
-        self
-    }
-}
+impl Local for Serving {}
 
 impl Serving {
     /// Keeps a connection; gives it back if that is too late.
@@ -48,11 +43,7 @@ impl Own {
     }
 }
 
-impl Local for Own {
-    fn into_any(self: Rc<Self>) -> Rc<dyn Any> {
-        self
-    }
-}
+impl Local for Own {}
 
 /// Says that nothing more is given for this listener.
 pub(super) struct Last(pub(super) usize);
