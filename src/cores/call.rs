@@ -142,7 +142,7 @@ impl Core {
     }
 
     /// [`call`](Core::call) for a closure that awaits nothing: it is called between two tasks there, without one of its
-    /// own, which costs half.
+    /// own, which costs a fifth less.
     ///
     /// # Errors
     ///
