@@ -142,7 +142,7 @@ fn a_runtime_may_use_its_own_handle() {
             let call = handle.run(|| async {});
             catch_unwind(AssertUnwindSafe(|| call.wait())).unwrap_err()
         });
-        let text = blocked.downcast_ref::<&str>().unwrap();
+        let text = blocked.downcast_ref::<String>().unwrap();
         assert!(text.contains("await it instead"), "{text}");
     });
 }
