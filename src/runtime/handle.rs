@@ -68,6 +68,23 @@ impl Handle {
         context::current_or_panic("Handle::current").handle()
     }
 
+    /// That of the runtime in which this is called, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use saferring::runtime::{Handle, Runtime};
+    ///
+    /// assert!(Handle::try_current().is_none());
+    /// let runtime = Runtime::new()?;
+    /// let inside = runtime.block_on(async { Handle::try_current() });
+    /// assert!(inside.unwrap().is_same(&runtime.handle()));
+    /// # Ok::<_, saferring::Error>(())
+    /// ```
+    pub fn try_current() -> Option<Self> {
+        context::current().map(|core| core.handle())
+    }
+
     /// Has the runtime call `f` in a task of its own, and gives what the future answers. It is on its way when this
     /// returns, whether or not the result is awaited; if that is dropped, the future is dropped there.
     ///

@@ -1,0 +1,66 @@
+//! The traits of hyper.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use saferring::io::AsyncRead;
+
+use crate::polled::{PollRead, PollWrite};
+use crate::{Compat, CompatHalves, Socket};
+
+macro_rules! streams {
+    ($stream:ty, $($bounds:tt)*) => {
+        impl<$($bounds)*> Read for $stream
+        where
+            Self: PollRead + Unpin,
+        {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                mut buf: ReadBufCursor<'_>,
+            ) -> Poll<io::Result<()>> {
+                let room = buf.remaining();
+                ready!(self.get_mut().poll_into(cx, room, |bytes| buf.put_slice(bytes)))?;
+                Poll::Ready(Ok(()))
+            }
+        }
+
+        impl<$($bounds)*> Write for $stream
+        where
+            Self: PollWrite + Unpin,
+        {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                PollWrite::poll_write(self.get_mut(), cx, &[IoSlice::new(buf)])
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                PollWrite::poll_flush(self.get_mut(), cx)
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                PollWrite::poll_shutdown(self.get_mut(), cx)
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                PollWrite::poll_write(self.get_mut(), cx, bufs)
+            }
+        }
+    };
+}
+
+streams!(Compat<S>, S: Socket);
+streams!(CompatHalves<R, W>, R: AsyncRead + 'static, W: 'static);

@@ -1,0 +1,70 @@
+//! saferring's streams under the traits of other libraries, and theirs under saferring's.
+//!
+//! | what one has | what one wants | |
+//! |---|---|---|
+//! | a [`TcpStream`] or [`UnixStream`] | tokio's, futures' or hyper's traits | [`Compat::new`] |
+//! | any reader or writer of saferring's: a file, a pipe, TLS | the same | [`CompatReader`], [`CompatWriter`], [`CompatHalves`] |
+//! | something with tokio's or futures' traits | saferring's [`AsyncRead`] and [`AsyncWrite`] | [`FromTokio`], [`FromFutures`] |
+//!
+//! # What it costs
+//!
+//! What is read is copied once, out of the chunk in which the kernel has put it into the caller's buffer, and not at all by
+//! who uses the `AsyncBufRead` traits. What is written is copied once, into a buffer that the kernel may keep: theirs is
+//! only lent. No call allocates, and a connection that does nothing holds no buffer: chunks are taken when data comes, and
+//! buffers to write from go back to their thread's others.
+//!
+//! # What a write promises
+//!
+//! That the bytes are in order behind those before, not that the kernel has them: a flush waits for that, and so does the
+//! next write, so that there is never more than one buffer under way. An error comes with the next write, flush or
+//! shutdown. What was written before the stream is dropped is still sent, as it is by a socket of tokio's.
+//!
+//! # Examples
+//!
+//! ```
+//! # #[cfg(feature = "tokio")]
+//! # saferring::runtime::Runtime::new()?.block_on(async {
+//! use saferring::net::UnixStream;
+//! use saferring_compat::Compat;
+//! use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+//!
+//! let (one, other) = UnixStream::pair()?;
+//! let (mut one, other) = (Compat::new(one), Compat::new(other));
+//! one.write_all(b"hello\n").await?;
+//! assert_eq!(other.lines().next_line().await?.as_deref(), Some("hello"));
+//! # std::io::Result::Ok(())
+//! # })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! [`TcpStream`]: saferring::net::TcpStream
+//! [`UnixStream`]: saferring::net::UnixStream
+//! [`AsyncRead`]: saferring::io::AsyncRead
+//! [`AsyncWrite`]: saferring::io::AsyncWrite
+#![forbid(unsafe_code)]
+
+mod buffers;
+#[cfg(any(feature = "futures", feature = "tokio"))]
+mod foreign;
+#[cfg(feature = "futures")]
+mod futures;
+mod halves;
+#[cfg(feature = "hyper")]
+mod hyper;
+mod polled;
+mod reader;
+mod socket;
+mod stream;
+#[cfg(feature = "tokio")]
+mod tokio;
+mod writer;
+
+#[cfg(feature = "futures")]
+pub use futures::FromFutures;
+pub use halves::CompatHalves;
+pub use reader::CompatReader;
+pub use socket::Socket;
+pub use stream::Compat;
+#[cfg(feature = "tokio")]
+pub use tokio::FromTokio;
+pub use writer::CompatWriter;
