@@ -1,0 +1,72 @@
+//! HTTP/1 and HTTP/2 by [hyper](hyper) on saferring.
+//!
+//! hyper needs no `Send`: services, bodies and what they hold stay on their core, and may use `Rc` and `Cell`. What this
+//! crate adds is what hyper asks of a runtime, and what a server and a client need around a connection:
+//!
+//! - [`Executor`] and [`Timer`], for hyper's own builders;
+//! - [`Http`]: serves a connection of either version, with a bound on the time for a request's head, upgrades, and an end in
+//!   order; [`serve`] does that for all connections of a listener, so many at a time;
+//! - [`Client`]: sends requests over connections that it keeps.
+//!
+//! The streams are those of [`saferring_compat`]: what is received is copied once, into hyper's own buffer, out of which
+//! hyper gives bodies as `Bytes` without another copy; what is sent is copied once, out of hyper's buffers, which it only
+//! lends. hyper asks for both copies: its streams read into, and write from, memory that is borrowed for the call.
+//!
+//! # Examples
+//!
+//! A server on all cores; each counts its own requests, without atomics:
+//!
+//! ```no_run
+//! use std::cell::Cell;
+//! use std::convert::Infallible;
+//! use std::rc::Rc;
+//!
+//! use bytes::Bytes;
+//! use http_body_util::Full;
+//! use hyper::{Request, Response, body::Incoming, service::service_fn};
+//! use saferring::cores::{Balance, Cores};
+//! use saferring_hyper::Http;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut cores = Cores::builder().build()?;
+//!     let listener = cores.bind("127.0.0.1:3000", Balance::Hash)?;
+//!     cores.run(async |core| {
+//!         let (http, served) = (Rc::new(Http::new()), Rc::new(Cell::new(0)));
+//!         let stopping = core.clone();
+//!         core.serve(&listener, move |stream| {
+//!             let (http, served, core) = (Rc::clone(&http), Rc::clone(&served), stopping.clone());
+//!             async move {
+//!                 let service = service_fn(|_request: Request<Incoming>| {
+//!                     served.set(served.get() + 1);
+//!                     let text = format!("request {} of this core\n", served.get());
+//!                     async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(text)))) }
+//!                 });
+//!                 let _ = http.serve_connection(stream, service, core.stopping()).await;
+//!             }
+//!         })
+//!         .await
+//!     })?;
+//!     Ok(())
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "client")]
+mod client;
+mod executor;
+mod io;
+#[cfg(feature = "server")]
+mod serve;
+#[cfg(feature = "server")]
+mod server;
+mod timer;
+
+#[cfg(feature = "client")]
+pub use client::{Client, ClientError, Connect, Connected, Tcp};
+pub use executor::Executor;
+pub use io::{IntoIo, Io, downcast};
+#[cfg(feature = "server")]
+pub use serve::{Serving, serve};
+#[cfg(feature = "server")]
+pub use server::{Http, ServeError};
+pub use timer::Timer;
