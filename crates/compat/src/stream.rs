@@ -107,11 +107,36 @@ impl<S: Socket> Compat<S> {
         }
     }
 
+    /// Both, to be used together.
+    fn parts(&mut self) -> (&mut Outgoing, &S) {
+        match &self.stream {
+            Some(stream) => (&mut self.outgoing, stream),
+            None => unreachable!("it goes when the adapter goes"),
+        }
+    }
+
+    /// Waits for what is under way, for who writes.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (outgoing, stream) = self.parts();
+        let sent = outgoing.poll_sent(stream, cx);
+        outgoing.writer = match sent {
+            Poll::Pending => Some(cx.waker().clone()),
+            Poll::Ready(_) => None,
+        };
+        sent
+    }
+}
+
+impl Outgoing {
+    fn send<S: Socket>(&mut self, stream: &S, buf: Vec<u8>, from: usize) {
+        self.sending = Some(stream.send(buf.slice(from..)).submit());
+    }
+
     /// Goes on with what is under way. Ready: nothing is.
-    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(sending) = &mut self.outgoing.sending {
+    fn poll_sent<S: Socket>(&mut self, stream: &S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(sending) = &mut self.sending {
             let (sent, buf) = ready!(Pin::new(sending).poll(cx));
-            self.outgoing.sending = None;
+            self.sending = None;
             let end = match sent {
                 Ok(0) if !buf.is_empty() => Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => Ok(buf.begin() + n),
@@ -119,33 +144,18 @@ impl<S: Socket> Compat<S> {
             };
             let buf = buf.into_inner();
             match end {
-                Ok(end) if end < buf.len() => self.send(buf, end),
+                Ok(end) if end < buf.len() => self.send(stream, buf, end),
                 Ok(_) => buffers::give_back(buf),
                 Err(error) => {
                     buffers::give_back(buf);
-                    self.outgoing.error = Some(error);
+                    self.error = Some(error);
                 }
             }
         }
-        Poll::Ready(match self.outgoing.error.take() {
+        Poll::Ready(match self.error.take() {
             None => Ok(()),
             Some(error) => Err(error),
         })
-    }
-
-    /// [`poll_sent`](Self::poll_sent), for who writes.
-    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let sent = self.poll_sent(cx);
-        self.outgoing.writer = match sent {
-            Poll::Pending => Some(cx.waker().clone()),
-            Poll::Ready(_) => None,
-        };
-        sent
-    }
-
-    fn send(&mut self, buf: Vec<u8>, from: usize) {
-        let sending = self.get_ref().send(buf.slice(from..)).submit();
-        self.outgoing.sending = Some(sending);
     }
 }
 
@@ -155,8 +165,9 @@ impl<S: Socket> PollRead for Compat<S> {
         let writer = self.outgoing.writer.as_ref();
         if self.outgoing.sending.is_some() && writer.is_none_or(|waker| waker.will_wake(cx.waker()))
         {
-            if let Poll::Ready(Err(error)) = self.poll_sent(cx) {
-                self.outgoing.error = Some(error);
+            let (outgoing, stream) = self.parts();
+            if let Poll::Ready(Err(error)) = outgoing.poll_sent(stream, cx) {
+                outgoing.error = Some(error);
             }
         }
         if self.incoming.chunk.is_none() {
@@ -193,7 +204,10 @@ impl<S: Socket> PollWrite for Compat<S> {
         let len = buf.len();
         match len {
             0 => buffers::give_back(buf),
-            _ => self.send(buf, 0),
+            _ => {
+                let (outgoing, stream) = self.parts();
+                outgoing.send(stream, buf, 0);
+            }
         }
         Poll::Ready(Ok(len))
     }
@@ -214,14 +228,13 @@ impl<S: Socket> Drop for Compat<S> {
         if self.outgoing.sending.is_none() || Handle::try_current().is_none() {
             return;
         }
-        let mut rest = Compat {
-            incoming: Incoming::default(),
-            outgoing: std::mem::take(&mut self.outgoing),
-            stream: self.stream.take(),
-        };
-        drop(saferring::spawn(async move {
-            let _ = poll_fn(|cx| rest.poll_sent(cx)).await;
-        }));
+        let mut outgoing = std::mem::take(&mut self.outgoing);
+        // Not as a `Compat`: at the end of the runtime the task is dropped at once.
+        if let Some(stream) = self.stream.take() {
+            drop(saferring::spawn(async move {
+                let _ = poll_fn(|cx| outgoing.poll_sent(&stream, cx)).await;
+            }));
+        }
     }
 }
 

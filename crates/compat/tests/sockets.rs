@@ -263,6 +263,26 @@ fn futures_and_hyper_see_the_same() {
 }
 
 #[test]
+fn what_is_under_way_at_the_end_of_the_runtime_ends_with_it() {
+    bounded(|| {
+        let (one, other) = UnixStream::pair().unwrap();
+        Runtime::new().unwrap().block_on(async {
+            let mut one = Compat::new(one);
+            drop(spawn(async move {
+                let mut bytes = Vec::new();
+                // Nobody reads.
+                one.write_all(&pattern(3_000_000)).await.unwrap();
+                one.read_to_end(&mut bytes).await.unwrap();
+            }));
+            for _ in 0..10 {
+                saferring::op::nop().await.unwrap();
+            }
+        });
+        drop(other);
+    });
+}
+
+#[test]
 fn a_stream_that_is_dropped_in_the_middle_leaves_nothing() {
     run(async || {
         let (client, server) = tcp().await;

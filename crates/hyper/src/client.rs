@@ -178,15 +178,17 @@ where
         }))
     }
 
-    /// How many connections are without a request now.
+    /// How many connections are without a request now, of those that the other side has not closed.
     pub fn idle(&self) -> usize {
         let hosts = self.0.hosts.borrow();
-        hosts.values().map(|kept| kept.idle.len()).sum()
+        let idle = hosts.values().flat_map(|kept| &kept.idle);
+        idle.filter(|(sender, _)| sender.is_ready()).count()
     }
 
     /// Sends a request, whose address is in full, and gives the response as soon as its head is there.
     ///
-    /// A request that finds its connection closed before it was sent is sent over another.
+    /// A request that finds its connection closed before it was sent is sent over another. One that was sent into a connection
+    /// which the other side was closing meanwhile fails: whether it has come there cannot be known.
     ///
     /// # Errors
     ///
