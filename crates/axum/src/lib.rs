@@ -1,0 +1,69 @@
+//! [axum](axum)'s routers on saferring.
+//!
+//! [`serve`] is `axum::serve` for a listener of saferring's, on one core; [`serve_core`] serves a port together with the other
+//! cores. Both end in order, bound the time for a request's head and the number of connections.
+//!
+//! # Handlers that await saferring's operations
+//!
+//! axum wants the futures of handlers to be `Send`, and those of saferring are not: they stay on their core. [`local`] makes
+//! one `Send`, and checks that it does stay there:
+//!
+//! ```
+//! use axum::http::StatusCode;
+//! use saferring_axum::local;
+//!
+//! async fn motd() -> Result<String, StatusCode> {
+//!     local(async {
+//!         match saferring::fs::read_to_string("/etc/motd").await {
+//!             Ok(text) => Ok(text),
+//!             Err(_) => Err(StatusCode::NOT_FOUND),
+//!         }
+//!     })
+//!     .await
+//! }
+//! ```
+//!
+//! # State of a core
+//!
+//! Each core builds a router of its own, so that its state is of that core alone: [`OnCore`] is an `Rc` that axum takes. What
+//! all cores share goes into it as an `Arc`.
+//!
+//! ```no_run
+//! use std::cell::Cell;
+//!
+//! use axum::Router;
+//! use axum::extract::State;
+//! use axum::routing::get;
+//! use saferring::cores::{Balance, Cores};
+//! use saferring_axum::{OnCore, Serving, serve_core};
+//!
+//! async fn count(State(count): State<OnCore<Cell<u64>>>) -> String {
+//!     count.set(count.get() + 1);
+//!     format!("request {} of this core\n", count.get())
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut cores = Cores::builder().build()?;
+//!     let listener = cores.bind("127.0.0.1:3000", Balance::Hash)?;
+//!     cores.run(async |core| {
+//!         let router = Router::new().route("/", get(count)).with_state(OnCore::new(Cell::new(0)));
+//!         serve_core(&core, &listener, router, Serving::default()).await
+//!     })?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What needs tokio
+//!
+//! A few things of axum's spawn on tokio, and so do not work here: `axum::serve`, `WebSocketUpgrade::on_upgrade`, and middleware
+//! of tower's with a clock of its own (`timeout`, rate limits, `buffer`). [`hyper::upgrade::on`] works, and
+//! [`saferring::time::timeout`] in a handler.
+#![forbid(unsafe_code)]
+
+mod local;
+mod serve;
+mod service;
+
+pub use local::{Local, OnCore, local};
+pub use saferring_hyper::{Http, ServeError, Serving};
+pub use serve::{Serve, serve, serve_core};
