@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | a [`TcpStream`] or [`UnixStream`] | tokio's, futures' or hyper's traits | [`Compat::new`] |
 //! | any reader or writer of saferring's: a file, a pipe, TLS | the same | [`CompatReader`], [`CompatWriter`], [`CompatHalves`] |
+//! | a codec of `tokio-util` | frames over a socket | [`Framed`] (feature `codec`) |
 //! | something with tokio's or futures' traits | saferring's [`AsyncRead`] and [`AsyncWrite`] | [`FromTokio`], [`FromFutures`] |
 //!
 //! # What it costs
@@ -46,6 +47,8 @@
 mod buffers;
 #[cfg(any(feature = "futures", feature = "tokio"))]
 mod foreign;
+#[cfg(feature = "codec")]
+mod framed;
 #[cfg(feature = "futures")]
 mod futures;
 mod halves;
@@ -59,6 +62,8 @@ mod stream;
 mod tokio;
 mod writer;
 
+#[cfg(feature = "codec")]
+pub use framed::Framed;
 #[cfg(feature = "futures")]
 pub use futures::FromFutures;
 pub use halves::CompatHalves;

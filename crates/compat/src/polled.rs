@@ -1,7 +1,7 @@
 //! What every adapter can do, whatever the traits are called outside.
 
 use std::io::{self, IoSlice};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// A source that shows what it has.
 pub(crate) trait PollRead {
@@ -21,7 +21,7 @@ pub(crate) trait PollRead {
         if room == 0 {
             return Poll::Ready(Ok(0));
         }
-        let bytes = std::task::ready!(self.poll_bytes(cx))?;
+        let bytes = ready!(self.poll_bytes(cx))?;
         let n = bytes.len().min(room);
         put(&bytes[..n]);
         self.consume(n);

@@ -17,6 +17,8 @@ pub(crate) mod sealed {
     pub trait Socket: 'static {
         fn chunks(&self) -> RecvStream;
         fn send(&self, buf: Slice<Vec<u8>>) -> Op<Sent>;
+        #[cfg(feature = "codec")]
+        fn send_bytes(&self, buf: Slice<bytes::BytesMut>) -> Op<Send<Slice<bytes::BytesMut>>>;
         fn end_writing(&self) -> io::Result<()>;
     }
 }
@@ -31,6 +33,11 @@ macro_rules! socket {
             }
 
             fn send(&self, buf: Slice<Vec<u8>>) -> Op<Sent> {
+                self.write(buf)
+            }
+
+            #[cfg(feature = "codec")]
+            fn send_bytes(&self, buf: Slice<bytes::BytesMut>) -> Op<Send<Slice<bytes::BytesMut>>> {
                 self.write(buf)
             }
 
