@@ -65,6 +65,15 @@ mod stream;
 mod tokio;
 mod writer;
 
+/// The examples of the pages for those who come from elsewhere.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../docs/from-tokio.md")]
+    struct FromTokio;
+    #[doc = include_str!("../../../docs/from-tokio-uring.md")]
+    struct FromTokioUring;
+}
+
 #[cfg(feature = "codec")]
 pub use framed::Framed;
 #[cfg(feature = "futures")]
