@@ -491,7 +491,7 @@ fn without_room_changes_are_refused_until_there_is_some() {
                 unsafe {
                     command.pre_exec(|| {
                         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-                        set_file_limit(0, 100_000);
+                        set_file_limit(0, 20_000); // Each of some twenty changes waits for the disk.
                         Ok(())
                     });
                 }
