@@ -67,3 +67,4 @@ mod service;
 pub use local::{Local, OnCore, local};
 pub use saferring_hyper::{Http, ServeError, Serving};
 pub use serve::{Serve, serve, serve_core};
+pub use service::RouterService;

@@ -12,7 +12,7 @@ use saferring::net::TcpListener;
 use saferring::sync::local::Semaphore;
 use saferring_hyper::{ServeError, Serving};
 
-use crate::service::Routed;
+use crate::service::RouterService;
 
 /// Serves the connections of a listener on this core, until it is told to stop; to be awaited.
 ///
@@ -94,8 +94,9 @@ impl IntoFuture for Serve {
                 failed,
                 stop,
             } = self;
-            let make =
-                |stream: &saferring::net::TcpStream| Routed::new(&router, stream.peer_addr().ok());
+            let make = |stream: &saferring::net::TcpStream| {
+                RouterService::new(&router, stream.peer_addr().ok())
+            };
             saferring_hyper::serve(listener, serving, make, failed, stop).await
         })
     }
@@ -138,7 +139,7 @@ pub async fn serve_core(
     ));
     let this = core.clone();
     core.serve(listener, move |stream| {
-        let routed = Routed::new(&router, stream.peer_addr().ok());
+        let routed = RouterService::new(&router, stream.peer_addr().ok());
         let (http, room, core) = (Rc::clone(&http), Rc::clone(&room), this.clone());
         async move {
             let Ok(_permit) = room.acquire().await else {

@@ -12,9 +12,23 @@ use hyper::service::Service;
 use hyper::{Request, Response};
 use tower_service::Service as Tower;
 
-/// The router for one connection.
-#[derive(Clone)]
-pub(crate) struct Routed {
+/// A router as hyper calls it, for one connection: for those that [`serve`](crate::serve) and [`serve_core`](crate::serve_core) do not
+/// know, such as one over TLS.
+///
+/// # Examples
+///
+/// ```
+/// use axum::Router;
+/// use saferring::net::UnixStream;
+/// use saferring_axum::{Http, RouterService};
+///
+/// async fn serve(stream: UnixStream, router: &Router) {
+///     let stop = std::future::pending();
+///     let _ = Http::new().serve_connection(stream, RouterService::new(router, None), stop).await;
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RouterService {
     router: Router,
     #[cfg_attr(
         not(feature = "connect-info"),
@@ -23,16 +37,17 @@ pub(crate) struct Routed {
     peer: Option<SocketAddr>,
 }
 
-impl Routed {
-    pub(crate) fn new(router: &Router, peer: Option<SocketAddr>) -> Self {
-        Routed {
+impl RouterService {
+    /// The router, for the connection of this peer, of which `ConnectInfo` tells (feature `connect-info`).
+    pub fn new(router: &Router, peer: Option<SocketAddr>) -> Self {
+        RouterService {
             router: router.clone(),
             peer,
         }
     }
 }
 
-impl Service<Request<Incoming>> for Routed {
+impl Service<Request<Incoming>> for RouterService {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
@@ -50,7 +65,7 @@ impl Service<Request<Incoming>> for Routed {
 }
 
 #[cfg(feature = "connect-info")]
-impl Routed {
+impl RouterService {
     fn with_peer(&self, mut request: Request<Incoming>) -> Request<Incoming> {
         if let Some(peer) = self.peer {
             let info = axum::extract::ConnectInfo(peer);
