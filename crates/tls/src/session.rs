@@ -1,0 +1,265 @@
+//! A connection without its transport: bytes in, bytes out, and no waiting.
+
+use std::io;
+use std::ops::Deref;
+
+use rustls::CommonState;
+use rustls::Error;
+use saferring::buf::{IoVectoredBuf, Slice};
+
+use crate::engine::{Buffers, Engine, Goal, Step};
+use crate::error;
+
+/// How much one write takes: four records.
+const WRITE_MAX: usize = 64 * 1024;
+
+/// The state of a connection, on which both directions work.
+pub(crate) struct Session {
+    engine: Engine,
+    buffers: Buffers,
+    /// What ended the connection: rustls refuses everything from then on.
+    failed: Option<Error>,
+    /// The peer has said that it will send nothing more.
+    peer_closed: bool,
+    /// The transport has come to its end.
+    is_at_end: bool,
+    writing: Writing,
+}
+
+enum Writing {
+    Open,
+    /// The peer was told that nothing more will come.
+    Closed,
+    /// The transport has failed.
+    Broken(io::ErrorKind, String),
+}
+
+/// What there is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// So many bytes were taken.
+    Taken(usize),
+    /// Nothing before more is received.
+    Waits,
+    /// Nothing ever.
+    Ended,
+}
+
+impl Session {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Session {
+            engine,
+            buffers: Buffers::default(),
+            failed: None,
+            peer_closed: false,
+            is_at_end: false,
+            writing: Writing::Open,
+        }
+    }
+
+    /// Whether the handshake is done; if not, and there is nothing to send, more must be received.
+    pub(crate) fn handshake(&mut self) -> io::Result<bool> {
+        match self.advance(&mut Goal::Advance)? {
+            Step::Waits if !self.is_handshaking() => Ok(true),
+            // A peer may end its direction with its last word of the handshake.
+            Step::PeerClosed if !self.is_handshaking() => Ok(true),
+            _ if self.is_at_end || self.peer_closed => Err(error::truncated(true)),
+            _ => Ok(false),
+        }
+    }
+
+    /// Lets `take` have what was decrypted, once; it says how many bytes it took. The rest is kept.
+    pub(crate) fn read(&mut self, mut take: impl FnMut(&[u8]) -> usize) -> io::Result<Read> {
+        if !self.buffers.plain.is_empty() {
+            let taken = take(self.buffers.plain.bytes());
+            self.buffers.plain.consume(taken);
+            return Ok(Read::Taken(taken));
+        }
+        if self.peer_closed {
+            return Ok(Read::Ended);
+        }
+        match self.advance(&mut Goal::Read(&mut take))? {
+            Step::Record(taken) => Ok(Read::Taken(taken)),
+            Step::PeerClosed | Step::Closed => Ok(Read::Ended),
+            _ if self.is_at_end => Err(error::truncated(false)),
+            _ => Ok(Read::Waits),
+        }
+    }
+
+    /// What was decrypted and not yet read.
+    pub(crate) fn plain(&self) -> &[u8] {
+        self.buffers.plain.bytes()
+    }
+
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.buffers.plain.consume(n);
+    }
+
+    /// Gives back what was taken and not used.
+    pub(crate) fn unread(&mut self, bytes: &[u8]) {
+        self.buffers.plain.push_front(bytes);
+    }
+
+    /// A buffer for the transport to read into.
+    pub(crate) fn lend(&mut self) -> io::Result<Slice<Vec<u8>>> {
+        self.buffers.incoming.lend()
+    }
+
+    /// What the transport has read.
+    pub(crate) fn received(
+        &mut self,
+        result: io::Result<usize>,
+        buf: Slice<Vec<u8>>,
+    ) -> io::Result<()> {
+        match result {
+            Ok(0) => self.is_at_end = true,
+            Ok(n) => self.buffers.incoming.take_back(buf, n),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Encrypts the start of `bufs`, and returns how many bytes that were.
+    pub(crate) fn write(&mut self, bufs: &impl IoVectoredBuf) -> io::Result<usize> {
+        self.check_writing()?;
+        let total = bufs.total_len().min(WRITE_MAX);
+        let mut gathered = Vec::new();
+        let mut done = Ok(());
+        let mut left = total;
+        bufs.for_each_slice(|bytes| {
+            let part = &bytes[..bytes.len().min(left)];
+            if part.is_empty() {
+                return;
+            }
+            left -= part.len();
+            if part.len() == total {
+                done = self.encrypt(&mut Goal::Encrypt(part));
+            } else {
+                gathered.extend_from_slice(part);
+            }
+        });
+        if !gathered.is_empty() {
+            done = self.encrypt(&mut Goal::Encrypt(&gathered));
+        }
+        done.map(|()| total)
+    }
+
+    /// Tells the peer that nothing more will come, by what is to be sent.
+    pub(crate) fn close(&mut self) -> io::Result<()> {
+        if matches!(self.writing, Writing::Closed) {
+            return Ok(());
+        }
+        self.check_writing()?;
+        self.encrypt(&mut Goal::Close)?;
+        self.writing = Writing::Closed;
+        Ok(())
+    }
+
+    /// What is to be sent next; it comes back by [`sent`](Session::sent).
+    pub(crate) fn next_to_send(&mut self) -> io::Result<Option<Slice<Vec<u8>>>> {
+        if self.buffers.outgoing.is_sending() {
+            return Err(error::dropped_write());
+        }
+        self.check_transport()?;
+        Ok(self.buffers.outgoing.next())
+    }
+
+    /// Whether the transport has something of ours right now.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.buffers.outgoing.is_sending()
+    }
+
+    /// What the transport made of it.
+    pub(crate) fn sent(
+        &mut self,
+        result: io::Result<usize>,
+        buf: Slice<Vec<u8>>,
+    ) -> io::Result<()> {
+        let result = match result {
+            Ok(0) => Err(error::takes_no_more()),
+            other => other,
+        };
+        match result {
+            Ok(n) => self.buffers.outgoing.sent(n, buf),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.buffers.outgoing.sent(0, buf);
+            }
+            Err(error) if error::is_paused(&error) => {
+                self.buffers.outgoing.sent(0, buf);
+                return Err(error);
+            }
+            Err(error) => {
+                self.buffers.outgoing.sent(buf.len(), buf);
+                self.buffers.outgoing.clear();
+                self.writing = Writing::Broken(error.kind(), error.to_string());
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there can be more to write.
+    fn check_writing(&self) -> io::Result<()> {
+        if let Some(failed) = &self.failed {
+            return Err(error::tls(failed.clone()));
+        }
+        match &self.writing {
+            Writing::Closed => Err(error::closed()),
+            _ => self.check_transport(),
+        }
+    }
+
+    fn check_transport(&self) -> io::Result<()> {
+        match &self.writing {
+            Writing::Broken(kind, text) => {
+                let text = format!("an earlier write has failed: {text}");
+                Err(io::Error::new(*kind, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn encrypt(&mut self, goal: &mut Goal<'_>) -> io::Result<()> {
+        match self.advance(goal)? {
+            Step::Encrypted => Ok(()),
+            step => Err(error::tls(Error::General(format!(
+                "cannot encrypt now: {step:?}"
+            )))),
+        }
+    }
+
+    /// Steps on until one comes to something.
+    fn advance(&mut self, goal: &mut Goal<'_>) -> io::Result<Step> {
+        if let Some(failed) = &self.failed {
+            return Err(error::tls(failed.clone()));
+        }
+        loop {
+            match self.engine.step(&mut self.buffers, goal) {
+                Ok(Step::Again) => {}
+                Ok(Step::PeerClosed) => {
+                    self.peer_closed = true;
+                    if !matches!(goal, Goal::Encrypt(_) | Goal::Close) {
+                        return Ok(Step::PeerClosed);
+                    }
+                }
+                Ok(step) => return Ok(step),
+                Err(error) => {
+                    self.failed = Some(error.clone());
+                    return Err(error::tls(error));
+                }
+            }
+        }
+    }
+}
+
+impl Deref for Session {
+    type Target = CommonState;
+
+    fn deref(&self) -> &CommonState {
+        match &self.engine {
+            Engine::Client(connection) => connection,
+            Engine::Server(connection) => connection,
+        }
+    }
+}
