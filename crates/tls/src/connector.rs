@@ -52,8 +52,8 @@ impl TlsConnector {
     ///
     /// # Errors
     ///
-    /// `InvalidData` with the [`rustls::Error`] inside ([`io::Error::get_ref`]) if the handshake fails: the server was told by an
-    /// alert, if it is not the one who told. `UnexpectedEof` if the transport ends before, and what it has to report.
+    /// `InvalidData` with the [`rustls::Error`] inside ([`io::Error::get_ref`]) if the handshake fails. The server was told by an
+    /// alert before, unless it is the one who told, or rustls has none for it (a message that is too long). `UnexpectedEof` if the transport ends before, and what it has to report.
     ///
     /// # Cancel safety
     ///

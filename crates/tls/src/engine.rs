@@ -1,12 +1,12 @@
 //! One step of rustls's state machine, for both sides.
 
-use rustls::Error;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedConnectionCommon,
     UnbufferedStatus, WriteTraffic,
 };
+use rustls::{CommonState, Error};
 
 use crate::buffers::{Incoming, Outgoing, Plain};
 
@@ -67,15 +67,22 @@ impl Engine {
     ) -> Result<Step, Error> {
         let stepped = self.step_once(buffers, goal);
         if stepped.is_err() {
-            // rustls gives the alert by the steps that follow, and then the error once more.
-            for _ in 0..4 {
-                let next = self.step_once(buffers, &mut Goal::Advance);
-                if !matches!(next, Ok(Step::Again)) {
+            // It gives these before it looks at the records again, which it must not after an error.
+            while self.state().wants_write() {
+                if self.step_once(buffers, &mut Goal::Advance).is_err() {
                     break;
                 }
             }
         }
         stepped
+    }
+
+    /// All that rustls tells of the connection.
+    pub(crate) fn state(&self) -> &CommonState {
+        match self {
+            Engine::Client(connection) => connection,
+            Engine::Server(connection) => connection,
+        }
     }
 
     fn step_once(&mut self, buffers: &mut Buffers, goal: &mut Goal<'_>) -> Result<Step, Error> {

@@ -257,9 +257,6 @@ impl Deref for Session {
     type Target = CommonState;
 
     fn deref(&self) -> &CommonState {
-        match &self.engine {
-            Engine::Client(connection) => connection,
-            Engine::Server(connection) => connection,
-        }
+        self.engine.state()
     }
 }
