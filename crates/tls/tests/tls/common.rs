@@ -19,12 +19,12 @@ use saferring_tls::rustls::{
 };
 use saferring_tls::{TlsAcceptor, TlsConnector, TlsStream};
 
-pub use saferring_tls::rustls::version::{TLS12, TLS13};
+pub(crate) use saferring_tls::rustls::version::{TLS12, TLS13};
 
-pub const BOTH: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
+pub(crate) const BOTH: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
 
 /// Who signs all certificates here.
-pub static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(|| {
+pub(crate) static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(|| {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
@@ -32,22 +32,24 @@ pub static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::ne
 
 /// Runs a test on a runtime of its own.
 #[track_caller]
-pub fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+pub(crate) fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     bounded(|| Runtime::new().unwrap().block_on(test()));
 }
 
-pub fn localhost() -> ServerName<'static> {
+pub(crate) fn localhost() -> ServerName<'static> {
     "localhost".try_into().unwrap()
 }
 
-pub fn roots() -> Arc<RootCertStore> {
+pub(crate) fn roots() -> Arc<RootCertStore> {
     let mut roots = RootCertStore::empty();
     roots.add(AUTHORITY.der().clone()).unwrap();
     Arc::new(roots)
 }
 
 /// The configurations of a client and a server; tests change them.
-pub fn configs(versions: &[&'static SupportedProtocolVersion]) -> (ClientConfig, ServerConfig) {
+pub(crate) fn configs(
+    versions: &[&'static SupportedProtocolVersion],
+) -> (ClientConfig, ServerConfig) {
     let client = ClientConfig::builder_with_protocol_versions(versions)
         .with_root_certificates(roots())
         .with_no_client_auth();
@@ -62,7 +64,7 @@ type Certificate = (
 );
 
 /// A certificate of the authority's, and its key.
-pub fn certificate(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Certificate {
+pub(crate) fn certificate(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Certificate {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.extended_key_usages = vec![
         ExtendedKeyUsagePurpose::ServerAuth,
@@ -76,14 +78,14 @@ pub fn certificate(name: &str, change: impl FnOnce(&mut CertificateParams)) -> C
 }
 
 /// A certificate whose time is over.
-pub fn expired() -> Certificate {
+pub(crate) fn expired() -> Certificate {
     certificate("localhost", |params| {
         params.not_after = date_time_ymd(2001, 1, 1);
     })
 }
 
 /// A server that wants certificates of its clients.
-pub fn wants_clients(server: ServerConfig) -> ServerConfig {
+pub(crate) fn wants_clients(server: ServerConfig) -> ServerConfig {
     let verifier = WebPkiClientVerifier::builder(roots()).build().unwrap();
     let (chain, key) = certificate("localhost", |_| ());
     drop(server);
@@ -93,7 +95,7 @@ pub fn wants_clients(server: ServerConfig) -> ServerConfig {
         .unwrap()
 }
 
-pub fn ends((client, server): (ClientConfig, ServerConfig)) -> (TlsConnector, TlsAcceptor) {
+pub(crate) fn ends((client, server): (ClientConfig, ServerConfig)) -> (TlsConnector, TlsAcceptor) {
     (
         TlsConnector::from(Arc::new(client)),
         TlsAcceptor::from(Arc::new(server)),
@@ -101,12 +103,12 @@ pub fn ends((client, server): (ClientConfig, ServerConfig)) -> (TlsConnector, Tl
 }
 
 /// Two streams, connected with each other by a socket pair.
-pub fn pair() -> (UnixStream, UnixStream) {
+pub(crate) fn pair() -> (UnixStream, UnixStream) {
     UnixStream::pair().unwrap()
 }
 
 /// The same over loopback.
-pub async fn tcp_pair() -> (TcpStream, TcpStream) {
+pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let (client, server) = futures_util::join!(TcpStream::connect(addr), listener.accept());
@@ -114,7 +116,7 @@ pub async fn tcp_pair() -> (TcpStream, TcpStream) {
 }
 
 /// Makes both handshakes at once.
-pub async fn both<C, S>(
+pub(crate) async fn both<C, S>(
     (connector, acceptor): &(TlsConnector, TlsAcceptor),
     (client, server): (C, S),
 ) -> (io::Result<TlsStream<C>>, io::Result<TlsStream<S>>)
@@ -129,11 +131,11 @@ where
 }
 
 /// A connection over a socket pair, with what rustls thinks fit.
-pub async fn connected() -> (TlsStream<UnixStream>, TlsStream<UnixStream>) {
+pub(crate) async fn connected() -> (TlsStream<UnixStream>, TlsStream<UnixStream>) {
     connected_by(&ends(configs(BOTH)), pair()).await
 }
 
-pub async fn connected_by<C, S>(
+pub(crate) async fn connected_by<C, S>(
     ends: &(TlsConnector, TlsAcceptor),
     pair: (C, S),
 ) -> (TlsStream<C>, TlsStream<S>)
@@ -147,13 +149,13 @@ where
 
 /// The error of rustls that an error has inside.
 #[track_caller]
-pub fn tls_error(error: &io::Error) -> &Error {
+pub(crate) fn tls_error(error: &io::Error) -> &Error {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     inner.unwrap_or_else(|| panic!("no error of rustls: {error:?}"))
 }
 
 /// What is still to be read, to the end.
-pub async fn rest(reader: &mut impl AsyncRead) -> (io::Result<()>, Vec<u8>) {
+pub(crate) async fn rest(reader: &mut impl AsyncRead) -> (io::Result<()>, Vec<u8>) {
     let mut all = Vec::new();
     loop {
         let (read, buf) = reader.read(Vec::with_capacity(1000)).await;
@@ -169,14 +171,14 @@ pub async fn rest(reader: &mut impl AsyncRead) -> (io::Result<()>, Vec<u8>) {
 }
 
 /// A transport of which one read gives, and one write takes, so many bytes at most; the first read up to `first`.
-pub struct Narrow<S> {
-    pub inner: S,
-    pub first: usize,
-    pub most: usize,
+pub(crate) struct Narrow<S> {
+    pub(crate) inner: S,
+    pub(crate) first: usize,
+    pub(crate) most: usize,
 }
 
 impl<S> Narrow<S> {
-    pub fn new(most: usize, inner: S) -> Self {
+    pub(crate) fn new(most: usize, inner: S) -> Self {
         Narrow {
             inner,
             first: most,

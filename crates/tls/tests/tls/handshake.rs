@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use saferring::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use saferring::time::{Duration, timeout};
+use saferring_tests::rounds;
 use saferring_tls::rustls::client::Resumption;
 use saferring_tls::rustls::{
     AlertDescription, CertificateError, Error, HandshakeKind, ProtocolVersion,
@@ -84,7 +85,7 @@ fn every_cut_of_the_handshake_is_fine() {
             let (mut client, server) = configs(&[version]);
             client.resumption = Resumption::disabled();
             let ends = ends((client, server));
-            for first in (1..1200).step_by(13) {
+            for first in 1..rounds(1200) {
                 let (client, server) = pair();
                 let cut = |inner| Narrow {
                     inner,
