@@ -8,6 +8,8 @@ mod common;
 mod halves;
 #[path = "tls/handshake.rs"]
 mod handshake;
+#[path = "tls/meddling.rs"]
+mod meddling;
 #[path = "tls/streams.rs"]
 mod streams;
 

@@ -82,7 +82,7 @@ async fn stepped(most: usize) -> (TlsStream<Stepped>, TlsStream<UnixStream>) {
 }
 
 /// Polls it so often, then drops it; `None` if it was not ready by then.
-async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+pub(crate) async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = Box::pin(future);
     for _ in 0..polls {
         if let Some(output) = poll_once(&mut future).await {

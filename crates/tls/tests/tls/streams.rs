@@ -1,12 +1,13 @@
 //! Data over a connection, and its end.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 
-use saferring::buf::IoBuf;
+use saferring::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut};
 use saferring::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
 };
+use saferring::net::UnixStream;
 use saferring_tests::{Random, pattern_bytes, poll_once, rounds};
 use saferring_tls::rustls::{AlertDescription, Error};
 
@@ -301,5 +302,77 @@ fn read_to_end_is_sure_of_the_end() {
         let ((), (read, all)) = futures_util::join!(sending, server.read_to_end(Vec::new()));
         read.unwrap();
         assert_eq!(all, expected);
+    });
+}
+
+/// A transport that keeps its writing direction when it is told to end it.
+struct Kept(UnixStream);
+
+impl AsyncRead for Kept {
+    async fn read<B: IoBufMut>(&mut self, buf: B) -> BufResult<usize, B> {
+        self.0.read(buf).await
+    }
+
+    async fn read_vectored<V: IoVectoredBufMut>(&mut self, bufs: V) -> BufResult<usize, V> {
+        self.0.read_vectored(bufs).await
+    }
+}
+
+impl AsyncWrite for Kept {
+    async fn write<B: IoBuf>(&mut self, buf: B) -> BufResult<usize, B> {
+        self.0.write(buf).await
+    }
+
+    async fn write_vectored<V: IoVectoredBuf>(&mut self, bufs: V) -> BufResult<usize, V> {
+        self.0.write_vectored(bufs).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whatever stands behind a close_notify, even in the same segment, is none of the connection's.
+#[test]
+fn nothing_comes_after_the_end() {
+    run(async || {
+        for version in [&TLS12, &TLS13] {
+            let (client, server) = pair();
+            let pair = (Kept(client), server);
+            let (mut client, mut server) = connected_by(&ends(configs(&[version])), pair).await;
+            client.write_all("the last").await.0.unwrap();
+            client.shutdown().await.unwrap();
+            let forged = "\x17\x03\x03\x00\x20................................";
+            client.get_ref().0.write_all(forged).await.0.unwrap();
+
+            let (end, bytes) = rest(&mut server).await;
+            end.unwrap();
+            assert_eq!(bytes, b"the last");
+            server.write_all("still here").await.0.unwrap();
+            server.shutdown().await.unwrap();
+            assert_eq!(rest(&mut client).await.1, b"still here");
+            assert_eq!(rest(&mut server).await.1, b"");
+        }
+    });
+}
+
+/// As above, but this side has ended its direction, too. Where rustls is built with debug assertions it panics then.
+#[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "rustls asserts that it sends no alert after close_notify"
+)]
+fn a_fault_after_our_own_end_is_told() {
+    run(async || {
+        let (client, mut server) = connected().await;
+        server.shutdown().await.unwrap();
+        let forged = "\x17\x03\x03\x00\x20................................";
+        client.get_ref().write_all(forged).await.0.unwrap();
+        let (end, _) = rest(&mut server).await;
+        assert_eq!(tls_error(&end.unwrap_err()), &Error::DecryptError);
     });
 }
