@@ -47,6 +47,11 @@ use crate::split::{OwnedReadHalf, OwnedWriteHalf, split};
 /// end without close_notify. Reads go on. To bound the time of a write use [`deadline`](saferring::time::deadline) or a cancel
 /// scope, which end the transport's write in order: what was encrypted is then kept, and goes out first with the next write or flush.
 ///
+/// # Panics
+///
+/// Where rustls is built with debug assertions, which is in the profiles `dev` and `test`, a read panics if what cannot be decrypted comes
+/// after this side's own shutdown (rustls's issue 959). Otherwise it is an error as it is before.
+///
 /// # Memory
 ///
 /// While it waits for the peer, a quiet connection has a buffer of 4 KiB with the transport's read, and rustls's state. A busy one reads
