@@ -184,6 +184,28 @@ impl Outgoing {
 }
 
 #[cfg(test)]
+impl Incoming {
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+#[cfg(test)]
+impl Plain {
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+#[cfg(test)]
+impl Outgoing {
+    pub(crate) fn memory(&self) -> usize {
+        let first = self.first.as_ref().map_or(0, |first| first.len());
+        first + self.bytes.capacity()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use saferring::buf::IoBufMut;

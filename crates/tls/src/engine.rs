@@ -29,6 +29,13 @@ pub(crate) struct Buffers {
     pub(crate) outgoing: Outgoing,
 }
 
+#[cfg(test)]
+impl Buffers {
+    pub(crate) fn memory(&self) -> usize {
+        self.incoming.memory() + self.plain.memory() + self.outgoing.memory()
+    }
+}
+
 /// What a step is made for.
 pub(crate) enum Goal<'a> {
     /// To decrypt: this takes the bytes of a record, and says how many it took. The rest is kept.
