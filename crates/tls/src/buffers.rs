@@ -59,13 +59,18 @@ impl Incoming {
         let at = buf.begin();
         let mut buf = buf.into_inner();
         buf.truncate(at + n);
+        self.adapt(n);
         // It may be less than when the buffer was lent, never more: nothing is added but here.
         let gathered = self.records();
+        // What is less is copied: many short pieces of a long record must not cost its length each.
+        if n < gathered.len() {
+            self.bytes.extend_from_slice(&buf[at..]);
+            return;
+        }
         let start = at - gathered.len();
         buf[start..at].copy_from_slice(gathered);
         self.bytes = buf;
         self.start = start;
-        self.adapt(n);
     }
 
     /// A read that was filled wants more room the next time, one that was mostly empty less.
@@ -229,6 +234,22 @@ mod tests {
         assert_eq!(incoming.records(), b"cdefg");
         incoming.discard(5);
         assert_eq!(incoming.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn short_pieces_are_put_behind_long_ones() {
+        let mut incoming = Incoming::default();
+        let long = vec![b'-'; 1000];
+        receive(&mut incoming, &long);
+        incoming.discard(100);
+        for piece in [&b"a"[..], b"b", b"cd"] {
+            receive(&mut incoming, piece);
+        }
+        assert_eq!(incoming.records(), [&long[100..], b"abcd"].concat());
+        receive(&mut incoming, &long);
+        assert_eq!(incoming.records(), [&long[100..], b"abcd", &long].concat());
+        incoming.discard(1904);
+        assert_eq!(incoming.memory(), 0);
     }
 
     #[test]

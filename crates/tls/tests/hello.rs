@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use saferring::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -17,25 +18,58 @@ use saferring_tls::rustls::pki_types::CertificateDer;
 use saferring_tls::rustls::pki_types::pem::PemObject;
 use saferring_tls::rustls::{ClientConfig, HandshakeKind, RootCertStore};
 
-/// The example, built if it is not.
-fn hello() -> PathBuf {
+/// The example, as it is now. Each test asks for it before its time counts.
+static HELLO: LazyLock<PathBuf> = LazyLock::new(|| {
     let tests = std::env::current_exe().unwrap();
     // `deps` lies in the folder of the profile, and that in the one of all.
     let profile = tests.ancestors().nth(2).unwrap();
     let built = profile.join("examples/hello");
-    if !built.exists() {
+    let changed = ["src", "examples", "../../src"].map(|dir| newest(Path::new(dir)));
+    let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+    if modified(&built) < changed.into_iter().max().flatten() {
         let name = match profile.file_name().unwrap().to_str().unwrap() {
             "debug" => "dev",
             other => other,
         };
-        let status = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
             .args(["build", "--package", "saferring-tls", "--example", "hello"])
             .args(["--profile", name, "--target-dir"])
-            .arg(profile.parent().unwrap())
-            .status();
+            .arg(profile.parent().unwrap());
+        // What cargo tells a test of its package is no setting: `ring` would be built anew for it.
+        for (key, _) in std::env::vars_os() {
+            let name = key.to_string_lossy();
+            if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+                .iter()
+                .any(|of| name.starts_with(of))
+            {
+                cargo.env_remove(&key);
+            }
+        }
+        let status = cargo.status();
         assert!(status.unwrap().success());
     }
     built
+});
+
+/// When the file that was changed last was, of those in a folder and in all below.
+fn newest(dir: &Path) -> Option<SystemTime> {
+    let of_entry = |entry: fs::DirEntry| {
+        let data = entry.metadata().ok()?;
+        if data.is_dir() {
+            newest(&entry.path())
+        } else {
+            data.modified().ok()
+        }
+    };
+    fs::read_dir(dir).ok()?.flatten().filter_map(of_entry).max()
+}
+
+/// Runs a test, when the example is built.
+#[track_caller]
+fn run(test: impl FnOnce() + Send + 'static) {
+    LazyLock::force(&HELLO);
+    bounded(test);
 }
 
 /// A folder with an authority (`ca.pem`) and a certificate of its (`cert.pem`, `key.pem`), which goes with the value.
@@ -81,7 +115,7 @@ struct Server {
 
 impl Server {
     fn start(args: &[&str]) -> Server {
-        let mut command = Command::new(hello());
+        let mut command = Command::new(&*HELLO);
         let child = command.args(args).stdout(Stdio::piped()).spawn();
         let mut process = Killed(child.unwrap());
         let line = first_line(&mut process.0);
@@ -214,7 +248,7 @@ const LAST: &str = "GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
 
 #[test]
 fn curl_is_answered() {
-    bounded(|| {
+    run(|| {
         if !has("curl") {
             return;
         }
@@ -244,7 +278,7 @@ fn curl_is_answered() {
 
 #[test]
 fn a_certificate_is_made_where_none_is_given() {
-    bounded(|| {
+    run(|| {
         if !has("curl") {
             return;
         }
@@ -258,7 +292,7 @@ fn a_certificate_is_made_where_none_is_given() {
 
 #[test]
 fn openssl_is_answered_and_resumes() {
-    bounded(|| {
+    run(|| {
         if !has("openssl") {
             return;
         }
@@ -292,7 +326,7 @@ fn openssl_is_answered_and_resumes() {
 
 #[test]
 fn keys_are_changed_on_the_way() {
-    bounded(|| {
+    run(|| {
         if !has("openssl") {
             return;
         }
@@ -311,7 +345,7 @@ fn keys_are_changed_on_the_way() {
 
 #[test]
 fn an_interrupt_drains_the_server() {
-    bounded(|| {
+    run(|| {
         let files = Files::new("interrupt");
         let mut server = Server::with(&files, &["--cores", "2"]);
         let addr = server.addr;
@@ -350,7 +384,7 @@ fn connector(files: &Files) -> TlsConnector {
 
 #[test]
 fn our_client_speaks_to_openssl() {
-    bounded(|| {
+    run(|| {
         if !has("openssl") {
             return;
         }
@@ -394,10 +428,10 @@ fn our_client_speaks_to_openssl() {
 
 #[test]
 fn what_cannot_be_served_is_told() {
-    bounded(|| {
+    run(|| {
         let files = Files::new("wrong");
         let start = |args: &[&str]| {
-            let output = Command::new(hello()).args(args).output().unwrap();
+            let output = Command::new(&*HELLO).args(args).output().unwrap();
             let err = String::from_utf8(output.stderr).unwrap();
             assert!(output.stdout.is_empty());
             (output.status.code(), err)

@@ -10,6 +10,8 @@ mod halves;
 mod handshake;
 #[path = "tls/meddling.rs"]
 mod meddling;
+#[path = "tls/reasons.rs"]
+mod reasons;
 #[path = "tls/streams.rs"]
 mod streams;
 
