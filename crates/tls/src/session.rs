@@ -159,7 +159,9 @@ impl Session {
     /// What is to be sent next; it comes back by [`sent`](Session::sent).
     pub(crate) fn next_to_send(&mut self) -> io::Result<Option<Slice<Vec<u8>>>> {
         if self.buffers.outgoing.is_sending() {
-            return Err(error::dropped_write());
+            // It may be a reader that tells the peer why the connection has failed, and not a write that was dropped.
+            let failed = self.failed.clone().map(error::tls);
+            return Err(failed.unwrap_or_else(error::dropped_write));
         }
         self.check_transport()?;
         Ok(self.buffers.outgoing.next())
@@ -380,6 +382,30 @@ mod tests {
         let buf = client.next_to_send().unwrap().unwrap();
         let error = client.sent(Ok(0), buf).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+    }
+
+    #[test]
+    fn a_failure_is_told_to_who_writes_meanwhile() {
+        let (mut client, mut server) = connected();
+        let forged = b"\x17\x03\x03\x00\x20................................";
+        let mut room = client.lend().unwrap();
+        room.fill_from(forged);
+        client.received(Ok(forged.len()), room).unwrap();
+        assert!(client.read(|_| 0).is_err());
+        let alert = client.next_to_send().unwrap().unwrap();
+        for error in [
+            client.next_to_send().unwrap_err(),
+            client.close().unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+        client.sent(Ok(alert.len()), alert).unwrap();
+        assert!(client.next_to_send().unwrap().is_none());
+        server.write(&["into the void"]).unwrap();
+        // A write that is dropped is told apart.
+        let _dropped = server.next_to_send().unwrap();
+        let error = server.next_to_send().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use saferring::buf::{BufResult, IoBuf, IoBufMut, IoVectoredBuf, IoVectoredBufMut
 use saferring::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Incomplete};
 use saferring::net::UnixStream;
 use saferring::time::{Duration, deadline};
-use saferring_tests::{pattern_bytes, poll_once};
+use saferring_tests::{Random, pattern_bytes, poll_once, rounds};
 use saferring_tls::TlsStream;
 
 use crate::common::*;
@@ -255,5 +255,65 @@ fn a_read_within_a_deadline_gives_its_buffer_back() {
         server.write_all("later").await.0.unwrap();
         let (read, buf) = client.read(buf.slice(..0).into_inner()).await;
         assert_eq!(&buf[..read.unwrap()], &b"later"[..buf.len()]);
+    });
+}
+
+/// Everything at once, and much of it given up: reads are dropped, writes and flushes are cut short from within.
+#[test]
+fn nothing_is_lost_or_garbled_by_impatience() {
+    async fn send(mut writer: impl AsyncWrite, total: usize, seed: u64) {
+        let (mut random, mut at) = (Random::new(seed), 0);
+        while at < total {
+            let len = (1 + random.below(100_000) as usize).min(total - at);
+            let piece = pattern_bytes(at as u64, len);
+            let patience = Duration::from_micros(random.below(300));
+            match deadline(patience, writer.write(piece)).await.0 {
+                Ok(n) => at += n,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::TimedOut),
+            }
+            if random.below(8) == 0 {
+                let _ = deadline(patience, writer.flush()).await;
+            }
+        }
+        writer.shutdown().await.unwrap();
+    }
+
+    async fn receive(mut reader: impl AsyncBufRead, total: usize, seed: u64) {
+        let (mut random, mut at) = (Random::new(seed), 0);
+        loop {
+            let room = 1 + random.below(50_000) as usize;
+            let polls = random.below(4) as usize;
+            let read = if random.below(2) == 0 {
+                dropped_after(polls, reader.read(vec![0; room])).await
+            } else {
+                let patience = Duration::from_micros(random.below(300));
+                Some(deadline(patience, reader.read(vec![0; room])).await)
+            };
+            match read {
+                None => {}
+                Some((Ok(0), _)) => break,
+                Some((Ok(n), buf)) => {
+                    assert_eq!(buf, pattern_bytes(at as u64, n));
+                    at += n;
+                }
+                Some((Err(error), _)) => assert_eq!(error.kind(), ErrorKind::TimedOut),
+            }
+        }
+        assert_eq!(at, total);
+    }
+
+    run(async || {
+        for version in [&TLS12, &TLS13] {
+            let ends = ends(configs(&[version]));
+            let (client, server) = connected_by(&ends, tcp_pair().await).await;
+            let (client, server) = (client.into_split(), server.into_split());
+            let total = rounds(3_000_000);
+            futures_util::join!(
+                send(client.1, total, 1),
+                send(server.1, total, 2),
+                receive(client.0, total, 3),
+                receive(server.0, total, 4),
+            );
+        }
     });
 }
