@@ -213,6 +213,7 @@ fn assert_none(violations: Vec<String>) {
 fn published() -> Vec<Source> {
     let mut all = sources("src");
     all.extend(sources("macros/src"));
+    all.extend(sources("crates/tls/src"));
     all
 }
 
@@ -289,6 +290,7 @@ fn unsafe_blocks_are_counted_in_the_design() {
 fn files_are_short() {
     let mut all = published();
     all.extend(sources("examples"));
+    all.extend(sources("crates/tls/examples"));
     all.extend(sources("benches"));
     assert_none(all.iter().filter_map(style::long_file).collect());
 }
@@ -297,13 +299,21 @@ fn files_are_short() {
 fn functions_are_short() {
     let mut all = published();
     all.extend(sources("examples"));
+    all.extend(sources("crates/tls/examples"));
     all.extend(sources("benches"));
     assert_none(all.iter().flat_map(style::long_functions).collect());
 }
 
 #[test]
 fn nothing_is_left_behind() {
-    let dirs = ["src", "macros", "runtime-tests", "benches", "examples"];
+    let dirs = [
+        "src",
+        "macros",
+        "crates",
+        "runtime-tests",
+        "benches",
+        "examples",
+    ];
     let all = dirs.into_iter().flat_map(sources);
     assert_none(all.flat_map(|source| style::banned(&source)).collect());
 }
@@ -434,6 +444,7 @@ fn every_public_function_is_called_by_a_test() {
 fn every_file_has_a_mod_line() {
     assert_none(undeclared(&sources("src")));
     assert_none(undeclared(&sources("macros/src")));
+    assert_none(undeclared(&sources("crates/tls/src")));
 }
 
 #[test]
@@ -451,7 +462,14 @@ fn every_dependency_has_its_reason() {
 
 #[test]
 fn documents_name_what_is_there() {
-    let dirs = ["src", "macros", "runtime-tests", "benches", "examples"];
+    let dirs = [
+        "src",
+        "macros",
+        "crates",
+        "runtime-tests",
+        "benches",
+        "examples",
+    ];
     let sources: Vec<_> = dirs.into_iter().flat_map(sources).collect();
     let files = sources.iter().map(|source| &*source.path).collect();
     let words = sources.iter().flat_map(|source| &source.tokens);
