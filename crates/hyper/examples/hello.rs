@@ -1,7 +1,7 @@
 //! `Hello, world!` by HTTP/1 and HTTP/2, on one core or several.
 //!
 //! `cargo run --release -p saferring-hyper --example hello -- --addr 127.0.0.1:3000 --cores 2`, then
-//! `curl http://127.0.0.1:3000/`. Ctrl-C lets requests end, and ends it.
+//! `curl http://127.0.0.1:3000/`. With `--cert PEM --key PEM` it speaks TLS. Ctrl-C lets requests end, and ends it.
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
@@ -9,6 +9,8 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -16,7 +18,14 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use saferring::cores::{Balance, Cores, Placement};
+use saferring::time::timeout;
 use saferring_hyper::Http;
+use saferring_tls::TlsAcceptor;
+use saferring_tls::rustls::ServerConfig;
+use saferring_tls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+/// How long a client may take for the handshake.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::new(Bytes::from_static(b"Hello, world!")));
@@ -27,19 +36,51 @@ async fn hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infa
     Ok(response)
 }
 
-fn run(addr: &str, cores: usize) -> Result<(), Box<dyn Error>> {
+/// The files of a certificate and of its key.
+type Files = Option<(String, String)>;
+
+/// What speaks TLS for this certificate and key, if they are given.
+fn acceptor(files: &Files) -> Result<Option<TlsAcceptor>, Box<dyn Error>> {
+    let Some((certificate, key)) = files else {
+        return Ok(None);
+    };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| format!("{certificate}: {error}"))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{key}: {error}"))?;
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| format!("this certificate cannot be used with this key: {error}"))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+}
+
+fn run(addr: &str, cores: usize, files: &Files) -> Result<(), Box<dyn Error>> {
+    let acceptor = acceptor(files)?;
     let mut cores = Cores::builder().cores(Placement::Count(cores)).build()?;
     let listener = cores.bind(addr, Balance::Hash)?;
     println!("listening on {}", listener.local_addr());
     std::io::stdout().flush()?;
     cores.run(async |core| {
-        let (http, this) = (Rc::new(Http::new()), core.clone());
+        let (http, this, acceptor) = (Rc::new(Http::new()), core.clone(), acceptor.clone());
         core.serve(&listener, move |stream| {
-            let (http, core) = (Rc::clone(&http), this.clone());
+            let (http, core, acceptor) = (Rc::clone(&http), this.clone(), acceptor.clone());
             async move {
                 let _ = stream.set_nodelay(true);
-                let served = http.serve_connection(stream, service_fn(hello), core.stopping());
-                if let Err(error) = served.await {
+                let (hello, stop) = (service_fn(hello), core.stopping());
+                let served = match acceptor {
+                    None => http.serve_connection(stream, hello, stop).await,
+                    Some(acceptor) => match timeout(PATIENCE, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => {
+                            http.serve_connection(stream.into_split(), hello, stop)
+                                .await
+                        }
+                        // Who speaks no TLS, or keeps us waiting, needs no answer.
+                        Ok(Err(_)) | Err(_) => Ok(()),
+                    },
+                };
+                if let Err(error) = served {
                     eprintln!("hello: {error}");
                 }
             }
@@ -50,7 +91,7 @@ fn run(addr: &str, cores: usize) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> ExitCode {
-    let outcome = options().and_then(|(addr, cores)| run(&addr, cores));
+    let outcome = options().and_then(|(addr, cores, files)| run(&addr, cores, &files));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -60,16 +101,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn options() -> Result<(String, usize), Box<dyn Error>> {
+fn options() -> Result<(String, usize, Files), Box<dyn Error>> {
     use lexopt::prelude::*;
     let (mut addr, mut cores) = ("127.0.0.1:0".to_owned(), 1);
+    let (mut certificate, mut key) = (None, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
             Long("addr") => addr = parser.value()?.string()?,
             Long("cores") => cores = parser.value()?.parse()?,
+            Long("cert") => certificate = Some(parser.value()?.string()?),
+            Long("key") => key = Some(parser.value()?.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok((addr, cores))
+    let files = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => return Err("--cert and --key need each other".into()),
+    };
+    Ok((addr, cores, files))
 }
