@@ -1,0 +1,157 @@
+//! Both ends of a session, without a transport.
+
+use std::sync::Arc;
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::UnbufferedServerConnection;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use saferring::buf::{IoBuf, IoBufMut};
+
+use super::*;
+
+/// Both ends of a connection, with no transport between: what one has to send is what the other has received.
+fn pair() -> (Session, Session) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let chain = vec![made.cert.der().clone()];
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(chain[0].clone()).unwrap();
+    let client = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let server = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let name = "localhost".try_into().unwrap();
+    let client = UnbufferedClientConnection::new(Arc::new(client), name).unwrap();
+    let server = UnbufferedServerConnection::new(Arc::new(server)).unwrap();
+    (
+        Session::new(Engine::Client(client)),
+        Session::new(Engine::Server(server)),
+    )
+}
+
+/// Gives one what the other has to send, and returns how much that was.
+fn carry(from: &mut Session, to: &mut Session) -> usize {
+    let mut carried = 0;
+    while let Some(buf) = from.next_to_send().unwrap() {
+        let mut room = to.lend().unwrap();
+        let n = room.fill_from(&buf);
+        to.received(Ok(n), room).unwrap();
+        from.sent(Ok(n), buf).unwrap();
+        carried += n;
+        if to.handshake().unwrap() && !to.is_handshaking() {
+            let _ = to.read(|_| 0).unwrap();
+        }
+    }
+    carried
+}
+
+fn connected() -> (Session, Session) {
+    let (mut client, mut server) = pair();
+    while !(client.handshake().unwrap() & server.handshake().unwrap()) {
+        let carried = carry(&mut client, &mut server) + carry(&mut server, &mut client);
+        assert_ne!(carried, 0, "both wait");
+    }
+    carry(&mut server, &mut client);
+    (client, server)
+}
+
+fn take_all(session: &mut Session) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Read::Taken(_) = session
+        .read(|bytes| {
+            all.extend_from_slice(bytes);
+            bytes.len()
+        })
+        .unwrap()
+    {}
+    all
+}
+
+#[test]
+fn a_quiet_connection_holds_no_buffers() {
+    let (mut client, mut server) = connected();
+    assert_eq!(client.buffers.memory(), 0);
+    assert_eq!(server.buffers.memory(), 0);
+    let sent = vec![7; 150_000];
+    let mut at = 0;
+    let mut got = Vec::new();
+    while at < sent.len() {
+        at += client.write(&[sent.clone().slice(at..)]).unwrap();
+        carry(&mut client, &mut server);
+        got.extend(take_all(&mut server));
+    }
+    assert_eq!(got, sent);
+    assert_eq!(client.buffers.memory(), 0);
+    assert_eq!(server.buffers.memory(), 0);
+}
+
+#[test]
+fn a_failed_transport_leaves_nothing_to_send() {
+    let (mut client, _server) = connected();
+    client.write(&["hello"]).unwrap();
+    let buf = client.next_to_send().unwrap().unwrap();
+    client.write(&["more"]).unwrap();
+    let gone = io::Error::from(io::ErrorKind::ConnectionReset);
+    let error = client.sent(Err(gone), buf).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(client.buffers.memory(), 0);
+    let again = client.write(&["x"]).unwrap_err();
+    assert_eq!(again.kind(), io::ErrorKind::ConnectionReset);
+    assert!(client.next_to_send().is_err());
+}
+
+#[test]
+fn a_transport_that_takes_nothing_is_an_error_and_an_interrupted_one_goes_on() {
+    let (mut client, mut server) = connected();
+    client.write(&["hello"]).unwrap();
+    let buf = client.next_to_send().unwrap().unwrap();
+    let interrupted = io::Error::from(io::ErrorKind::Interrupted);
+    client.sent(Err(interrupted), buf).unwrap();
+    carry(&mut client, &mut server);
+    assert_eq!(take_all(&mut server), b"hello");
+    client.write(&["again"]).unwrap();
+    let buf = client.next_to_send().unwrap().unwrap();
+    let error = client.sent(Ok(0), buf).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+}
+
+#[test]
+fn a_failure_is_told_to_who_writes_meanwhile() {
+    let (mut client, mut server) = connected();
+    let forged = b"\x17\x03\x03\x00\x20................................";
+    let mut room = client.lend().unwrap();
+    room.fill_from(forged);
+    client.received(Ok(forged.len()), room).unwrap();
+    assert!(client.read(|_| 0).is_err());
+    let alert = client.next_to_send().unwrap().unwrap();
+    for error in [
+        client.next_to_send().unwrap_err(),
+        client.close().unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+    client.sent(Ok(alert.len()), alert).unwrap();
+    assert!(client.next_to_send().unwrap().is_none());
+    server.write(&["into the void"]).unwrap();
+    // A write that is dropped is told apart.
+    let _dropped = server.next_to_send().unwrap();
+    let error = server.next_to_send().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn what_is_taken_in_part_is_sent_on() {
+    let (mut client, mut server) = connected();
+    client.write(&("hel", "lo")).unwrap();
+    while let Some(buf) = client.next_to_send().unwrap() {
+        let mut room = server.lend().unwrap();
+        room.fill_from(&buf[..1]);
+        server.received(Ok(1), room).unwrap();
+        client.sent(Ok(1), buf).unwrap();
+    }
+    assert_eq!(take_all(&mut server), b"hello");
+}
