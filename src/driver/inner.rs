@@ -130,8 +130,7 @@ impl<W, F> Inner<W, F> {
         if !park || ready || !self.backlog.is_empty() {
             return Wait::No;
         }
-        let deadlines = [self.timers.next_deadline(), self.stubborn.deadline()];
-        let timer = match deadlines.into_iter().flatten().min() {
+        let timer = match self.due() {
             Some(deadline) => deadline.saturating_duration_since(Instant::now()),
             None => Duration::MAX,
         };
@@ -140,6 +139,13 @@ impl<W, F> Inner<W, F> {
             Duration::MAX => Wait::Forever,
             time => Wait::For(time),
         }
+    }
+
+    /// When the next timer fires, or what could not be cancelled is cancelled again.
+    #[inline]
+    pub(super) fn due(&self) -> Option<Instant> {
+        let deadlines = [self.timers.next_deadline(), self.stubborn.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     #[inline(always)] // Into the loop over completions, where alone it is hot.

@@ -44,12 +44,12 @@ struct Timespec {
 pub(crate) struct KernelRing {
     /// The ring's index. (It goes before the ring.)
     index: Option<RingIndex>,
-    ring: IoUring,
+    pub(super) ring: IoUring,
     /// What io_uring_enter(2) gets as its descriptor: the registered index, or the ring's own.
     enter_fd: i32,
     /// Flags that go with every enter.
     enter_flags: u32,
-    setup_flags: u32,
+    pub(super) setup_flags: u32,
     /// For how long (microseconds), and for how many completions, a wait holds out before one is enough.
     min_wait: (u32, u32),
     /// The most threads of the kernel for files, and for all else; 0 if that is not known.

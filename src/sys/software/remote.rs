@@ -51,7 +51,7 @@ impl Remote {
     }
 
     /// What is written to when the owner sleeps; `None` when there is none any more.
-    pub(super) fn event(&self) -> Option<Arc<OwnedFd>> {
+    pub(in crate::sys) fn event(&self) -> Option<Arc<OwnedFd>> {
         self.lock().event.clone()
     }
 
