@@ -57,6 +57,8 @@ pub(super) struct Inner<W: 'static, F: 'static> {
     pub(super) pool: Rc<Pool>,
     pub(super) tables: RingTables,
     pub(super) stubborn: Stubborn,
+    /// How many completions there were when its owner was last about to wait by a descriptor.
+    pub(super) rested_at: u64,
     /// This process is a child of the one that made the ring.
     pub(super) forked: bool,
 }
@@ -77,6 +79,7 @@ impl<W, F> Inner<W, F> {
             pool: Rc::new(Pool::new(pool, id)),
             tables: RingTables::default(),
             stubborn: Stubborn::default(),
+            rested_at: 0,
             forked: false,
         })
     }

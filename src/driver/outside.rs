@@ -53,9 +53,16 @@ impl<W> Driver<W> {
     ///
     /// The ring is lost.
     pub(crate) fn rests(&self) -> io::Result<bool> {
-        self.with(|inner| match &mut inner.ring {
-            Some(ring) => Ok(inner.backlog.is_empty() && ring.rests()?),
-            None => Ok(true),
+        self.with(|inner| {
+            let Some(ring) = &mut inner.ring else {
+                return Ok(true);
+            };
+            let completions = inner.counters.completions;
+            let rests = inner.backlog.is_empty() && ring.rests(inner.rested_at != completions)?;
+            if rests {
+                inner.rested_at = completions;
+            }
+            Ok(rests)
         })
     }
 

@@ -128,9 +128,9 @@ impl Core {
     pub(super) fn tick_outside(&self) -> bool {
         self.ticks.set(self.ticks.get() + 1);
         self.rests.set(false);
+        self.notifier.waits_by(self.readiness.get());
         self.take_in(self.driver.look());
         let more = self.executor.run(self.event_interval, &mut || {});
-        self.arm_event();
         self.take_in(self.driver.flush());
         if more || foreign::is_pending() || !self.executor.prepare_park() {
             return true;
@@ -138,8 +138,7 @@ impl Core {
         if let Some(readiness) = self.readiness.get() {
             readiness.lower();
         }
-        // The eventfd's read may have ended in this very tick.
-        let rests = usable(self.driver.rests()) && !self.needs_event();
+        let rests = usable(self.driver.rests());
         self.rests.set(rests);
         !rests
     }
@@ -198,17 +197,11 @@ impl Core {
     /// Keeps a read of the eventfd in flight, where there is one, so that a wake from another thread ends our wait.
     #[inline]
     fn arm_event(&self) {
-        if self.needs_event() {
+        if !self.event_armed.get() && self.notifier.event().is_some() {
             let wake = WakeEvent::new(Arc::clone(&self.notifier), Rc::clone(&self.event_armed));
             // Only a full table refuses it, and then there are completions to wait for.
             let _ = op::submit_detached(&self.driver, wake);
         }
-    }
-
-    /// Whether there is an eventfd of which no read is in flight.
-    #[inline]
-    fn needs_event(&self) -> bool {
-        !self.event_armed.get() && self.notifier.event().is_some()
     }
 
     pub(super) fn in_flight(&self) -> Vec<InFlightOp> {

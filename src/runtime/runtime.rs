@@ -53,6 +53,7 @@ impl Runtime {
         let _leaves = Leaves(core);
         core.executor.pulse().note_root(place);
         let _running = core.runs();
+        core.notifier.waits_by(None);
         let mut future = pin!(future);
         let waker = core.executor.root_waker();
         let mut output = None;

@@ -209,16 +209,23 @@ impl MixedRing {
     ///
     /// # Errors
     ///
-    /// As [`enter`](Self::enter).
-    pub(super) fn rests(&mut self) -> io::Result<bool> {
-        if self.unsubmitted() > 0 || self.has_completions() || !self.kernel.rests()? {
+    /// As those of the kernel's ring.
+    pub(super) fn rests(&mut self, renews: bool) -> io::Result<bool> {
+        // What is completed beside the kernel's ring is not counted.
+        let renews = renews || self.software.is_some();
+        if self.unsubmitted() > 0 || self.has_completions() || !self.kernel.rests(renews)? {
             return Ok(false);
         }
         Ok(match &self.software {
             None => true,
             Some(software) => {
                 let watched = self.watched || !software.wants_enter();
-                watched && !software.has_brought() && software.remote().park()
+                let remote = software.remote();
+                let parks = || match &self.kernel.event {
+                    Some(event) => remote.park_by(event),
+                    None => remote.park(),
+                };
+                watched && !software.has_brought() && parks()
             }
         })
     }

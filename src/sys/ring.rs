@@ -248,15 +248,15 @@ impl Ring {
     }
 
     /// Whether there is nothing to do until the descriptor of [`readiness`](Self::readiness) becomes readable. Then threads
-    /// that bring something make it so.
+    /// that bring something make it so. `renews`: something was reaped since the last time.
     ///
     /// # Errors
     ///
-    /// As [`enter`](Self::enter).
-    pub(crate) fn rests(&mut self) -> io::Result<bool> {
+    /// As [`enter`](Self::enter); those of io_uring_register(2).
+    pub(crate) fn rests(&mut self, renews: bool) -> io::Result<bool> {
         match self {
-            Ring::Kernel(ring) => ring.rests(),
-            Ring::Mixed(ring) => ring.rests(),
+            Ring::Kernel(ring) => ring.rests(renews),
+            Ring::Mixed(ring) => ring.rests(renews),
             Ring::Software(ring) => Ok(ring.rests()),
         }
     }
