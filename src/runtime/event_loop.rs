@@ -54,7 +54,8 @@ pub(super) struct Core {
     pub(super) own_tasks: Cell<usize>,
     /// What another loop waits by, once it was asked for.
     pub(super) readiness: OnceCell<Readiness>,
-    /// That loop was told that there is nothing to do, and will hear of what comes: but of nothing that is done on this thread.
+    /// That loop was told that there is nothing to do, and will hear of what comes; nothing was done on this thread since, of
+    /// which it was told otherwise.
     pub(super) rests: Cell<bool>,
 }
 
@@ -146,7 +147,8 @@ impl Core {
     /// When the next tick is due, if nothing comes before.
     pub(super) fn due(&self) -> Option<Instant> {
         let executor = &self.executor;
-        if executor.has_queued() || executor.has_woken() || self.driver.has_unsubmitted() {
+        let is_idle = self.rests.get() && !executor.has_queued() && !executor.has_woken();
+        if !is_idle || self.driver.has_unsubmitted() {
             return Some(Instant::now());
         }
         let guests = op::has_guests() && !op::guests(&self.driver).is_empty();

@@ -19,7 +19,7 @@ impl Runtime {
     ///
     /// True: there is more to do, so call it again at once, perhaps after a look at the other sources. False: there is
     /// nothing until the [descriptor](Runtime::try_as_fd) is readable, or the time of [`next_deadline`](Runtime::next_deadline) has
-    /// come. To call it for nothing does no harm.
+    /// come. (That time is now as long as there is more to do.) To call it for nothing does no harm.
     ///
     /// It may take turns with [`block_on`](Runtime::block_on). The time between two calls is no
     /// [stall](super::Builder::stall_detector), and a task that panics does so into its
@@ -55,9 +55,9 @@ impl Runtime {
     /// When [`run_once`](Runtime::run_once) must be called at the latest, although the descriptor is not readable: when the
     /// next timer is due, or before that where many timers have to be told apart first. `None`: there are no timers.
     ///
-    /// A time that has passed says "at once". That is so, too, while something was done on this thread since the last call, of which
-    /// the descriptor does not tell: a future that was dropped with an operation in flight, for one, has a cancel to be
-    /// submitted. So ask for it just before each wait, and round up what is left until then: a wait in whole milliseconds that is
+    /// A time that has passed says "at once". That is so before the first call, while `run_once` has said that there is more to do,
+    /// and after something was done on this thread of which the descriptor does not tell: a future that was dropped with an
+    /// operation in flight, for one, has a cancel to be submitted. So ask for it just before each wait, and round up what is left until then: a wait in whole milliseconds that is
     /// rounded down ends too early.
     ///
     /// # Examples

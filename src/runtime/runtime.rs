@@ -139,9 +139,7 @@ struct Leaves<'a>(&'a Core);
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        if self.0.readiness.get().is_some() {
-            self.0.raise();
-        }
+        self.0.raise();
     }
 }
 

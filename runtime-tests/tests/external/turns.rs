@@ -34,10 +34,11 @@ fn a_turn_is_bounded_and_says_that_there_is_more() {
         assert!(is_readable(&runtime));
         for turn in 1..=12 {
             assert!(runtime.run_once());
+            assert!(runtime.next_deadline().unwrap() <= Instant::now());
             assert_eq!(polls.get(), 8 * turn);
         }
         settle(&runtime);
-        assert_eq!(polls.get(), 100);
+        assert_eq!((polls.get(), runtime.next_deadline()), (100, None));
     });
 }
 
@@ -82,10 +83,10 @@ fn it_takes_turns_with_block_on() {
             // Whatever has come meanwhile.
             assert!(is_readable(&runtime));
             assert_eq!(drive_to(&runtime, async { 5 }), 5);
+            settle(&runtime);
             if !server.is_finished() {
                 becomes_readable(&runtime);
             }
-            let _ = runtime.run_once();
         }
         clients.join().unwrap();
         // A wake that comes after a block_on, for a task that it has left.
