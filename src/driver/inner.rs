@@ -57,6 +57,8 @@ pub(super) struct Inner<W: 'static, F: 'static> {
     pub(super) pool: Rc<Pool>,
     pub(super) tables: RingTables,
     pub(super) stubborn: Stubborn,
+    /// How many completions there were when its owner was last about to wait by a descriptor.
+    pub(super) rested_at: u64,
     /// This process is a child of the one that made the ring.
     pub(super) forked: bool,
 }
@@ -77,6 +79,7 @@ impl<W, F> Inner<W, F> {
             pool: Rc::new(Pool::new(pool, id)),
             tables: RingTables::default(),
             stubborn: Stubborn::default(),
+            rested_at: 0,
             forked: false,
         })
     }
@@ -130,8 +133,7 @@ impl<W, F> Inner<W, F> {
         if !park || ready || !self.backlog.is_empty() {
             return Wait::No;
         }
-        let deadlines = [self.timers.next_deadline(), self.stubborn.deadline()];
-        let timer = match deadlines.into_iter().flatten().min() {
+        let timer = match self.due() {
             Some(deadline) => deadline.saturating_duration_since(Instant::now()),
             None => Duration::MAX,
         };
@@ -140,6 +142,13 @@ impl<W, F> Inner<W, F> {
             Duration::MAX => Wait::Forever,
             time => Wait::For(time),
         }
+    }
+
+    /// When the next timer fires, or what could not be cancelled is cancelled again.
+    #[inline]
+    pub(super) fn due(&self) -> Option<Instant> {
+        let deadlines = [self.timers.next_deadline(), self.stubborn.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     #[inline(always)] // Into the loop over completions, where alone it is hot.

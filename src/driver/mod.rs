@@ -27,6 +27,7 @@ mod driver;
 mod event;
 mod inflight;
 mod inner;
+mod outside;
 mod pool;
 mod registered;
 mod return_queue;

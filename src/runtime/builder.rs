@@ -275,6 +275,8 @@ impl Builder {
                 fixed_config: self.fixed,
                 inbox: OnceCell::new(),
                 own_tasks: Cell::new(0),
+                readiness: OnceCell::new(),
+                rests: Cell::new(false),
             }),
         })
     }

@@ -9,6 +9,7 @@
 //! 4. Fire the timers that are over.
 
 use std::cell::{Cell, OnceCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,8 +20,8 @@ use super::watchdog::Watched;
 use crate::driver::InFlightOp;
 use crate::foreign;
 use crate::op::{self, Driver, FixedBufPool, WakeEvent};
-use crate::sys::{Closure, Notifier, ThreadPool};
-use crate::task::Executor;
+use crate::sys::{Closure, Notifier, Readiness, ThreadPool};
+use crate::task::{Executor, Pulse};
 
 /// How often the rings of other runtimes are looked at, of which something is awaited here.
 const GUEST_INTERVAL: Duration = Duration::from_millis(1);
@@ -51,9 +52,30 @@ pub(super) struct Core {
     pub(super) inbox: OnceCell<Arc<Inbox>>,
     /// Tasks that are the runtime's own.
     pub(super) own_tasks: Cell<usize>,
+    /// What another loop waits by, once it was asked for.
+    pub(super) readiness: OnceCell<Readiness>,
+    /// That loop was told that there is nothing to do, and will hear of what comes; nothing was done on this thread since, of
+    /// which it was told otherwise.
+    pub(super) rests: Cell<bool>,
+}
+
+/// A loop runs, for whoever watches it.
+pub(super) struct Running<'a>(&'a Pulse);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.is_away();
+    }
 }
 
 impl Core {
+    /// The loop begins, and goes on until the guard is dropped.
+    pub(super) fn runs(&self) -> Running<'_> {
+        let pulse = self.executor.pulse();
+        pulse.turns();
+        Running(pulse)
+    }
+
     /// Everything but running tasks. `more`: tasks are ready.
     #[inline(always)]
     pub(super) fn tick(&self, more: bool) {
@@ -82,9 +104,13 @@ impl Core {
             self.executor.pulse().turns();
             self.driver.turn(false)
         };
-        if let Err(error) = entered {
-            panic!("io_uring_enter failed, and the ring cannot be used any more: {error}");
-        }
+        self.take_in(entered);
+    }
+
+    /// Acts on what has come, after the ring was `entered`.
+    #[inline(always)]
+    fn take_in(&self, entered: io::Result<()>) {
+        usable(entered);
         dispatch(&self.driver);
         if op::has_guests() {
             self.serve_guests();
@@ -93,6 +119,50 @@ impl Core {
             self.fire_timers();
         }
         foreign::run();
+    }
+
+    /// A tick that never waits, for another loop that does. False: there is nothing to do until the descriptor becomes readable
+    /// or [`due`](Self::due) comes.
+    ///
+    /// From `prepare_park` on a wake from another thread raises the descriptor. Then it is lowered, and last the ring is looked
+    /// at: what came before shows there, and what comes later raises it again.
+    pub(super) fn tick_outside(&self) -> bool {
+        self.ticks.set(self.ticks.get() + 1);
+        self.rests.set(false);
+        self.notifier.waits_by(self.readiness.get());
+        self.take_in(self.driver.look());
+        let more = self.executor.run(self.event_interval, &mut || {});
+        self.take_in(self.driver.flush());
+        if more || foreign::is_pending() || !self.executor.prepare_park() {
+            return true;
+        }
+        if let Some(readiness) = self.readiness.get() {
+            readiness.lower();
+        }
+        let rests = usable(self.driver.rests());
+        self.rests.set(rests);
+        !rests
+    }
+
+    /// When the next tick is due, if nothing comes before.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let executor = &self.executor;
+        let is_idle = self.rests.get() && !executor.has_queued() && !executor.has_woken();
+        if !is_idle || self.driver.has_unsubmitted() {
+            return Some(Instant::now());
+        }
+        let guests = op::has_guests() && !op::guests(&self.driver).is_empty();
+        let guests = guests.then(|| Instant::now() + GUEST_INTERVAL);
+        [self.driver.due(), guests].into_iter().flatten().min()
+    }
+
+    /// Tells another loop that there is something to do, which has come up on this thread.
+    #[cold]
+    pub(super) fn raise(&self) {
+        self.rests.set(false);
+        if let Some(readiness) = self.readiness.get() {
+            readiness.raise();
+        }
     }
 
     /// Turns the rings of other runtimes of which something is awaited here: their own loops do not run meanwhile.
@@ -138,6 +208,19 @@ impl Core {
 
     pub(super) fn in_flight(&self) -> Vec<InFlightOp> {
         op::in_flight(&self.driver)
+    }
+}
+
+/// # Panics
+///
+/// If the ring is lost.
+#[inline(always)]
+fn usable<T>(entered: io::Result<T>) -> T {
+    match entered {
+        Ok(value) => value,
+        Err(error) => {
+            panic!("io_uring_enter failed, and the ring cannot be used any more: {error}")
+        }
     }
 }
 

@@ -34,6 +34,46 @@
 //! - Reads and writes of sockets and files end a turn by themselves, as they go to the kernel; what may be ready without
 //!   takes from a budget, as in tokio ([`consume_budget`](crate::task::consume_budget)).
 //!
+//! # Inside another event loop
+//!
+//! [`Runtime::block_on`] waits by itself. A program whose thread has a loop already, be it of a toolkit or of poll(2), has that loop
+//! wait for the runtime's [descriptor](Runtime::try_as_fd) and for [its next timer](Runtime::next_deadline), beside all else, and
+//! calls [`Runtime::run_once`], which never waits:
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//!
+//! use rustix::event::{PollFd, PollFlags, Timespec, poll};
+//! use saferring::runtime::Runtime;
+//!
+//! let runtime = Runtime::new()?;
+//! let fd = runtime.try_as_fd()?;
+//! let task = runtime.spawn(async {
+//!     saferring::time::sleep(Duration::from_millis(1)).await;
+//!     42
+//! });
+//! loop {
+//!     let more = runtime.run_once();
+//!     if task.is_finished() {
+//!         break;
+//!     }
+//!     if more {
+//!         continue; // Or look at the other sources, without a wait.
+//!     }
+//!     let wait = runtime.next_deadline().map(|deadline| {
+//!         let left = deadline.saturating_duration_since(Instant::now());
+//!         Timespec::try_from(left).unwrap()
+//!     });
+//!     let mut sources = [PollFd::new(&fd, PollFlags::IN)]; // And those of the program.
+//!     poll(&mut sources, wait.as_ref())?;
+//! }
+//! assert_eq!(runtime.block_on(task)?, 42);
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Handlers of other sources run between two calls of it, outside the runtime: they may spawn by [`Runtime::spawn`] and send by
+//! channels, and cannot start operations themselves.
+//!
 //! # Stalls
 //!
 //! A task that blocks, or computes for long, holds up all others of its core. [`Builder::stall_detector`] has it told which one does:
@@ -42,7 +82,7 @@
 //! ends with the last of them.
 //!
 //! - A loop stalls that has not turned for the bound, as far as was seen: a stall that is a quarter longer is always seen. While it waits
-//!   in the kernel, spins, or is not inside [`Runtime::block_on`], it does not stall. The drops of tasks at shutdown count, the grace
+//!   in the kernel, spins, or is not inside [`Runtime::block_on`] or [`Runtime::run_once`], it does not stall. The drops of tasks at shutdown count, the grace
 //!   period does not.
 //! - What holds it is the task that has its turn; the future of [`Runtime::block_on`], by where that was called; or neither, when it is
 //!   the kernel, in a system call that does not wait, or a waker of another crate. A turn of the loop has many polls
@@ -61,6 +101,7 @@ mod call;
 mod caught;
 mod context;
 mod event_loop;
+mod external;
 mod handle;
 mod inbox;
 mod metrics;

@@ -14,7 +14,7 @@ use super::metrics::Metrics;
 use crate::driver::InFlightOp;
 use crate::foreign::{self, Scope};
 use crate::sys::{Features, RingInfo};
-use crate::task::{JoinHandle, Pulse};
+use crate::task::JoinHandle;
 
 /// A single-threaded runtime: it belongs to the thread that made it.
 ///
@@ -49,7 +49,11 @@ impl Runtime {
         // Foreign code runs at one point of each tick; the rest of it after the runtime was left.
         let _scope = Scope::enter();
         let _entered = context::enter(&self.core);
-        let _running = Running::new(core.executor.pulse(), place);
+        // After the loop was left, what another one waits by says so, however this ends.
+        let _leaves = Leaves(core);
+        core.executor.pulse().note_root(place);
+        let _running = core.runs();
+        core.notifier.waits_by(None);
         let mut future = pin!(future);
         let waker = core.executor.root_waker();
         let mut output = None;
@@ -71,13 +75,17 @@ impl Runtime {
         }
     }
 
-    /// Spawns a task before or between calls of [`block_on`](Runtime::block_on), in which it runs.
+    /// Spawns a task before or between calls of [`block_on`](Runtime::block_on) or [`run_once`](Runtime::run_once), in which it runs.
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
     {
-        self.core.executor.spawn(future)
+        let handle = self.core.executor.spawn(future);
+        if self.core.rests.get() {
+            self.core.raise();
+        }
+        handle
     }
 
     /// What the runtime has counted.
@@ -126,20 +134,12 @@ impl Runtime {
     }
 }
 
-/// A loop runs, for whoever watches it.
-struct Running<'a>(&'a Pulse);
+/// `block_on` is about to end.
+struct Leaves<'a>(&'a Core);
 
-impl<'a> Running<'a> {
-    fn new(pulse: &'a Pulse, place: &'static Location<'static>) -> Self {
-        pulse.note_root(place);
-        pulse.turns();
-        Running(pulse)
-    }
-}
-
-impl Drop for Running<'_> {
+impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        self.0.is_away();
+        self.0.raise();
     }
 }
 

@@ -4,6 +4,10 @@ use crate::feature::{Feature, FeatureSet, Kind};
 
 /// `IORING_SETUP_SQPOLL`
 pub(super) const SQPOLL: u32 = bit(Feature::Sqpoll);
+/// `IORING_SETUP_TASKRUN_FLAG`
+pub(super) const TASKRUN_FLAG: u32 = bit(Feature::TaskrunFlag);
+/// `IORING_SETUP_DEFER_TASKRUN`
+pub(super) const DEFER_TASKRUN: u32 = bit(Feature::DeferTaskrun);
 
 const fn bit(feature: Feature) -> u32 {
     match feature.kind() {

@@ -1,8 +1,9 @@
 //! A ring of the kernel's.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::Arc;
 
 use io_uring::{IoUring, types};
 
@@ -44,12 +45,14 @@ struct Timespec {
 pub(crate) struct KernelRing {
     /// The ring's index. (It goes before the ring.)
     index: Option<RingIndex>,
-    ring: IoUring,
+    pub(super) ring: IoUring,
     /// What io_uring_enter(2) gets as its descriptor: the registered index, or the ring's own.
     enter_fd: i32,
     /// Flags that go with every enter.
     enter_flags: u32,
-    setup_flags: u32,
+    pub(super) setup_flags: u32,
+    /// What the kernel signals, once the owner has asked for it.
+    pub(super) event: Option<Arc<OwnedFd>>,
     /// For how long (microseconds), and for how many completions, a wait holds out before one is enough.
     min_wait: (u32, u32),
     /// The most threads of the kernel for files, and for all else; 0 if that is not known.
@@ -84,6 +87,7 @@ impl KernelRing {
             enter_fd,
             enter_flags,
             setup_flags: flags::bits(flags),
+            event: None,
             min_wait: (0, 1),
             workers: [0, 0],
             overflows: 0,
@@ -366,7 +370,7 @@ impl KernelRing {
 
 /// Lets the errors pass that a wait ends with without an event, or that ask us to reap first; nothing was lost then.
 #[cold]
-fn passing_only(error: io::Error) -> io::Result<()> {
+pub(super) fn passing_only(error: io::Error) -> io::Result<()> {
     match error.raw_os_error() {
         Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => Ok(()),
         _ => Err(error),

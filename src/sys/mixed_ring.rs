@@ -144,7 +144,7 @@ impl MixedRing {
         };
         software.enter(Wait::No)?;
         if !self.watched && software.wants_enter() {
-            let fd = types::Fd(software.readiness().as_raw_fd());
+            let fd = types::Fd(software.epoll().as_raw_fd());
             let mut poll = Entry::from(opcode::PollAdd::new(fd, libc::POLLIN as u32).build());
             poll.set_user_data(BESIDE);
             // SAFETY: a poll points to nothing.
@@ -193,6 +193,41 @@ impl MixedRing {
     pub(super) fn wants_enter(&mut self) -> bool {
         let software = self.software.as_ref();
         self.kernel.wants_enter() || software.is_some_and(SoftwareRing::has_brought)
+    }
+
+    /// Whether what has come is only to be had by [`enter`](Self::enter), for an owner that has waited otherwise.
+    pub(super) fn look(&mut self) -> bool {
+        let Some(software) = &self.software else {
+            return self.kernel.look();
+        };
+        software.remote().unpark();
+        let unwatched = !self.watched && software.wants_enter();
+        unwatched || software.has_brought() || self.kernel.look()
+    }
+
+    /// Whether there is nothing to do until the descriptor of the kernel's ring becomes readable.
+    ///
+    /// # Errors
+    ///
+    /// As those of the kernel's ring.
+    pub(super) fn rests(&mut self, renews: bool) -> io::Result<bool> {
+        // What is completed beside the kernel's ring is not counted.
+        let renews = renews || self.software.is_some();
+        if self.unsubmitted() > 0 || self.has_completions() || !self.kernel.rests(renews)? {
+            return Ok(false);
+        }
+        Ok(match &self.software {
+            None => true,
+            Some(software) => {
+                let watched = self.watched || !software.wants_enter();
+                let remote = software.remote();
+                let parks = || match &self.kernel.event {
+                    Some(event) => remote.park_by(event),
+                    None => remote.park(),
+                };
+                watched && !software.has_brought() && parks()
+            }
+        })
     }
 
     /// # Errors

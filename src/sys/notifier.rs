@@ -2,26 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::generation::generation;
 use super::message::send;
+use super::readiness::Readiness;
 use super::software::Remote;
-
-/// How often this process is a child: what was made in another generation belongs to an ancestor.
-static GENERATION: AtomicU32 = AtomicU32::new(0);
-
-/// This process is a child of fork(2).
-pub(crate) fn note_fork() {
-    GENERATION.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Changes in a child of fork(2). Known from the first ring on.
-pub(crate) fn generation() -> u32 {
-    GENERATION.load(Ordering::Relaxed)
-}
 
 /// Ends the wait of a ring's owner, from any thread.
 pub(crate) struct Notifier {
@@ -33,8 +21,8 @@ pub(crate) struct Notifier {
 enum Way {
     /// A message straight to the ring (6.13): no descriptor, and nothing to arm again.
     Message(Mutex<Option<RawFd>>),
-    /// An eventfd(2), of which the owner keeps a read in flight.
-    Event(OwnedFd),
+    /// An eventfd(2), of which the owner keeps a read in flight; and what is written to instead while it waits elsewhere.
+    Event(OwnedFd, Mutex<Option<Arc<OwnedFd>>>),
     /// What the threads of a software ring use, too.
     Software(Arc<Remote>),
 }
@@ -49,28 +37,32 @@ impl Notifier {
         // Tried out, because a filter may forbid it to this thread. The completion says nothing.
         let way = match by_message && send(ring).is_ok() {
             true => Way::Message(Mutex::new(Some(ring))),
-            false => Way::Event(eventfd(0, EventfdFlags::CLOEXEC)?),
+            false => Way::Event(eventfd(0, EventfdFlags::CLOEXEC)?, Mutex::default()),
         };
-        let generation = GENERATION.load(Ordering::Relaxed);
-        Ok(Notifier { generation, way })
+        Ok(Notifier {
+            generation: generation(),
+            way,
+        })
     }
 
     /// That of a software ring.
     pub(super) fn of_software(remote: &Arc<Remote>) -> Self {
         Notifier {
-            generation: GENERATION.load(Ordering::Relaxed),
+            generation: generation(),
             way: Way::Software(Arc::clone(remote)),
         }
     }
 
     /// Ends the owner's wait, this one or the next.
     pub(crate) fn notify(&self) {
-        if self.generation != GENERATION.load(Ordering::Relaxed) {
+        if self.generation != generation() {
             return; // The owner is another process.
         }
         match &self.way {
             Way::Software(remote) => remote.wake(),
-            Way::Event(event) => {
+            Way::Event(event, elsewhere) => {
+                let elsewhere = elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+                let event = elsewhere.as_deref().unwrap_or(event);
                 // It makes the descriptor readable. It cannot block before 2^64 - 2 notifications that nobody has read, and so
                 // cannot be interrupted.
                 let _ = rustix::io::write(event, &1_u64.to_ne_bytes());
@@ -89,15 +81,25 @@ impl Notifier {
 
     /// The ring is about to be closed.
     pub(crate) fn silence(&self) {
+        self.waits_by(None);
         if let Way::Message(ring) = &self.way {
             ring.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    }
+
+    /// From now on the owner waits by this, or as usual. A wait that begins after this is ended so: whoever has seen that the
+    /// owner is parked for it takes the lock later than we.
+    pub(crate) fn waits_by(&self, readiness: Option<&Readiness>) {
+        if let Way::Event(_, elsewhere) = &self.way {
+            let event = readiness.and_then(Readiness::event).map(Arc::clone);
+            *elsewhere.lock().unwrap_or_else(PoisonError::into_inner) = event;
         }
     }
 
     /// The eventfd to be read, if there is one.
     pub(crate) fn event(&self) -> Option<RawFd> {
         match &self.way {
-            Way::Event(event) => Some(event.as_raw_fd()),
+            Way::Event(event, _) => Some(event.as_raw_fd()),
             Way::Message(_) | Way::Software(_) => None,
         }
     }

@@ -11,6 +11,7 @@ use super::kernel_ring::KernelRing;
 use super::memory::Memory;
 use super::mixed_ring::MixedRing;
 use super::notifier::Notifier;
+use super::readiness::Readiness;
 use super::software::SoftwareRing;
 use crate::Error;
 
@@ -216,6 +217,47 @@ impl Ring {
             Ring::Kernel(ring) => ring.notifier(),
             Ring::Mixed(ring) => ring.kernel().notifier(),
             Ring::Software(ring) => Ok(Notifier::of_software(ring.remote())),
+        }
+    }
+
+    /// A descriptor that poll(2) finds readable when something has come for the ring's owner, be it in the middle of a wait.
+    ///
+    /// # Errors
+    ///
+    /// If no descriptor is free; those of io_uring_register(2).
+    pub(crate) fn readiness(&mut self) -> io::Result<Readiness> {
+        match self {
+            Ring::Kernel(ring) => ring.readiness(),
+            Ring::Mixed(ring) => ring.kernel().readiness(),
+            Ring::Software(ring) => Readiness::of_software(ring.epoll(), ring.remote()),
+        }
+    }
+
+    /// Takes in what has come while the owner has waited by [`readiness`](Self::readiness); says whether there is more that is
+    /// only to be had by [`enter`](Self::enter).
+    ///
+    /// # Errors
+    ///
+    /// As [`enter`](Self::enter).
+    pub(crate) fn look(&mut self) -> io::Result<bool> {
+        match self {
+            Ring::Kernel(ring) => Ok(ring.look()),
+            Ring::Mixed(ring) => Ok(ring.look()),
+            Ring::Software(ring) => ring.look().map(|()| false),
+        }
+    }
+
+    /// Whether there is nothing to do until the descriptor of [`readiness`](Self::readiness) becomes readable. Then threads
+    /// that bring something make it so. `renews`: something was reaped since the last time.
+    ///
+    /// # Errors
+    ///
+    /// As [`enter`](Self::enter); those of io_uring_register(2).
+    pub(crate) fn rests(&mut self, renews: bool) -> io::Result<bool> {
+        match self {
+            Ring::Kernel(ring) => ring.rests(renews),
+            Ring::Mixed(ring) => ring.rests(renews),
+            Ring::Software(ring) => Ok(ring.rests()),
         }
     }
 

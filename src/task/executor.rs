@@ -130,8 +130,9 @@ impl Executor {
         }
     }
 
+    /// Whether tasks wait for their turn.
     #[inline]
-    fn has_queued(&self) -> bool {
+    pub(crate) fn has_queued(&self) -> bool {
         let owner = self.owner();
         !owner.queue.is_empty() || owner.groups.is_used() && !owner.groups.is_empty()
     }

@@ -240,7 +240,7 @@ pub(crate) const SITES: &[Site] = sites! {
         "poll_with" WakeRef: "looked at again afterwards",
     }
     "src/runtime/event_loop.rs" {
-        "tick" Run: "between two tasks' polls",
+        "take_in" Run: "between two tasks' polls",
     }
     "src/runtime/shutdown.rs" {
         "shut_down" Run: "between two turns",

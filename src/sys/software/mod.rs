@@ -189,8 +189,26 @@ impl SoftwareRing {
     }
 
     /// What epoll(7) tells of its readiness by, for a ring that waits otherwise.
-    pub(super) fn readiness(&self) -> BorrowedFd<'_> {
+    pub(super) fn epoll(&self) -> BorrowedFd<'_> {
         self.files.epoll()
+    }
+
+    /// Takes in what has come while its owner has waited otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`enter`](Self::enter).
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        self.remote.unpark();
+        self.poll()
+    }
+
+    /// Whether there is nothing to do until its epoll descriptor becomes readable, or has become so anew.
+    pub(super) fn rests(&mut self) -> bool {
+        let is_empty = self.done.is_empty() && self.again.is_empty() && self.queue.is_empty();
+        // There may be more of them.
+        let was_full = self.events.len() == self.events.capacity();
+        is_empty && !was_full && self.remote.park()
     }
 
     pub(super) fn remote(&self) -> &Arc<Remote> {

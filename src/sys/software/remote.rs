@@ -21,6 +21,8 @@ struct Inbox {
     woken: bool,
     /// The owner sleeps, or is about to: whoever brings something has to write to the eventfd.
     parked: bool,
+    /// What it sleeps by, if that is another one.
+    elsewhere: Option<Arc<OwnedFd>>,
     /// `None` when there is no owner any more: wakers may live for long, and keep no descriptor.
     event: Option<Arc<OwnedFd>>,
 }
@@ -41,6 +43,7 @@ impl Remote {
                 answers: Vec::new(),
                 woken: false,
                 parked: false,
+                elsewhere: None,
                 event: Some(Arc::new(event)),
             }),
         })
@@ -51,7 +54,7 @@ impl Remote {
     }
 
     /// What is written to when the owner sleeps; `None` when there is none any more.
-    pub(super) fn event(&self) -> Option<Arc<OwnedFd>> {
+    pub(in crate::sys) fn event(&self) -> Option<Arc<OwnedFd>> {
         self.lock().event.clone()
     }
 
@@ -79,7 +82,11 @@ impl Remote {
 
     fn ring(&self, mut inbox: MutexGuard<'_, Inbox>) {
         let parked = std::mem::take(&mut inbox.parked);
-        let event = parked.then(|| inbox.event.clone()).flatten();
+        let event = match inbox.elsewhere.take() {
+            _ if !parked => None,
+            None => inbox.event.clone(),
+            elsewhere => elsewhere,
+        };
         drop(inbox);
         if let Some(event) = event {
             // It cannot be full: it is written to once a sleep.
@@ -89,7 +96,17 @@ impl Remote {
 
     /// The owner is about to sleep; false if it is not to.
     pub(in crate::sys) fn park(&self) -> bool {
+        self.park_until(None)
+    }
+
+    /// The same, if another eventfd ends its sleep.
+    pub(in crate::sys) fn park_by(&self, event: &Arc<OwnedFd>) -> bool {
+        self.park_until(Some(Arc::clone(event)))
+    }
+
+    fn park_until(&self, elsewhere: Option<Arc<OwnedFd>>) -> bool {
         let mut inbox = self.lock();
+        inbox.elsewhere = elsewhere;
         let sleeps = !std::mem::take(&mut inbox.woken) && inbox.answers.is_empty();
         inbox.parked = sleeps;
         sleeps
@@ -124,6 +141,7 @@ impl Remote {
     pub(super) fn close(&self) -> Vec<Answer> {
         let mut inbox = self.lock();
         inbox.event = None;
+        inbox.elsewhere = None;
         std::mem::take(&mut inbox.answers)
     }
 }
