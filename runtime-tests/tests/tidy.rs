@@ -209,11 +209,17 @@ fn assert_none(violations: Vec<String>) {
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
+/// The crates around the library.
+const CRATES: [&str; 4] = ["axum", "compat", "hyper", "tls"];
+const CRATES_WITH_EXAMPLES: [&str; 3] = ["axum", "hyper", "tls"];
+
 /// What is compiled into the published crates.
 fn published() -> Vec<Source> {
     let mut all = sources("src");
     all.extend(sources("macros/src"));
-    all.extend(sources("crates/tls/src"));
+    for name in CRATES {
+        all.extend(sources(&format!("crates/{name}/src")));
+    }
     all
 }
 
@@ -290,7 +296,9 @@ fn unsafe_blocks_are_counted_in_the_design() {
 fn files_are_short() {
     let mut all = published();
     all.extend(sources("examples"));
-    all.extend(sources("crates/tls/examples"));
+    for name in CRATES_WITH_EXAMPLES {
+        all.extend(sources(&format!("crates/{name}/examples")));
+    }
     all.extend(sources("benches"));
     assert_none(all.iter().filter_map(style::long_file).collect());
 }
@@ -299,7 +307,9 @@ fn files_are_short() {
 fn functions_are_short() {
     let mut all = published();
     all.extend(sources("examples"));
-    all.extend(sources("crates/tls/examples"));
+    for name in CRATES_WITH_EXAMPLES {
+        all.extend(sources(&format!("crates/{name}/examples")));
+    }
     all.extend(sources("benches"));
     assert_none(all.iter().flat_map(style::long_functions).collect());
 }
@@ -444,7 +454,9 @@ fn every_public_function_is_called_by_a_test() {
 fn every_file_has_a_mod_line() {
     assert_none(undeclared(&sources("src")));
     assert_none(undeclared(&sources("macros/src")));
-    assert_none(undeclared(&sources("crates/tls/src")));
+    for name in CRATES {
+        assert_none(undeclared(&sources(&format!("crates/{name}/src"))));
+    }
 }
 
 #[test]

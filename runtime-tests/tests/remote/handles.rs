@@ -120,7 +120,7 @@ fn current_is_the_runtime_around() {
         assert!(current.is_same(&current.clone()));
         assert!(!current.is_same(&other.handle()));
         assert!(Handle::try_current().is_none());
-        let inside = runtime.block_on(async { Handle::try_current() });
+        let inside = one.block_on(async { Handle::try_current() });
         assert!(inside.unwrap().is_same(&current));
         let outside = catch_unwind(Handle::current).unwrap_err();
         let text = outside.downcast_ref::<String>().unwrap();
