@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::{Arc, LazyLock};
-use std::time::SystemTime;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use saferring::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -18,52 +17,38 @@ use saferring_tls::rustls::pki_types::CertificateDer;
 use saferring_tls::rustls::pki_types::pem::PemObject;
 use saferring_tls::rustls::{ClientConfig, HandshakeKind, RootCertStore};
 
-/// The example, as it is now. Each test asks for it before its time counts.
+/// The example, as it is now, under a name of its own: other crates have one of the same name. Each test asks for it before its
+/// time counts.
 static HELLO: LazyLock<PathBuf> = LazyLock::new(|| {
     let tests = std::env::current_exe().unwrap();
     // `deps` lies in the folder of the profile, and that in the one of all.
     let profile = tests.ancestors().nth(2).unwrap();
-    let built = profile.join("examples/hello");
-    let changed = ["src", "examples", "../../src"].map(|dir| newest(Path::new(dir)));
-    let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
-    if modified(&built) < changed.into_iter().max().flatten() {
-        let name = match profile.file_name().unwrap().to_str().unwrap() {
-            "debug" => "dev",
-            other => other,
-        };
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .args(["build", "--package", "saferring-tls", "--example", "hello"])
-            .args(["--profile", name, "--target-dir"])
-            .arg(profile.parent().unwrap());
-        // What cargo tells a test of its package is no setting: `ring` would be built anew for it.
-        for (key, _) in std::env::vars_os() {
-            let name = key.to_string_lossy();
-            if ["CARGO_PKG_", "CARGO_MANIFEST_"]
-                .iter()
-                .any(|of| name.starts_with(of))
-            {
-                cargo.env_remove(&key);
-            }
-        }
-        let status = cargo.status();
-        assert!(status.unwrap().success());
-    }
-    built
-});
-
-/// When the file that was changed last was, of those in a folder and in all below.
-fn newest(dir: &Path) -> Option<SystemTime> {
-    let of_entry = |entry: fs::DirEntry| {
-        let data = entry.metadata().ok()?;
-        if data.is_dir() {
-            newest(&entry.path())
-        } else {
-            data.modified().ok()
-        }
+    let name = match profile.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        other => other,
     };
-    fs::read_dir(dir).ok()?.flatten().filter_map(of_entry).max()
-}
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["build", "--package", "saferring-tls", "--example", "hello"])
+        .args(["--profile", name, "--target-dir"])
+        .arg(profile.parent().unwrap());
+    // What cargo tells a test of its package is no setting: `ring` would be built anew for it.
+    for (key, _) in std::env::vars_os() {
+        let name = key.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|of| name.starts_with(of))
+        {
+            cargo.env_remove(&key);
+        }
+    }
+    assert!(cargo.status().unwrap().success());
+    let own = profile.join("examples/hello-of-tls");
+    // The old one may be running.
+    let _ = fs::remove_file(&own);
+    fs::copy(profile.join("examples/hello"), &own).unwrap();
+    own
+});
 
 /// Runs a test, when the example is built.
 #[track_caller]
