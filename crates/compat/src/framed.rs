@@ -1,11 +1,11 @@
 //! Frames of a codec over a socket, without buffers in between.
 
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use futures_core::Stream;
 use futures_util::Sink;
 use saferring::buf::{IoBuf, Slice};
@@ -129,12 +129,6 @@ impl<S: Socket, C> Framed<S, C> {
                 }
             } else if self.write.is_empty() {
                 return Poll::Ready(Ok(()));
-            } else if let Some(sent) = self.stream.send_now(&[IoSlice::new(&self.write)])? {
-                self.write.advance(sent);
-                if self.write.is_empty() {
-                    // For its memory.
-                    self.write.clear();
-                }
             } else {
                 let buf = std::mem::take(&mut self.write);
                 self.sending = Some(self.stream.send_bytes(buf.slice(..)).submit());

@@ -10,18 +10,17 @@
 //! # What it costs
 //!
 //! What is read is copied once, out of the chunk in which the kernel has put it into the caller's buffer, and not at all by
-//! who uses the `AsyncBufRead` traits. What is written to a socket is given to the kernel at once, by sendmsg(2), as it lies there;
-//! what the kernel does not take is copied once into a buffer of the adapter's, and goes by the ring: memory that is only
-//! lent for the call cannot. To go by the ring always was measured, and costs more: hyper polls its connection once more for
-//! each answer. No call allocates, and a connection that does nothing holds no buffer: chunks are taken when data comes, and
-//! buffers to write from go back to their thread's others.
+//! who uses the `AsyncBufRead` traits. What is written is copied once, into a buffer that the kernel may keep: theirs is
+//! only lent. A sendmsg(2) at once would spare that copy, and was measured: it costs more, as it goes to the kernel for each
+//! write (frames of 64 bytes on 50 connections: 0.94 of tokio's CPU time, and 0.79 by the ring). No call allocates, and a
+//! connection that does nothing holds no buffer: chunks are taken when data comes, and buffers to write from go back to their
+//! thread's others.
 //!
 //! # What a write promises
 //!
-//! That the bytes are in order behind those before. Those that the kernel did not take at once it need not have: a flush waits
-//! for that, and so does the next write, so that there is never more than one buffer under way. An error of those comes with
-//! the next write, flush or shutdown. What was written before the stream is dropped is still sent, as it is by a socket of
-//! tokio's.
+//! That the bytes are in order behind those before, not that the kernel has them: a flush waits for that, and so does the
+//! next write, so that there is never more than one buffer under way. An error comes with the next write, flush or
+//! shutdown. What was written before the stream is dropped is still sent, as it is by a socket of tokio's.
 //!
 //! # Examples
 //!

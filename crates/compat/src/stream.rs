@@ -3,14 +3,13 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use saferring::buf::IoBuf;
 use saferring::net::{ProvidedBuf, RecvStream};
 use saferring::op::Submitted;
 use saferring::runtime::Handle;
-use saferring::task::consume_budget;
 
 use crate::buffers;
 use crate::polled::{PollRead, PollWrite};
@@ -201,18 +200,15 @@ impl<S: Socket> PollWrite for Compat<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_written(cx))?;
-        if slices.iter().all(|slice| slice.is_empty()) {
-            return Poll::Ready(Ok(0));
-        }
-        // Who always can write has to let others have their turns.
-        ready!(pin!(consume_budget()).poll(cx));
-        let (outgoing, stream) = self.parts();
-        if let Some(sent) = stream.send_now(slices)? {
-            return Poll::Ready(Ok(sent));
-        }
         let buf = buffers::filled(slices);
         let len = buf.len();
-        outgoing.send(stream, buf, 0);
+        match len {
+            0 => buffers::give_back(buf),
+            _ => {
+                let (outgoing, stream) = self.parts();
+                outgoing.send(stream, buf, 0);
+            }
+        }
         Poll::Ready(Ok(len))
     }
 
