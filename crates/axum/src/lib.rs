@@ -1,4 +1,4 @@
-//! [axum](axum)'s routers on saferring.
+//! [axum]'s routers on saferring.
 //!
 //! [`serve`] is `axum::serve` for a listener of saferring's, on one core; [`serve_core`] serves a port together with the other
 //! cores. Both end in order, bound the time for a request's head and the number of connections.

@@ -1,4 +1,4 @@
-//! HTTP/1 and HTTP/2 by [hyper](hyper) on saferring.
+//! HTTP/1 and HTTP/2 by [hyper] on saferring.
 //!
 //! hyper needs no `Send`: services, bodies and what they hold stay on their core, and may use `Rc` and `Cell`. What this
 //! crate adds is what hyper asks of a runtime, and what a server and a client need around a connection:
