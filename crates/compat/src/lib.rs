@@ -45,6 +45,11 @@
 //! [`AsyncRead`]: saferring::io::AsyncRead
 //! [`AsyncWrite`]: saferring::io::AsyncWrite
 #![forbid(unsafe_code)]
+// What only one of the traits asks for.
+#![cfg_attr(
+    not(all(feature = "futures", feature = "hyper", feature = "tokio")),
+    allow(dead_code)
+)]
 
 mod buffers;
 #[cfg(any(feature = "futures", feature = "tokio"))]

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::upgrade::{Parts, Upgraded};
 use saferring::io::{AsyncRead, AsyncWrite};
 use saferring::net::{TcpStream, UnixStream};
@@ -99,8 +99,8 @@ impl<S: Read + Unpin> Io<S> {
             if self.len == PREFACE.len() {
                 return Poll::Ready(Ok(true));
             }
-            let mut buf = ReadBuf::new(&mut self.head[self.len..]);
-            ready!(Pin::new(&mut *self.stream).poll_read(cx, buf.unfilled()))?;
+            let mut buf = hyper::rt::ReadBuf::new(&mut self.head[self.len..]);
+            std::task::ready!(Pin::new(&mut *self.stream).poll_read(cx, buf.unfilled()))?;
             match buf.filled().len() {
                 0 => return Poll::Ready(Ok(false)),
                 n => self.len += n,
