@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::record::{Batches, HEAD, Next, Record, seal};
+use crate::server::tell;
 use crate::shard::shard_of;
 use crate::store::Store;
 
@@ -61,7 +62,11 @@ impl Folder {
             let number = newest.as_ref().map_or(1, |newest| newest.number + 1);
             make(dir, number, shards, newest.as_ref())?;
             if let Some(old) = newest {
-                eprintln!("{}: {} shards become {shards}", dir.display(), old.shards);
+                tell(format_args!(
+                    "{}: {} shards become {shards}",
+                    dir.display(),
+                    old.shards
+                ));
                 fs::remove_dir_all(&old.path).map_err(about(&old.path))?;
             }
         }
@@ -180,9 +185,9 @@ pub(crate) fn load(path: &Path, mut apply: impl FnMut(Record<'_>)) -> io::Result
                 Next::Torn => {
                     let lost = len - at;
                     let path = path.display();
-                    eprintln!(
+                    tell(format_args!(
                         "{path}: the last write was cut short; {lost} bytes from {at} on are dropped"
-                    );
+                    ));
                     file.set_len(at)?;
                     file.sync_all()?;
                     return Ok(at);

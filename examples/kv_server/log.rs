@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use saferring::sync::local::Notify;
 
-use crate::server::{Append, Options};
+use crate::server::{Append, Options, tell};
 use crate::shard::Shard;
 
 /// How much may wait to be written before those who change something wait, too.
@@ -114,14 +114,17 @@ impl Log {
             .store(text.is_some().into(), Relaxed);
         match (error, old) {
             (Some(error), None) => {
-                eprintln!(
+                tell(format_args!(
                     "{}: {error}; changes are refused until it can be written",
                     self.path.display()
-                );
+                ));
                 self.done.iter().for_each(Notify::notify_waiters);
                 self.room.notify_waiters();
             }
-            (None, Some(_)) => eprintln!("{}: can be written again", self.path.display()),
+            (None, Some(_)) => tell(format_args!(
+                "{}: can be written again",
+                self.path.display()
+            )),
             _ => {}
         }
     }

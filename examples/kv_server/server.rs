@@ -1,5 +1,7 @@
 //! What all cores share: how the server was started, and what it counts.
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -84,4 +86,9 @@ impl Server {
             options,
         }
     }
+}
+
+/// Tells the operator, if that is possible: where stderr is a file, the disk may be full for it, too.
+pub(crate) fn tell(what: impl Display) {
+    let _ = writeln!(io::stderr(), "{what}");
 }

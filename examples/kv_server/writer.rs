@@ -18,7 +18,7 @@ use saferring::time::{sleep, timeout_at};
 use crate::folder::{MAGIC, STEP};
 use crate::log::Log;
 use crate::record::seal;
-use crate::server::Append;
+use crate::server::{Append, tell};
 use crate::shard::Shard;
 
 /// How long until a write is tried again that has failed.
@@ -310,7 +310,10 @@ impl Writer {
 
     /// Leaves the log as it is for now.
     async fn put_off(&mut self, log: &Log, error: &io::Error) {
-        eprintln!("{}: cannot be written anew: {error}", log.path.display());
+        tell(format_args!(
+            "{}: cannot be written anew: {error}",
+            log.path.display()
+        ));
         self.give_up().await;
         let is_in_trouble = log.trouble().is_some();
         self.rewrite_after = Instant::now() + if is_in_trouble { RETRY } else { REWRITE_RETRY };

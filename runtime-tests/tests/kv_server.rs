@@ -487,6 +487,12 @@ fn without_room_changes_are_refused_until_there_is_some() {
             let folder = Folder::new(append);
             let args = ["--dir", folder.path(), "--append", append];
             let server = Server::start_with(&args, |command| {
+                // Where what it says goes there is no room either.
+                let said = std::env::temp_dir().join(format!("{append}-{}", std::process::id()));
+                fs::write(&said, vec![b'.'; 30_000]).unwrap();
+                let stderr = File::options().append(true).open(&said).unwrap();
+                fs::remove_file(&said).unwrap();
+                command.stderr(stderr);
                 // SAFETY: between fork and exec it makes two system calls, with memory of its own.
                 unsafe {
                     command.pre_exec(|| {

@@ -17,6 +17,7 @@ use super::shared::{Phase, Shared, lock};
 use super::stop::{cut, stop};
 use super::thread::{CoreThread, Ended, Gate};
 use crate::runtime::refuse_to_block;
+use crate::warning;
 
 /// A program on several cores, each with a thread, a runtime and a ring of its own.
 ///
@@ -200,11 +201,11 @@ impl Cores {
 
     /// A core does not even end when it is cut off, and somebody asks for the third time.
     fn give_up(&self) {
-        eprintln!(
-            "saferring: {} of {} cores have ended; what holds up the others is ended with the process",
+        warning::always(&format!(
+            "{} of {} cores have ended; what holds up the others is ended with the process",
             self.shared.ended(),
             self.count()
-        );
+        ));
         process::exit(130); // As a shell says of who died of Ctrl-C.
     }
 

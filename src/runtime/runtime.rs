@@ -15,6 +15,7 @@ use crate::driver::InFlightOp;
 use crate::foreign::{self, Scope};
 use crate::sys::{Features, RingInfo};
 use crate::task::JoinHandle;
+use crate::warning;
 
 /// A single-threaded runtime: it belongs to the thread that made it.
 ///
@@ -147,13 +148,14 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         let left = self.core.shut_down(self.core.shutdown_grace);
         if !left.is_empty() {
-            eprintln!(
-                "saferring: the kernel did not give back {} operations within the grace period; their memory is leaked:",
+            let mut text = format!(
+                "the kernel did not give back {} operations within the grace period; their memory is leaked:",
                 left.len()
             );
             for operation in &left {
-                eprintln!("saferring:   {operation}");
+                text += &format!("\nsaferring:   {operation}");
             }
+            warning::always(&text);
         }
     }
 }
