@@ -109,7 +109,8 @@ impl Runtime {
     ///
     /// With that setup the kernel tells some ten milliseconds late of an operation on an eventfd of the program's, or on an epoll(7) that
     /// has one; [`Setup::Cooperative`](super::Setup) has it told at once, and spares two calls of io_uring_register(2) a wait,
-    /// 1 to 2 µs. On old kernels (5.10 was seen to) it is not told of at all as long as the thread sleeps. Without `Setup::Deferred`, which is so before 6.1, epoll_wait(2) may end with `EINTR` when something was
+    /// 1 to 2 µs. On old kernels (5.10 was seen to) it is not told of at all as long as the thread sleeps,
+    /// and neither is a runtime of wakes by a second one that the same thread polls. Without `Setup::Deferred`, which is so before 6.1, epoll_wait(2) may end with `EINTR` when something was
     /// completed, and a wait of poll(2) begins anew by itself.
     ///
     /// # Examples
