@@ -194,7 +194,7 @@ impl Http {
         &self,
         io: Io<T>,
         service: S,
-        mut stop: Pin<&mut impl Future<Output = ()>>,
+        stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), ServeError>
     where
         T: Read + Write + Unpin + 'static,
@@ -203,23 +203,18 @@ impl Http {
         B: Body + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let mut connection = pin!(self.http1.serve_connection(io, service).with_upgrades());
-        let mut stops = false;
-        let served = poll_fn(|cx| {
-            if !stops && stop.as_mut().poll(cx).is_ready() {
-                stops = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.as_mut().poll(cx)
-        });
-        Ok(served.await?)
+        let connection = pin!(self.http1.serve_connection(io, service).with_upgrades());
+        drained(connection, stop, |connection| {
+            connection.graceful_shutdown()
+        })
+        .await
     }
 
     async fn serve_http2<T, S, B>(
         &self,
         io: Io<T>,
         service: S,
-        mut stop: Pin<&mut impl Future<Output = ()>>,
+        stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), ServeError>
     where
         T: Read + Write + Unpin + 'static,
@@ -229,15 +224,27 @@ impl Http {
         B: Body + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let mut connection = pin!(self.http2.serve_connection(io, service));
-        let mut stops = false;
-        let served = poll_fn(|cx| {
-            if !stops && stop.as_mut().poll(cx).is_ready() {
-                stops = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.as_mut().poll(cx)
-        });
-        Ok(served.await?)
+        let connection = pin!(self.http2.serve_connection(io, service));
+        drained(connection, stop, |connection| {
+            connection.graceful_shutdown()
+        })
+        .await
     }
+}
+
+/// Waits for the end of a connection, which is told once when it is to end.
+async fn drained<C: Future<Output = hyper::Result<()>>>(
+    mut connection: Pin<&mut C>,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+    tell: impl Fn(Pin<&mut C>),
+) -> Result<(), ServeError> {
+    let mut is_told = false;
+    let served = poll_fn(|cx| {
+        if !is_told && stop.as_mut().poll(cx).is_ready() {
+            is_told = true;
+            tell(connection.as_mut());
+        }
+        connection.as_mut().poll(cx)
+    });
+    Ok(served.await?)
 }
