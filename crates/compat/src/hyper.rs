@@ -39,8 +39,10 @@ macro_rules! streams {
                 PollWrite::poll_write(self.get_mut(), cx, &[IoSlice::new(buf)])
             }
 
+            /// hyper asks for this after each answer and does not wait for it; with [`Compat`] it is done once the ring has what
+            /// was written, so that hyper need not be polled once more only to learn that it was sent.
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                PollWrite::poll_flush(self.get_mut(), cx)
+                self.get_mut().poll_on_its_way(cx)
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -33,12 +33,12 @@ macro_rules! socket {
             }
 
             fn send(&self, buf: Slice<Vec<u8>>) -> Op<Sent> {
-                self.write(buf)
+                self.write(buf).whole()
             }
 
             #[cfg(feature = "codec")]
             fn send_bytes(&self, buf: Slice<bytes::BytesMut>) -> Op<Send<Slice<bytes::BytesMut>>> {
-                self.write(buf)
+                self.write(buf).whole()
             }
 
             fn end_writing(&self) -> io::Result<()> {

@@ -45,6 +45,28 @@ fn halves_become_one_again() {
     });
 }
 
+#[test]
+fn a_submitted_write_of_the_whole_goes_on_without_being_polled() {
+    bounded(|| {
+        runtime().block_on(async {
+            let (one, other) = UnixStream::pair().unwrap();
+            let bytes: Vec<u8> = (0..2_000_000).map(|i| (i % 251) as u8).collect();
+            let sending = one.write(bytes.clone()).whole().submit();
+            // What comes after it waits for its turn.
+            let last = one.write("!").whole().submit();
+            let received = other.read_exact(vec![0; bytes.len() + 1]).await.1;
+            assert!(received.starts_with(&bytes) && received.ends_with(b"!"));
+            assert_eq!(sending.await.0.unwrap(), bytes.len());
+            assert_eq!(last.await.0.unwrap(), 1);
+            // Nothing is the whole of nothing.
+            assert_eq!(one.write(Vec::new()).whole().await.0.unwrap(), 0);
+            drop(other);
+            let error = one.write(bytes).whole().await.0.unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+        });
+    });
+}
+
 /// A batch is a list of buffers: each can be cut where it is, and what is left is sent by one request.
 #[test]
 fn a_batch_is_sent_without_what_was_cut_from_it() {

@@ -48,6 +48,13 @@ impl<T: Operation> Flight<T> {
         *self.bound = Bound::after(timeout);
     }
 
+    /// Changes the operation, if it is not submitted yet.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut T)) {
+        if let State::Idle(op) = &mut self.state {
+            change(op);
+        }
+    }
+
     /// Submits the operation if it is not in flight yet, and asks how far it is.
     #[inline]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T::Output> {

@@ -50,6 +50,12 @@ impl<T: Operation> Op<T> {
         self
     }
 
+    /// Changes what is not submitted yet.
+    pub(in crate::op) fn with(mut self, change: impl FnOnce(&mut T)) -> Self {
+        self.flight.change(change);
+        self
+    }
+
     /// Puts the operation into flight now. A read that has to wait for the one before, or whose answer has arrived
     /// already, goes on when it is first polled.
     ///

@@ -20,16 +20,12 @@ pub struct Send<B> {
 impl<B: IoBuf> Send<B> {
     /// Sends what the socket takes now.
     pub(crate) fn new(fd: &SharedFd, buf: B) -> Op<Self> {
-        Self::op(fd, buf, libc::MSG_NOSIGNAL)
+        Op::new(Self::with(fd.clone(), buf, libc::MSG_NOSIGNAL))
     }
 
-    /// Sends everything, in one turn, unless an error or a cancel ends it. (Kernels before 5.19 send it in pieces.)
+    /// Sends everything: see [`Op::whole`].
     pub(crate) fn all(fd: &SharedFd, buf: B) -> Op<Self> {
-        Self::op(fd, buf, libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-    }
-
-    fn op(fd: &SharedFd, buf: B, flags: i32) -> Op<Self> {
-        Op::new(Self::with(fd.clone(), buf, flags))
+        Self::new(fd, buf).whole()
     }
 
     pub(super) fn with(fd: SharedFd, buf: B, flags: i32) -> Self {
@@ -43,6 +39,31 @@ impl<B: IoBuf> Send<B> {
 
     fn rest(&self) -> usize {
         self.buf.buf_len().saturating_sub(self.done)
+    }
+}
+
+impl<B: IoBuf> Op<Send<B>> {
+    /// Goes on until everything is sent. The number of bytes is smaller only if an error or a cancel has ended it, or at 2 GiB.
+    ///
+    /// It goes on by itself, so that a [submitted](Op::submit) one needs nobody who polls it until its answer is wanted. (Kernels
+    /// before 5.19 are given it in pieces.)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # saferring::runtime::Runtime::new()?.block_on(async {
+    /// use saferring::net::UnixStream;
+    ///
+    /// let (one, other) = UnixStream::pair()?;
+    /// let sending = one.write(vec![1; 1 << 20]).whole().submit();
+    /// other.read_exact(vec![0; 1 << 20]).await.0?; // more than the socket holds
+    /// assert_eq!(sending.await.0?, 1 << 20);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn whole(self) -> Self {
+        self.with(|send| send.flags |= libc::MSG_WAITALL)
     }
 }
 
