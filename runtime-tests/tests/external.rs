@@ -1,7 +1,5 @@
 //! A runtime inside another event loop: what makes its descriptor readable, what its turns do, and what they never do.
 
-#[path = "external/adapters.rs"]
-mod adapters;
 #[path = "external/ends.rs"]
 mod ends;
 #[path = "external/sources.rs"]

@@ -6,6 +6,8 @@
 //! | any reader or writer of saferring's: a file, a pipe, TLS | the same | [`CompatReader`], [`CompatWriter`], [`CompatHalves`] |
 //! | a codec of `tokio-util` | frames over a socket | [`Framed`] (feature `codec`) |
 //! | something with tokio's or futures' traits | saferring's [`AsyncRead`] and [`AsyncWrite`] | [`FromTokio`], [`FromFutures`] |
+//! | a thread of tokio's, or an executor with async-io | a [`Runtime`](saferring::runtime::Runtime) on it | [`tokio::run_until`], [`async_io::run_until`] (features `tokio-rt`, `async-io`) |
+//! | a library that needs tokio | to await it in saferring | [`tokio`](mod@self::tokio#tokio-in-saferring) |
 //!
 //! # What it costs
 //!
@@ -53,6 +55,8 @@
     allow(dead_code)
 )]
 
+#[cfg(feature = "async-io")]
+pub mod async_io;
 mod buffers;
 #[cfg(any(feature = "futures", feature = "tokio"))]
 mod foreign;
@@ -60,6 +64,8 @@ mod foreign;
 mod framed;
 #[cfg(feature = "futures")]
 mod futures;
+#[cfg(any(feature = "async-io", feature = "tokio-rt"))]
+mod guest;
 mod halves;
 #[cfg(feature = "hyper")]
 mod hyper;
@@ -68,7 +74,7 @@ mod reader;
 mod socket;
 mod stream;
 #[cfg(feature = "tokio")]
-mod tokio;
+pub mod tokio;
 mod writer;
 
 /// The examples of the pages for those who come from elsewhere.
@@ -80,6 +86,9 @@ mod pages {
     struct FromTokioUring;
 }
 
+#[cfg(feature = "tokio")]
+#[doc(inline)]
+pub use self::tokio::FromTokio;
 #[cfg(feature = "codec")]
 pub use framed::Framed;
 #[cfg(feature = "futures")]
@@ -88,6 +97,4 @@ pub use halves::CompatHalves;
 pub use reader::CompatReader;
 pub use socket::Socket;
 pub use stream::Compat;
-#[cfg(feature = "tokio")]
-pub use tokio::FromTokio;
 pub use writer::CompatWriter;
