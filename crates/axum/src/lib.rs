@@ -53,6 +53,29 @@
 //! }
 //! ```
 //!
+//! # Files
+//!
+//! [`FileBody`] is a file as a body, read ahead into registered buffers:
+//!
+//! ```
+//! use axum::body::Body;
+//! use axum::http::StatusCode;
+//! use axum::{Router, routing::get};
+//! use saferring::fs::File;
+//! use saferring_axum::{FileBody, local};
+//!
+//! async fn page() -> Result<Body, StatusCode> {
+//!     let body = local(async {
+//!         let file = File::open("Cargo.toml").await?;
+//!         FileBody::new(&file).await
+//!     });
+//!     Ok(Body::new(body.await.map_err(|_| StatusCode::NOT_FOUND)?))
+//! }
+//!
+//! let router: Router = Router::new().route("/", get(page));
+//! # drop(router);
+//! ```
+//!
 //! # What needs tokio
 //!
 //! A few things of axum's spawn on tokio, and so do not work here: `axum::serve`, `WebSocketUpgrade::on_upgrade`, and middleware
@@ -65,6 +88,6 @@ mod serve;
 mod service;
 
 pub use local::{Local, OnCore, local};
-pub use saferring_hyper::{Http, ServeError, Serving};
+pub use saferring_hyper::{FileBody, Http, ServeError, Serving};
 pub use serve::{Serve, serve, serve_core};
 pub use service::RouterService;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode};
 use axum::routing::{get, post};
@@ -20,7 +21,7 @@ use saferring::net::{TcpListener, TcpStream};
 use saferring::runtime::Runtime;
 use saferring::sync::{CancellationToken, local::Notify};
 use saferring::{spawn, spawn_blocking};
-use saferring_axum::{OnCore, Serving, local, serve, serve_core};
+use saferring_axum::{FileBody, OnCore, Serving, local, serve, serve_core};
 use saferring_hyper::Client;
 use saferring_tests::{bounded, until};
 
@@ -50,6 +51,7 @@ fn router(shared: OnCore<Shared>) -> Router {
                 shared.count.get().to_string()
             }),
         )
+        .route("/body", get(async || local(file_body()).await))
         .route("/file", get(async || local(read_manifest()).await))
         .route(
             "/slow",
@@ -83,6 +85,12 @@ async fn read_manifest() -> Result<Vec<u8>, StatusCode> {
         (Ok(bytes), Ok(Ok(length))) if bytes.len() == length => Ok(bytes),
         _ => Err(StatusCode::NOT_FOUND),
     }
+}
+
+async fn file_body() -> Result<Body, StatusCode> {
+    let file = saferring::fs::File::open("Cargo.toml").await;
+    let body = FileBody::new(&file.map_err(|_| StatusCode::NOT_FOUND)?).await;
+    body.map(Body::new).map_err(|_| StatusCode::NOT_FOUND)
 }
 
 async fn ask(client: &Client<Full<Bytes>>, request: Request<Full<Bytes>>) -> (StatusCode, String) {
@@ -140,8 +148,10 @@ fn a_router_is_served_until_it_is_to_stop() {
             ask(&client, request("POST", addr, "/sum/40", "x")).await.0,
             StatusCode::BAD_REQUEST
         );
-        let file = ask(&client, get("/file")).await.1;
-        assert_eq!(file, std::fs::read_to_string("Cargo.toml").unwrap());
+        for path in ["/file", "/body"] {
+            let file = ask(&client, get(path)).await.1;
+            assert_eq!(file, std::fs::read_to_string("Cargo.toml").unwrap());
+        }
         // A panic is its connection's own.
         assert!(client.request(get("/panic")).await.is_err());
         // One that has begun ends in order.

@@ -6,11 +6,14 @@
 //! - [`Executor`] and [`Timer`], for hyper's own builders;
 //! - [`Http`]: serves a connection of either version, with a bound on the time for a request's head, upgrades, and an end in
 //!   order; [`serve`] does that for all connections of a listener, so many at a time;
-//! - [`Client`]: sends requests over connections that it keeps.
+//! - [`Client`]: sends requests over connections that it keeps;
+//! - [`FileBody`]: a file as the body of a message.
 //!
 //! The streams are those of [`saferring_compat`]: what is received is copied once, into hyper's own buffer, out of which
 //! hyper gives bodies as `Bytes` without another copy; what is sent is copied once, out of hyper's buffers, which it only
-//! lends. hyper asks for both copies: its streams read into, and write from, memory that is borrowed for the call.
+//! lends. hyper asks for both copies: its streams read into, and write from, memory that is borrowed for the call. That of
+//! an answer of 16 KiB costs some 0.3 µs of the 9 µs that the whole request takes; tokio's streams have no such copy. A
+//! file goes with one copy from the registered buffers in which the kernel has put it into what is sent.
 //!
 //! # Examples
 //!
@@ -54,6 +57,7 @@
 #[cfg(feature = "client")]
 mod client;
 mod executor;
+mod file;
 mod io;
 #[cfg(feature = "server")]
 mod serve;
@@ -64,6 +68,7 @@ mod timer;
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, Connect, Connected, Tcp};
 pub use executor::Executor;
+pub use file::FileBody;
 pub use io::{IntoIo, Io, downcast};
 #[cfg(feature = "server")]
 pub use serve::{Serving, serve};
