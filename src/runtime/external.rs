@@ -102,16 +102,15 @@ impl Runtime {
     ///
     /// # Kernel
     ///
-    /// It is an eventfd(2) that the ring signals (`IORING_REGISTER_EVENTFD`), on all kernels that the crate runs on; on the software ring
-    /// its epoll(7). A signal costs the kernel some 200 ns a completion or turn, from the first call of this on. The ring's own
-    /// descriptor would not do: from 6.3 on it wakes nobody for completions that are put off until the ring's owner enters the
-    /// kernel, which is how this runtime has them ([`Setup::Deferred`](super::Setup)).
+    /// With [`Setup::Deferred`](super::Setup) it is an eventfd(2) that the ring signals (`IORING_REGISTER_EVENTFD`), which costs the
+    /// kernel some 200 ns a completion or turn, from the first call of this on. The ring's own descriptor would not do: from 6.3 on it
+    /// wakes nobody for completions that are put off until the ring's owner enters the kernel, which is how that setup has
+    /// them. Else, and so before 6.1, it is an epoll(7) that has the ring's own; on the software ring its epoll(7).
     ///
-    /// With that setup the kernel tells some ten milliseconds late of an operation on an eventfd of the program's, or on an epoll(7) that
-    /// has one; [`Setup::Cooperative`](super::Setup) has it told at once, and spares two calls of io_uring_register(2) a wait,
-    /// 1 to 2 µs. On old kernels (5.10 was seen to) it is not told of at all as long as the thread sleeps,
-    /// and neither is a runtime of wakes by a second one that the same thread polls. Without `Setup::Deferred`, which is so before 6.1, epoll_wait(2) may end with `EINTR` when something was
-    /// completed, and a wait of poll(2) begins anew by itself.
+    /// With `Setup::Deferred` the kernel tells some ten milliseconds late of an operation on an eventfd of the program's, or on an epoll(7)
+    /// that has one; [`Setup::Cooperative`](super::Setup) has it told at once, and spares two calls of io_uring_register(2) a wait,
+    /// 1 to 2 µs. Without `Setup::Deferred` epoll_wait(2) may end with `EINTR` when something was completed, and a wait of
+    /// poll(2) begins anew by itself.
     ///
     /// # Examples
     ///

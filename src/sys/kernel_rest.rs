@@ -1,7 +1,7 @@
 //! A kernel's ring whose owner waits by a descriptor, and not in io_uring_enter(2).
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 
 use super::config::Wait;
@@ -16,6 +16,9 @@ impl KernelRing {
     ///
     /// If no descriptor is free; those of io_uring_register(2).
     pub(super) fn readiness(&mut self) -> io::Result<Readiness> {
+        if self.setup_flags & flags::DEFER_TASKRUN == 0 {
+            return Readiness::of_ring(self.ring.as_fd());
+        }
         let event = new_event()?;
         self.ring.submitter().register_eventfd(event.as_raw_fd())?;
         self.event = Some(Arc::clone(&event));

@@ -14,7 +14,7 @@ use saferring::op::nop;
 use saferring::runtime::{AdvancedConfig, Builder, Handle, Runtime, Setup, spawn_blocking};
 use saferring::sync::oneshot;
 use saferring::time::sleep;
-use saferring_tests::{bounded, is_software, rounds, skipped, uses};
+use saferring_tests::{bounded, rounds};
 
 use crate::support::{
     By, FOREVER, becomes_readable, drive, drive_by, drive_to, echoes, is_readable, runtime, settle,
@@ -93,10 +93,6 @@ fn every_kind_of_ring_is_told_of() {
 #[test]
 fn an_eventfd_of_the_programs_is_told_of_each_time() {
     bounded(|| {
-        // Before, it is not told of as long as the thread sleeps (seen on 5.10).
-        if !is_software() && !uses(Feature::CoopTaskrun) {
-            return skipped("this kernel does not tell of it while the thread sleeps");
-        }
         for runtime in all_kinds() {
             let event = Arc::new(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
             let file = std::fs::File::from(event.try_clone().unwrap());
