@@ -27,7 +27,9 @@ use crate::split::{OwnedReadHalf, OwnedWriteHalf, split};
 ///
 /// A write takes up to 64 KiB, encrypts them and waits until the transport has taken them, so there is nothing to flush unless the
 /// transport holds something back. [`shutdown`](AsyncWrite::shutdown) sends close_notify and ends the writing direction; reads go
-/// on. **Dropping the stream sends no close_notify**: there is nobody to wait for it. A client of a TLS 1.3 server that has read nothing
+/// on. What rustls answers by itself, to a change of keys or to a client of TLS 1.2 that asks for another handshake (there is none),
+/// goes out with the next write, flush or shutdown, and not by a read, which could not be dropped then.
+/// **Dropping the stream sends no close_notify**: there is nobody to wait for it. A client of a TLS 1.3 server that has read nothing
 /// has its session tickets unread; if it is dropped then, the kernel resets the connection, and the server may be told of that
 /// instead of the end. So read to the end first, where that matters.
 ///

@@ -328,6 +328,24 @@ fn keys_are_changed_on_the_way() {
     });
 }
 
+/// A client that asks for another handshake in the same connection gets none, and costs nobody else anything.
+#[test]
+fn renegotiation_is_refused() {
+    run(|| {
+        if !has("openssl") {
+            return;
+        }
+        let files = Files::new("renegotiation");
+        let server = Server::with(&files, &[]);
+        let mut asks = OpenSsl::client(&server, &files, &["-tls1_2"]);
+        asks.say("R\n");
+        asks.wait_for("RENEGOTIATING");
+        let mut client = OpenSsl::client(&server, &files, &["-tls1_2"]);
+        client.say(LAST);
+        assert!(client.rest().contains("Hello, world!"));
+    });
+}
+
 #[test]
 fn an_interrupt_drains_the_server() {
     run(|| {
