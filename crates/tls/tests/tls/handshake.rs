@@ -1,5 +1,6 @@
 //! Handshakes that succeed, in pieces of any size, and those that fail: what each side is told.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use saferring::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -11,6 +12,7 @@ use saferring_tls::rustls::{
 };
 use saferring_tls::{TlsAcceptor, TlsConnector};
 
+use crate::cancel::dropped_after;
 use crate::common::*;
 
 /// Says hello both ways.
@@ -304,6 +306,49 @@ fn a_slow_handshake_is_bounded_by_a_timeout() {
         let (read, hello) = rest(&mut &server).await;
         read.unwrap();
         assert_eq!(hello[0], 22);
+    });
+}
+
+/// Either side gives up after each number of polls: the other hears of an end, and a handshake that both have made is one.
+#[test]
+fn a_handshake_may_be_dropped_after_any_poll() {
+    run(async || {
+        let (connector, acceptor) = ends(configs(BOTH));
+        for clients in [false, true] {
+            let mut polls = 0;
+            loop {
+                let (client, server) = tcp_pair().await;
+                let connects = connector.connect(localhost(), client);
+                let accepts = acceptor.accept(server);
+                let (dropped, other) = match clients {
+                    true => futures_util::join!(dropped_after(polls, connects), accepts),
+                    false => futures_util::join!(dropped_after(polls, accepts), connects),
+                };
+                match (dropped, other) {
+                    (Some(dropped), other) => {
+                        let (mut one, mut other) = (dropped.unwrap(), other.unwrap());
+                        one.write_all("made").await.0.unwrap();
+                        assert_eq!(other.read_exact([0; 4]).await.1, *b"made");
+                        break;
+                    }
+                    // The last word of a handshake may be the other side's.
+                    (None, Ok(mut other)) => {
+                        let (read, _) = other.read(vec![0; 8]).await;
+                        read.unwrap_err();
+                    }
+                    (None, Err(error)) => {
+                        let kinds = [
+                            ErrorKind::UnexpectedEof,
+                            ErrorKind::ConnectionReset,
+                            ErrorKind::BrokenPipe,
+                        ];
+                        assert!(kinds.contains(&error.kind()), "{error:?}");
+                    }
+                }
+                polls += 1;
+            }
+            assert!(polls > 2, "{polls}");
+        }
     });
 }
 
