@@ -95,8 +95,8 @@
 //! # What is not there
 //!
 //! Early data (0-RTT), and kernel TLS. The kernel could encrypt what is sent, which would spare a copy, and let files be spliced; but
-//! whether that pays has not been measured. (It could not receive: what is no data comes by ancillary messages, which no
-//! multishot receive has.) A stream stays on its core, as all streams of saferring do.
+//! whether that pays has not been measured. (Receiving would take recvmsg(2) for each chunk, as what is no data is told of
+//! beside it.) A stream stays on its core, as all streams of saferring do.
 #![forbid(unsafe_code)]
 
 mod buffers;
