@@ -145,7 +145,7 @@ macro_rules! stream_methods {
                 op::Send::new(self.socket.fd(), buf)
             }
 
-            /// Sends all of `buf`.
+            /// Sends all of `buf`. (To have that under way without being polled, submit a write of the [whole](Op::whole).)
             ///
             /// # Errors
             ///

@@ -10,7 +10,7 @@ use futures_io::{
 use saferring::io::AsyncRead;
 
 use crate::foreign::{Reads, Writes, from, resized};
-use crate::polled::{PollRead, PollWrite};
+use crate::polled::{PollRead, PollWrite, poll_writes};
 use crate::{Compat, CompatHalves, CompatReader, CompatWriter, Socket};
 
 macro_rules! readers {
@@ -51,21 +51,7 @@ macro_rules! writers {
         where
             Self: PollWrite + Unpin,
         {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                PollWrite::poll_write(self.get_mut(), cx, &[IoSlice::new(buf)])
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                PollWrite::poll_write(self.get_mut(), cx, bufs)
-            }
+            poll_writes!();
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 PollWrite::poll_flush(self.get_mut(), cx)

@@ -1,13 +1,13 @@
 //! The traits of hyper.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use saferring::io::AsyncRead;
 
-use crate::polled::{PollRead, PollWrite};
+use crate::polled::{PollRead, PollWrite, poll_writes};
 use crate::{Compat, CompatHalves, Socket};
 
 macro_rules! streams {
@@ -31,13 +31,7 @@ macro_rules! streams {
         where
             Self: PollWrite + Unpin,
         {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                PollWrite::poll_write(self.get_mut(), cx, &[IoSlice::new(buf)])
-            }
+            poll_writes!();
 
             /// hyper asks for this after each answer and does not wait for it; with [`Compat`] it is done once the ring has what
             /// was written, so that hyper need not be polled once more only to learn that it was sent.
@@ -51,14 +45,6 @@ macro_rules! streams {
 
             fn is_write_vectored(&self) -> bool {
                 true
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                PollWrite::poll_write(self.get_mut(), cx, bufs)
             }
         }
     };

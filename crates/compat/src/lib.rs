@@ -52,7 +52,7 @@
 // What only one of the traits asks for.
 #![cfg_attr(
     not(all(feature = "futures", feature = "hyper", feature = "tokio")),
-    allow(dead_code)
+    allow(dead_code, unused_imports, unused_macros)
 )]
 
 #[cfg(feature = "async-io")]

@@ -50,3 +50,26 @@ pub(crate) trait PollWrite {
     /// Flushes, and ends this direction.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
+
+/// The methods of their writing traits that are alike in each library, for what has [`PollWrite`].
+macro_rules! poll_writes {
+    () => {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            PollWrite::poll_write(self.get_mut(), cx, &[io::IoSlice::new(buf)])
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bufs: &[io::IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            PollWrite::poll_write(self.get_mut(), cx, bufs)
+        }
+    };
+}
+
+pub(crate) use poll_writes;

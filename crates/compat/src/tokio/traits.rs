@@ -10,7 +10,7 @@ use tokio::io::{
 };
 
 use crate::foreign::{Reads, Writes, from, resized};
-use crate::polled::{PollRead, PollWrite};
+use crate::polled::{PollRead, PollWrite, poll_writes};
 use crate::{Compat, CompatHalves, CompatReader, CompatWriter, Socket};
 
 macro_rules! readers {
@@ -51,13 +51,7 @@ macro_rules! writers {
         where
             Self: PollWrite + Unpin,
         {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                PollWrite::poll_write(self.get_mut(), cx, &[IoSlice::new(buf)])
-            }
+            poll_writes!();
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 PollWrite::poll_flush(self.get_mut(), cx)
@@ -69,14 +63,6 @@ macro_rules! writers {
 
             fn is_write_vectored(&self) -> bool {
                 true
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                PollWrite::poll_write(self.get_mut(), cx, bufs)
             }
         }
     };
