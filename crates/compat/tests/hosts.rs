@@ -238,6 +238,40 @@ fn either_may_end_first() {
     });
 }
 
+/// Each is told of what the other does, though one thread runs both.
+#[test]
+fn two_guests_of_one_host_serve_each_other() {
+    bounded(|| {
+        for host in Host::ALL {
+            let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+            let (one, other) = UnixStream::pair().unwrap();
+            let (sender, mut receiver) = saferring::sync::mpsc::channel(1);
+            let asks = first.spawn(async move {
+                for number in 0..100_u8 {
+                    one.write_all(vec![number; 10]).await.0.unwrap();
+                    sender.send(number).await.unwrap();
+                    assert_eq!(one.read_exact(vec![0; 1]).await.1, [number]);
+                }
+            });
+            let answers = second.spawn(async move {
+                while let Some(number) = receiver.recv().await {
+                    assert_eq!(other.read_exact(vec![0; 10]).await.1, [number; 10]);
+                    other.write_all(vec![number]).await.0.unwrap();
+                }
+            });
+            let inner = async {
+                match host {
+                    Host::Tokio => in_tokio::run_until(&second, join(asks, answers)).await,
+                    Host::AsyncIo => async_io::run_until(&second, join(asks, answers)).await,
+                }
+            };
+            let (asked, answered) = host.run_until(&first, inner).unwrap();
+            asked.unwrap();
+            answered.unwrap();
+        }
+    });
+}
+
 #[test]
 fn what_is_missing_is_named() {
     bounded(|| {
