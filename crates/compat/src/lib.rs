@@ -22,9 +22,11 @@
 //!
 //! That the bytes are in order behind those before, not that the kernel has them: a flush waits for that, and so does the
 //! next write, so that there is never more than one buffer under way. An error comes with the next write, flush or
-//! shutdown. Under hyper's traits a flush of a [`Compat`] is done once the ring has the bytes, which need not be polled any more; the
-//! next write and the shutdown wait for the kernel all the same. hyper flushes after each answer, and would be polled once more
-//! only to learn that it was sent (0.07 of tokio's CPU time a request). What was written before the stream is dropped is still sent, as it is by a socket of tokio's.
+//! shutdown. What was written before the stream is dropped is still sent, as it is by a socket of tokio's.
+//!
+//! Under hyper's traits a flush of a [`Compat`] is done once the ring has the bytes, which need not be polled any more; the next
+//! write and the shutdown wait for the kernel all the same. hyper flushes after each answer, and would be polled once more only
+//! to learn that it was sent, which is 0.07 of tokio's CPU time a request.
 //!
 //! # Examples
 //!
