@@ -62,6 +62,20 @@ impl<S> fmt::Debug for Connecting<S> {
 ///
 /// `Unsupported` for another scheme than `http`, `TimedOut` if it takes too long, and those of
 /// [`TcpStream::connect`](saferring::net::TcpStream::connect).
+///
+/// # Examples
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use http_body_util::Empty;
+/// use std::time::Duration;
+///
+/// use saferring_hyper::{Client, HttpConnector, client_builder};
+///
+/// let connector = HttpConnector::new().connect_timeout(Some(Duration::from_secs(3)));
+/// let client: Client<Empty<Bytes>> = client_builder().build(connector);
+/// # drop(client);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct HttpConnector {
     connect_timeout: Option<Duration>,

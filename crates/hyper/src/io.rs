@@ -87,6 +87,19 @@ impl<S> Io<S> {
     }
 
     /// Tells a [`Client`](crate::Client) that the other side speaks HTTP/2: TLS has agreed upon that, or it is known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use saferring::net::UnixStream;
+    /// use saferring_hyper::{IntoIo, connect_fn};
+    ///
+    /// let connector = connect_fn(async |_uri| {
+    ///     let stream = UnixStream::connect("/run/containerd/containerd.sock").await?;
+    ///     Ok(stream.into_io().negotiated_h2())
+    /// });
+    /// # drop(connector);
+    /// ```
     #[cfg(feature = "client")]
     pub fn negotiated_h2(mut self) -> Self {
         self.is_http2 = true;

@@ -10,7 +10,6 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use saferring::net::TcpListener;
-use saferring::runtime::Runtime;
 use saferring::sync::{CancellationToken, mpsc};
 use saferring_axum::{Http, Serving, serve};
 use tonic::service::Routes;
@@ -36,10 +35,8 @@ async fn server(
 /// Asks for a length, and says one word after the other: the next when the one before has come back.
 async fn client(addr: &str) -> Result<(), Box<dyn Error>> {
     let mut client = WordsClient::new(format!("http://{addr}").parse()?);
-    println!(
-        "/etc/hostname: {} bytes",
-        client.length("/etc/hostname").await?
-    );
+    let program = client.length("/proc/self/exe").await?;
+    println!("the server is a program of {program} bytes");
     if let Err(status) = client.length("/nowhere").await {
         println!("{:?}: {}", status.code(), status.message());
     }
@@ -69,41 +66,25 @@ async fn both() -> Result<(), Box<dyn Error>> {
     Ok(served.await??)
 }
 
-async fn run(side: Side) -> Result<(), Box<dyn Error>> {
-    match side {
-        Side::Both => both().await,
-        Side::Client(addr) => client(&addr).await,
-        Side::Server(addr) => {
+async fn run(args: &[&str]) -> Result<(), Box<dyn Error>> {
+    match args {
+        [] => both().await,
+        ["--connect", addr] => client(addr).await,
+        ["--serve", addr] => {
             let stop = async {
                 let _ = saferring::signal::shutdown().await;
             };
-            Ok(server(TcpListener::bind(addr.as_str())?, stop).await?)
+            Ok(server(TcpListener::bind(*addr)?, stop).await?)
         }
+        _ => Err("expected nothing, --serve ADDR or --connect ADDR".into()),
     }
 }
 
-enum Side {
-    Both,
-    Server(String),
-    Client(String),
-}
-
-fn side() -> Result<Side, Box<dyn Error>> {
-    use lexopt::prelude::*;
-    let (mut parser, mut side) = (lexopt::Parser::from_env(), Side::Both);
-    while let Some(arg) = parser.next()? {
-        side = match arg {
-            Long("serve") => Side::Server(parser.value()?.string()?),
-            Long("connect") => Side::Client(parser.value()?.string()?),
-            other => return Err(other.unexpected().into()),
-        };
-    }
-    Ok(side)
-}
-
-fn main() -> ExitCode {
-    let outcome = side().and_then(|side| Runtime::new()?.block_on(run(side)));
-    match outcome {
+#[saferring::main]
+async fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    match run(&args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("grpc: {error}");

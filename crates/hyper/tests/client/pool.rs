@@ -2,6 +2,8 @@
 
 use std::future::ready;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
@@ -10,6 +12,7 @@ use saferring::net::{TcpListener, TcpStream};
 use saferring::runtime::in_flight;
 use saferring_hyper::{Client, HttpConnector, client, client_builder, connect_fn};
 use saferring_tests::{in_child, until};
+use socket2::{Domain, Socket, Type};
 
 use crate::common::{
     Server, Text, asked, dropped_at_each_await, io_error, is_cut_off, post, quiet, run, settled,
@@ -142,6 +145,26 @@ fn a_client_tells_what_is_wrong() {
 }
 
 #[test]
+fn a_connection_without_an_end_is_bounded() {
+    run(async || {
+        // With room for one connection that nobody accepts: the kernel answers no other.
+        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&addr.into()).unwrap();
+        socket.listen(0).unwrap();
+        let addr = socket.local_addr().unwrap().as_socket().unwrap();
+        let first = TcpStream::connect(addr).await.unwrap();
+        let connector = HttpConnector::new().connect_timeout(Some(Duration::from_millis(30)));
+        let client: Client<Text> = client_builder().build(connector);
+        let error = client.request(post(uri("http", addr), "")).await;
+        let error = error.unwrap_err();
+        assert_eq!(io_error(&error).kind(), ErrorKind::TimedOut);
+        assert!(told(&error).contains("within 30ms"), "{}", told(&error));
+        drop((first, socket));
+    });
+}
+
+#[test]
 fn a_function_connects() {
     run(async || {
         let server = Server::start(None);
@@ -165,13 +188,30 @@ fn a_function_connects() {
 }
 
 #[test]
+fn connections_without_requests_are_closed_in_time() {
+    run(async || {
+        let server = Server::start(None);
+        settled().await;
+        let before = in_flight().len();
+        let client: Client<Text> = client_builder()
+            .pool_idle_timeout(Duration::from_millis(10))
+            .build(HttpConnector::new());
+        asked(&client, &server.uri("http"), "hello").await;
+        // By the timers of the runtime: nobody asks for it again.
+        quiet("the end of the connection", before).await;
+        asked(&client, &server.uri("http"), "again").await;
+        assert_eq!(server.accepted(), 2);
+        drop(client);
+        server.end().await;
+    });
+}
+
+#[test]
 fn connections_are_closed_with_their_client() {
     run(async || {
         let server = Server::start(None);
-        let before = {
-            settled().await;
-            in_flight().len()
-        };
+        settled().await;
+        let before = in_flight().len();
         let client = client();
         asked(&client, &server.uri("http"), "hello").await;
         assert!(in_flight().len() > before);

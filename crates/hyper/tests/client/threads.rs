@@ -50,7 +50,9 @@ fn a_client_outlives_the_runtime_of_its_connections() {
 
 #[test]
 fn another_thread_sends_over_the_connection_that_is_there() {
-    fn is_shared(_: &(impl Send + Sync)) {}
+    fn is_shared<T: Send + Sync>(_: &T) {}
+    #[cfg(feature = "tls")]
+    let _ = is_shared::<Client<Text, saferring_hyper::HttpsConnector>>;
     run(async || {
         let server = Server::start(None);
         let (client, uri) = (client::<Text>(), server.uri("http"));
