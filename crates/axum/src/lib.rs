@@ -76,6 +76,19 @@
 //! # drop(router);
 //! ```
 //!
+//! # gRPC
+//!
+//! tonic without its feature `transport` needs nothing of tokio's: `Routes::into_axum_router` makes a router to be served here, and
+//! `saferring_hyper::client_builder().http2_only(true)` makes the client below `tonic::client::Grpc`, or below a generated one
+//! (`with_origin`). The example `grpc` has both, with streams both ways. What is different from tonic's own server and channel:
+//!
+//! - A handler awaits what saferring has inside [`local`], and a stream of answers each of its steps.
+//! - Nobody looks at `grpc-timeout`, which `Request::set_timeout` sends: that is part of `transport`. Bound a call by
+//!   [`saferring::time::timeout`], on either side.
+//! - Where no connection can be had, the status of a call is `Unknown`, and not `Unavailable`; its source is the client's error.
+//! - A client that has enough of a stream must end its own as well: hyper goes on with a request whose answer is not read any more. That
+//!   is so on tokio, too.
+//!
 //! # What needs tokio
 //!
 //! A few things of axum's spawn on tokio, and so do not work here: `axum::serve`, `WebSocketUpgrade::on_upgrade`, and middleware

@@ -22,7 +22,7 @@ use saferring::runtime::Runtime;
 use saferring::sync::{CancellationToken, local::Notify};
 use saferring::{spawn, spawn_blocking};
 use saferring_axum::{FileBody, OnCore, Serving, local, serve, serve_core};
-use saferring_hyper::Client;
+use saferring_hyper::{Client, HttpConnector, client, client_builder};
 use saferring_tests::{bounded, until};
 
 saferring_tests::also_on_software!();
@@ -126,7 +126,7 @@ fn a_router_is_served_until_it_is_to_stop() {
             .with_graceful_shutdown(async move { stopped.cancelled().await })
             .on_error(move |_| counted.set(counted.get() + 1));
         let server = spawn(server.into_future());
-        let client = Client::new();
+        let client = client();
         let get = |path: &str| request("GET", addr, path, "");
         assert_eq!(
             ask(&client, get("/")).await,
@@ -334,8 +334,10 @@ fn many_at_once_over_http2_and_1() {
             .with_graceful_shutdown(async move { stopped.cancelled().await })
             .with(Serving::default());
         let server = spawn(server.into_future());
-        let one = Client::new();
-        let two = Client::with_connect(Known);
+        let one = client();
+        let two: Client<Full<Bytes>> = client_builder()
+            .http2_only(true)
+            .build(HttpConnector::new());
         for _ in 0..5 {
             let ones = (0..20).map(|_| ask(&one, request("GET", addr, "/file", "")));
             let twos = (0..20).map(|_| async {
@@ -361,22 +363,4 @@ fn many_at_once_over_http2_and_1() {
         let ended = saferring::time::timeout(Duration::from_secs(20), server).await;
         ended.unwrap().unwrap().unwrap();
     });
-}
-
-/// Connects by TCP to who is known to speak HTTP/2.
-struct Known;
-
-impl saferring_hyper::Connect for Known {
-    type Stream = TcpStream;
-
-    async fn connect(
-        &self,
-        uri: &axum::http::Uri,
-    ) -> std::io::Result<saferring_hyper::Connected<TcpStream>> {
-        let stream = TcpStream::connect((uri.host().unwrap(), uri.port_u16().unwrap())).await?;
-        Ok(saferring_hyper::Connected {
-            stream,
-            http2: true,
-        })
-    }
 }

@@ -27,6 +27,8 @@ pub struct Io<S> {
     /// Of those, what has been read, and of that, what has been given on.
     len: usize,
     given: usize,
+    #[cfg(feature = "client")]
+    is_http2: bool,
 }
 
 /// What can be served or sent over: the streams of saferring, and whatever has hyper's traits already.
@@ -79,7 +81,29 @@ impl<S> Io<S> {
             head: [0; PREFACE.len()],
             len: 0,
             given: 0,
+            #[cfg(feature = "client")]
+            is_http2: false,
         }
+    }
+
+    /// Tells a [`Client`](crate::Client) that the other side speaks HTTP/2: TLS has agreed upon that, or it is known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use saferring::net::UnixStream;
+    /// use saferring_hyper::{IntoIo, connect_fn};
+    ///
+    /// let connector = connect_fn(async |_uri| {
+    ///     let stream = UnixStream::connect("/run/containerd/containerd.sock").await?;
+    ///     Ok(stream.into_io().negotiated_h2())
+    /// });
+    /// # drop(connector);
+    /// ```
+    #[cfg(feature = "client")]
+    pub fn negotiated_h2(mut self) -> Self {
+        self.is_http2 = true;
+        self
     }
 
     /// The stream. What hyper has read ahead is not in it.
@@ -152,6 +176,17 @@ impl<S: Write + Unpin> Write for Io<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.stream).poll_write_vectored(cx, bufs)
+    }
+}
+
+#[cfg(feature = "client")]
+impl<S> hyper_util::client::legacy::connect::Connection for Io<S> {
+    fn connected(&self) -> hyper_util::client::legacy::connect::Connected {
+        let connected = hyper_util::client::legacy::connect::Connected::new();
+        if self.is_http2 {
+            return connected.negotiated_h2();
+        }
+        connected
     }
 }
 

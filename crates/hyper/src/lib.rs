@@ -6,7 +6,8 @@
 //! - [`Executor`] and [`Timer`], for hyper's own builders;
 //! - [`Http`]: serves a connection of either version, with a bound on the time for a request's head, upgrades, and an end in
 //!   order; [`serve`] does that for all connections of a listener, so many at a time;
-//! - [`Client`]: sends requests over connections that it keeps;
+//! - [`client`], [`client_builder`]: hyper-util's [`Client`], which sends requests over connections that it keeps, by what connects here:
+//!   [`HttpConnector`], `HttpsConnector` (feature `tls`), or a function of one's own ([`connect_fn`]);
 //! - [`FileBody`]: a file as the body of a message.
 //!
 //! The streams are those of [`saferring_compat`]: what is received is copied once, into hyper's own buffer, out of which
@@ -52,12 +53,26 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `client` | yes | hyper-util's client, and what it connects by |
+//! | `server` | yes | [`Http`] and [`serve`] |
+//! | `tls` | | `HttpsConnector`: `https` for the client, by `saferring-tls` |
+//! | `webpki-roots` | | `HttpsConnector::with_webpki_roots`: a client that trusts what Mozilla trusts |
+//! | `native-roots` | | `HttpsConnector::with_native_roots`: a client that trusts what the system trusts |
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "client")]
+mod connect;
 mod executor;
 mod file;
+#[cfg(feature = "tls")]
+mod https;
 mod io;
 #[cfg(feature = "server")]
 mod serve;
@@ -66,9 +81,13 @@ mod server;
 mod timer;
 
 #[cfg(feature = "client")]
-pub use client::{Client, ClientError, Connect, Connected, Tcp};
+pub use client::{Client, client, client_builder};
+#[cfg(feature = "client")]
+pub use connect::{ConnectFn, Connecting, HttpConnector, connect_fn};
 pub use executor::Executor;
 pub use file::FileBody;
+#[cfg(feature = "tls")]
+pub use https::{HttpsConnector, MaybeHttps};
 pub use io::{IntoIo, Io, downcast};
 #[cfg(feature = "server")]
 pub use serve::{Serving, serve};

@@ -130,6 +130,9 @@ impl Http {
     /// Serves a connection until it ends. Once `stop` is ready no new request is taken, and it ends with those that have
     /// begun; [`pending`](std::future::pending) never is.
     ///
+    /// A TCP stream should have [`set_nodelay`](saferring::net::TcpStream::set_nodelay), as [`serve`](crate::serve) does: answers are
+    /// small, and HTTP/2 waits for what the other side delays.
+    ///
     /// Upgrades are possible ([`hyper::upgrade::on`]), and [`downcast`](crate::downcast) gives the stream back.
     ///
     /// # Errors

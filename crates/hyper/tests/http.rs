@@ -1,28 +1,31 @@
-//! Servers and clients of HTTP, and peers that misbehave.
+//! Servers of HTTP, and peers that misbehave.
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, ready};
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, UPGRADE};
-use hyper::http::uri::Scheme;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper_util::client::legacy::connect::Connect;
 use saferring::net::{TcpListener, TcpStream, UnixStream};
 use saferring::runtime::Runtime;
 use saferring::spawn;
 use saferring::sync::{CancellationToken, local::Notify};
 use saferring::task::JoinHandle;
+use saferring_compat::Compat;
 use saferring_hyper::{
-    Client, ClientError, Connect, Connected, Http, ServeError, Serving, downcast, serve,
+    Client, Http, IntoIo, Io, ServeError, Serving, client, client_builder, connect_fn, downcast,
+    serve,
 };
-use saferring_tests::{bounded, until};
+use saferring_tests::bounded;
 
 saferring_tests::also_on_software!();
 
@@ -106,77 +109,18 @@ async fn raw(server: &Server, bytes: &[u8], part: usize, ends: bool) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-#[test]
-fn requests_go_over_connections_that_are_kept() {
-    run(async || {
-        let server = Server::start(Serving::default());
-        let client = Client::new();
-        for len in [0, 1, 5_000, 300_000] {
-            let body = vec![b'x'; len];
-            let response = client
-                .request(post(server.uri("/"), body.clone()))
-                .await
-                .unwrap();
-            assert_eq!(response.status(), StatusCode::OK);
-            assert_eq!(text(response).await, body);
-            until("the connection", || client.idle() == 1).await;
-        }
-        // So many at once need as many connections.
-        let many = (0..8).map(|n| {
-            let (client, request) = (client.clone(), post(server.uri("/"), vec![b'y'; n]));
-            async move { text(client.request(request).await.unwrap()).await.len() }
-        });
-        assert_eq!(join_all(many).await, (0..8).collect::<Vec<_>>());
-        until("the connections", || client.idle() == 8).await;
-        drop(client);
-        assert_eq!(server.end().await, 0);
+/// A client of one connection, which is there already.
+fn over<B>(io: Io<Compat<UnixStream>>) -> Client<B, impl Connect + Clone>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
+    let io = Cell::new(Some(io));
+    let connect = connect_fn(move |_| {
+        let io = io.take().ok_or(ErrorKind::ConnectionRefused.into());
+        ready(io)
     });
-}
-
-#[test]
-fn a_connection_that_the_server_has_closed_is_replaced() {
-    run(async || {
-        let first = Server::start(Serving::default());
-        let (client, addr) = (Client::new(), first.addr);
-        let uri = first.uri("/");
-        text(client.request(post(uri.clone(), "one")).await.unwrap()).await;
-        until("the connection", || client.idle() == 1).await;
-        assert_eq!(first.end().await, 0);
-        until("the end of the connection", || client.idle() == 0).await;
-        let refused = client.request(post(uri.clone(), "none")).await.unwrap_err();
-        assert!(matches!(refused, ClientError::Connect(_)), "{refused}");
-        let listener = TcpListener::bind(addr).unwrap();
-        let task = spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            let http = Http::new();
-            let served = http.serve_connection(stream, service_fn(echo), pending());
-            served.await
-        });
-        assert_eq!(
-            text(client.request(post(uri, "two")).await.unwrap()).await,
-            "two"
-        );
-        drop(client);
-        task.await.unwrap().unwrap();
-    });
-}
-
-/// Connects by a socket pair, as if HTTP/2 had been agreed upon.
-struct Paired(Rc<Cell<Option<UnixStream>>>);
-
-impl Connect for Paired {
-    type Stream = UnixStream;
-
-    async fn connect(&self, uri: &Uri) -> std::io::Result<Connected<UnixStream>> {
-        assert_eq!(uri.scheme(), Some(&Scheme::HTTPS));
-        match self.0.take() {
-            Some(stream) => Ok(Connected {
-                stream,
-                http2: true,
-            }),
-            None => Err(std::io::ErrorKind::ConnectionRefused.into()),
-        }
-    }
+    client_builder().build(connect)
 }
 
 #[test]
@@ -203,7 +147,7 @@ fn http2_shares_a_connection_and_ends_in_order() {
                 .serve_connection(other, service, stopped.cancelled())
                 .await
         });
-        let client = Client::with_connect(Paired(Rc::new(Cell::new(Some(one)))));
+        let client = over(one.into_io().negotiated_h2());
         let uri = |path: &str| format!("https://example.org{path}").parse().unwrap();
         for n in ["1", "2", "3"] {
             let response = client.request(post(uri("/"), "")).await.unwrap();
@@ -219,7 +163,7 @@ fn http2_shares_a_connection_and_ends_in_order() {
         task.await.unwrap().unwrap();
         // The other side is gone, and there is no second one.
         let gone = client.request(post(uri("/"), "")).await.unwrap_err();
-        assert!(matches!(gone, ClientError::Connect(_)), "{gone}");
+        assert!(gone.is_connect(), "{gone}");
     });
 }
 
@@ -274,7 +218,7 @@ fn what_is_no_request_is_refused() {
             assert!(!all.contains("200 OK") || all.contains("cut off"), "{all}");
         }
         // It still serves.
-        let client = Client::new();
+        let client = client();
         assert_eq!(
             text(client.request(post(server.uri("/"), "yes")).await.unwrap()).await,
             "yes"
@@ -307,9 +251,8 @@ fn who_has_not_begun_is_let_go_at_the_end() {
     run(async || {
         let server = Server::start(Serving::default());
         let idle = TcpStream::connect(server.addr).await.unwrap();
-        let client = Client::new();
+        let client = client();
         text(client.request(post(server.uri("/"), "")).await.unwrap()).await;
-        until("the connection", || client.idle() == 1).await;
         assert_eq!(server.end().await, 0);
         assert_eq!(idle.read(vec![0; 1]).await.0.unwrap(), 0);
     });
@@ -377,7 +320,7 @@ fn an_upgraded_connection_is_a_stream_again() {
                 .serve_connection(other, service, pending())
                 .await
         });
-        let client = Client::with_connect(Plain(Cell::new(Some(one))));
+        let client = over(one.into_io());
         let request = Request::builder()
             .method(Method::GET)
             .uri("http://example.org/")
@@ -394,52 +337,5 @@ fn an_upgraded_connection_is_a_stream_again() {
         let (_, back) = stream.read_exact(vec![0; 10]).await;
         assert_eq!(back, b"0123456789");
         serves.await.unwrap().unwrap();
-    });
-}
-
-/// Connects by a socket pair.
-struct Plain(Cell<Option<UnixStream>>);
-
-impl Connect for Plain {
-    type Stream = UnixStream;
-
-    async fn connect(&self, _: &Uri) -> std::io::Result<Connected<UnixStream>> {
-        match self.0.take() {
-            Some(stream) => Ok(Connected {
-                stream,
-                http2: false,
-            }),
-            None => Err(std::io::ErrorKind::ConnectionRefused.into()),
-        }
-    }
-}
-
-#[test]
-fn a_client_tells_what_is_wrong() {
-    run(async || {
-        let client = Client::new();
-        let error = client
-            .request(post("/".parse().unwrap(), ""))
-            .await
-            .unwrap_err();
-        assert!(error.to_string().contains("names no host"), "{error}");
-        let error = client
-            .request(post("https://localhost/".parse().unwrap(), ""))
-            .await
-            .unwrap_err();
-        assert!(error.to_string().contains("connector for TLS"), "{error}");
-        // An answer that is none.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let uri = format!("http://{}/", listener.local_addr().unwrap())
-            .parse()
-            .unwrap();
-        let garbage = spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            stream.read(vec![0; 500]).await.0.unwrap();
-            stream.write_all("HELO\r\n\r\n").await.0.unwrap();
-        });
-        let error = client.request(post(uri, "")).await.unwrap_err();
-        assert!(matches!(error, ClientError::Http(_)), "{error}");
-        garbage.await.unwrap();
     });
 }
