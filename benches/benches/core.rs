@@ -9,7 +9,7 @@ use saferring_benches::{Track, tracks};
 
 fn main() -> io::Result<()> {
     // In a contender's process there is nothing else to do.
-    let Some(mut tracks) = tracks(256 << 20)? else {
+    let Some(mut tracks) = tracks(256 << 20, false)? else {
         return Ok(());
     };
     let mut criterion = Criterion::default().configure_from_args();

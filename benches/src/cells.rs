@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use crate::contender::{Blocks, Work};
+use crate::contender::{Blocks, Contender, Work};
 use crate::keys::REDIS;
 use crate::load::Way;
 use crate::report::{RAW, grouped};
 use crate::talk::Verb;
+use crate::web::{TOKIO, Web};
 
 /// One workload, and how large it is.
 #[derive(Clone, Debug)]
@@ -49,8 +50,22 @@ impl Cell {
     pub(crate) fn base(&self) -> &'static str {
         match self.kind {
             Kind::Serve(Way::Keys(..), ..) => REDIS,
+            Kind::Serve(Way::Web(_), ..) => TOKIO,
             _ => RAW,
         }
+    }
+
+    /// Whether the contender may be able to do it: a guess, which costs nothing.
+    pub(crate) fn may_suit(&self, contender: &Contender) -> bool {
+        match self.kind {
+            Kind::Serve(Way::Web(web), ..) => (contender.web)(web).is_some(),
+            _ => true,
+        }
+    }
+
+    /// The program `wrk` asks its servers.
+    pub(crate) fn is_http(&self) -> bool {
+        matches!(self.kind, Kind::Serve(Way::Web(web), ..) if web.scheme().is_some())
     }
 
     /// How many cores its servers have.
@@ -92,6 +107,7 @@ pub(crate) fn compared(quick: bool, dir: &Path) -> Vec<Cell> {
     let mut cells: Vec<Cell> = echoes.into_iter().map(echo).collect();
     cells.extend(two_cores(quick));
     cells.extend(keys());
+    cells.extend(web(quick));
     cells.push(cell! { "churn", "connect, one echo of 64 B, close; 50 at a time", a "connection": Kind::Serve(Way::Churn, 50, 64) });
     cells.push(
         cell! { "udp", "UDP echo, 50 clients, 64 B", a "datagram": Kind::Serve(Way::Udp, 50, 64) },
@@ -176,6 +192,25 @@ fn keys() -> Vec<Cell> {
     let both = [Verb::Get, Verb::Set].into_iter();
     both.flat_map(|verb| [1, 16].map(|batch| request(verb, batch)))
         .collect()
+}
+
+/// HTTP by both libraries, and frames.
+pub(crate) fn web(quick: bool) -> Vec<Cell> {
+    let sizes: &[_] = match quick {
+        true => &[(64, 64)],
+        false => &[(64, 64), (64, 16_384), (1000, 64), (1000, 16_384)],
+    };
+    let mut cells = Vec::new();
+    for (tls, words, suffix) in [(false, "", ""), (true, ", TLS", "-tls")] {
+        for (library, web) in [("hyper", Web::Hyper { tls }), ("axum", Web::Axum { tls })] {
+            cells.extend(sizes.iter().map(|&(connections, body)| {
+                let (count, size) = (grouped(connections as f64, 0), size(body as u64));
+                cell! { "http-{library}{suffix}-{connections}x{body}", "HTTP by {library}{words}, {count} connections, {size}", a "request": Kind::Serve(Way::Web(web), connections, body) }
+            }));
+        }
+    }
+    cells.push(cell! { "frames-50x64", "frames sent back, 50 connections, 64 B", a "frame": Kind::Serve(Way::Web(Web::Frames), 50, 64) });
+    cells
 }
 
 /// A file in the data directory.

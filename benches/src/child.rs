@@ -16,6 +16,7 @@ use crate::keys;
 use crate::load::{self, Target, Way};
 use crate::measure::{learn_cores, stay_on_both_cores, stay_on_core};
 use crate::sockets::listeners;
+use crate::web::Web;
 
 /// What a process is started for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub(crate) enum Task {
     Echo(EchoSpec),
     /// Standard input is the socket.
     Udp(EchoSpec),
+    /// Standard input is the listener; a message is a body, or what is in a frame.
+    Web(Web, EchoSpec),
     /// It says where it listens.
     TwoCores(EchoSpec),
     /// Becomes another program, which serves keys at this address.
@@ -83,6 +86,10 @@ fn obey(contenders: &[Contender], orders: Orders) -> io::Result<Done> {
 fn serve(contender: &Contender, task: Task) -> io::Result<Done> {
     match (task, contender.echo, contender.udp_echo) {
         (Task::Echo(spec), Some(echo), _) => echo(TcpListener::from(stdin()?), spec)?,
+        (Task::Web(web, spec), ..) => match (contender.web)(web) {
+            Some(serve) => serve(TcpListener::from(stdin()?), spec)?,
+            None => return Ok(Done::Unsupported),
+        },
         (Task::Udp(spec), _, Some(echo)) => echo(UdpSocket::from(stdin()?), spec)?,
         (Task::TwoCores(spec), echo, _) => match (contender.two_cores, echo) {
             (TwoCores::Own(serve), _) => serve(spec)?,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::control::Control;
 use crate::control::{Message, say};
+pub use crate::web::Web;
 
 /// What a server is asked to do. It listens already; it serves until the process is killed.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -134,6 +135,8 @@ pub struct Contender {
     pub echo: Option<Echo>,
     /// For TCP on two cores.
     pub two_cores: TwoCores,
+    /// For HTTP and frames: what serves them, if anything does. A message is the body of a response, or what is in a frame.
+    pub web: fn(Web) -> Option<Echo>,
     /// For UDP.
     pub udp_echo: Option<UdpEcho>,
     /// Does the work inside the runtime until [`Control`] says that it is over.
@@ -141,6 +144,14 @@ pub struct Contender {
 }
 
 impl Contender {
+    /// One that serves HTTP and frames, and does nothing else.
+    pub const fn web(name: &'static str, what: &'static str, web: fn(Web) -> Option<Echo>) -> Self {
+        Contender {
+            web,
+            ..Contender::worker(name, what, |_, _| Ok(Done::Unsupported))
+        }
+    }
+
     /// One that serves TCP, and nothing else.
     pub const fn server(name: &'static str, what: &'static str, echo: Echo) -> Self {
         Contender {
@@ -148,6 +159,7 @@ impl Contender {
             what,
             echo: Some(echo),
             two_cores: TwoCores::No,
+            web: |_| None,
             udp_echo: None,
             work: |_, _| Ok(Done::Unsupported),
         }
@@ -164,6 +176,7 @@ impl Contender {
             what,
             echo: None,
             two_cores: TwoCores::No,
+            web: |_| None,
             udp_echo: None,
             work,
         }

@@ -34,6 +34,7 @@ mod system;
 mod talk;
 mod track;
 mod wake;
+pub mod web;
 
 pub use measure::cpu_time;
 pub use program::{compare, once, ratio};

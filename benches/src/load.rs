@@ -18,6 +18,7 @@ use crate::contender::Done;
 use crate::control::{Control, histogram};
 use crate::raw::ring::{Memory, POLL_FIRST, Queues, Ring, result};
 use crate::talk::{self, Talk, Verb};
+use crate::web::{Web, wrk};
 
 /// A server that answers nothing for so long hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,13 +43,23 @@ pub(crate) enum Way {
     Churn,
     /// Of a server that has both cores, as this has.
     TwoCores,
+    /// As this wants to be spoken to.
+    Web(Web),
     /// Gets or sets keys by the protocol of redis, so many requests at once on a connection.
     Keys(Verb, usize),
 }
 
+/// Asks in the way that the target wants it.
+pub(crate) fn run(target: Target, control: Control) -> io::Result<Done> {
+    match target.way {
+        Way::Web(web) if web.scheme().is_some() => wrk::run(target, web, control),
+        _ => ask(target, control),
+    }
+}
+
 /// Connects, and then asks in slices, of so many microseconds each, that [`Control::next`] tells; each connection has
 /// one request at least, even in a slice of none.
-pub(crate) fn run(target: Target, mut control: Control) -> io::Result<Done> {
+fn ask(target: Target, mut control: Control) -> io::Result<Done> {
     let mut load = Load::new(target)?;
     let mut latencies = histogram();
     while let Some(micros) = control.next() {
@@ -63,7 +74,7 @@ pub(crate) fn run(target: Target, mut control: Control) -> io::Result<Done> {
 /// A connection to the server; of churn, none yet.
 fn client(target: Target, index: usize) -> io::Result<Option<OwnedFd>> {
     Ok(match target.way {
-        Way::Tcp | Way::TwoCores => Some(connected(target.addr)?.into()),
+        Way::Tcp | Way::TwoCores | Way::Web(_) => Some(connected(target.addr)?.into()),
         Way::Keys(..) => {
             let stream = connected(target.addr)?;
             talk::set_key(&stream, index, target.message)?;

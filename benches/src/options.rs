@@ -11,6 +11,7 @@ use crate::contender::Contender;
 use crate::keys::{REDIS, REDIS_AGAIN};
 use crate::report::RAW;
 use crate::runtimes::saferring::TUNING;
+use crate::web::{TOKIO, TOKIO_AGAIN};
 
 /// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ usage: cargo bench --bench compare -- [OPTIONS], or --bench ratio
   --slice MS       how long a slice is, in milliseconds (50; of ratio 20)
   --workload W     only the workload W, or all of a kind: echo, echo-50, read; may be repeated
   --only W         only workloads whose name contains W; may be repeated
-  --contender C    only this contender, beside raw and redis; may be repeated; a latency option runs only so
+  --contender C    only this contender, beside raw, redis and tokio's HTTP; may be repeated; a latency option runs only so
   --check FILE     compare with an earlier report.json; exit with 1 if saferring has become worse
   --json FILE      also write all figures to FILE
   --out DIR        where report.json and report.html go (compare in the target directory; ratio writes none)
@@ -164,19 +165,22 @@ fn check(
 
 /// Those that are named, and always what they are compared with, and the controls.
 fn choose(all: &[Contender], chosen: &[String]) -> Vec<Contender> {
-    let mut contenders = all.to_vec();
-    contenders.retain(|contender| {
+    let wanted = |contender: &&Contender| {
         (chosen.is_empty() && !contender.name.starts_with(TUNING))
-            || [RAW, "raw (again)", REDIS, REDIS_AGAIN].contains(&contender.name)
+            || [RAW, "raw (again)", REDIS, REDIS_AGAIN, TOKIO_AGAIN].contains(&contender.name)
             || chosen.iter().any(|name| name == contender.name)
-    });
-    contenders
+    };
+    let chosen_or_base = |contender: &Contender| match contender.name {
+        TOKIO if !wanted(&contender) => Some(Contender::web(TOKIO, contender.what, contender.web)),
+        _ => Some(*contender).filter(|one| wanted(&one)),
+    };
+    all.iter().filter_map(chosen_or_base).collect()
 }
 
 fn print_all(cells: &[Cell], all: &[Contender]) {
     println!("workloads:");
     for cell in cells {
-        println!("  {:<18} {}", cell.name, cell.title);
+        println!("  {:<26} {}", cell.name, cell.title);
     }
     println!("contenders:");
     for contender in all {

@@ -79,13 +79,23 @@ impl Process {
 
     /// User and system time apart, in the kernel's ticks.
     pub(crate) fn ticks(&self) -> io::Result<(i64, i64)> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
-        // The name, in parentheses, may hold anything; the state behind it is field 3.
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        let mut fields = fields.split_ascii_whitespace().skip(11);
+        let stat = self.stat()?;
+        let mut fields = stat.split_ascii_whitespace().skip(11);
         let mut next = || fields.next().and_then(|field| field.parse().ok());
         let ticks = next().zip(next());
         ticks.ok_or_else(|| io::Error::other("/proc/PID/stat has too few fields"))
+    }
+
+    /// Whether its first thread waits for something else than a core.
+    pub(crate) fn is_asleep(&self) -> io::Result<bool> {
+        Ok(self.stat()?.trim_start().starts_with('S'))
+    }
+
+    /// What the kernel says of it, from its state on.
+    fn stat(&self) -> io::Result<String> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
+        // The name, in parentheses, may hold anything; the state behind it is field 3.
+        Ok(stat.rsplit(')').next().unwrap_or_default().into())
     }
 
     pub(crate) fn memory(&self) -> io::Result<u64> {

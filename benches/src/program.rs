@@ -15,13 +15,14 @@ use crate::report::{self, About, Report, VERSION};
 use crate::session::{self, Session};
 use crate::settings::Settings;
 use crate::system::{self, System};
-use crate::{cells, check, keys, raw, runtimes};
+use crate::{cells, check, keys, raw, runtimes, web};
 
 /// `cargo bench --bench compare`, with more contenders.
 pub fn compare(rivals: Vec<Contender>) -> ExitCode {
     use runtimes::{saferring, tokio};
     let ours = [raw::compared(), saferring::compared(), tokio::compared()];
-    let all = [ours.concat(), rivals, keys::compared()];
+    let controls = [vec![web::compared()], keys::compared()].concat();
+    let all = [ours.concat(), rivals, controls];
     run(Program::Compare, &all.concat())
 }
 
@@ -125,7 +126,7 @@ fn measure_all(program: Program, options: &Options) -> io::Result<Report> {
     };
     measure::stay_on_core(1);
     let mut session = Session {
-        progress: Progress::new(&cells, &settings, options.contenders.len()),
+        progress: Progress::new(&cells, &settings, &options.contenders),
         contenders: options.contenders.clone(),
         settings,
         stop,

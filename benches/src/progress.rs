@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use crate::cells::{Cell, Kind};
+use crate::contender::Contender;
 use crate::settings::Settings;
 
 /// A line that is rewritten on a terminal; elsewhere a line for each workload.
@@ -15,8 +16,11 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(cells: &[Cell], settings: &Settings, contenders: usize) -> Self {
-        let foreseen = |cell| contenders as f64 * foreseen(cell, settings);
+    pub(crate) fn new(cells: &[Cell], settings: &Settings, contenders: &[Contender]) -> Self {
+        let foreseen = |cell: &Cell| {
+            let those = contenders.iter().filter(|one| cell.may_suit(one));
+            those.count() as f64 * foreseen(cell, settings)
+        };
         Progress {
             begun: 0,
             foreseen: cells.iter().map(foreseen).collect(),
@@ -67,6 +71,10 @@ fn foreseen(cell: &Cell, settings: &Settings) -> f64 {
     let (a_slice, start) = match cell.kind {
         Kind::Idle(_) | Kind::Memory(_) => (0.5, 0.0),
         Kind::Long(..) => (1.2, 2.0),
+        // Of TLS, but then it costs twice as much.
+        Kind::Serve(_, connections, _) if cell.is_http() => {
+            (slice + 0.01, 1.3 + connections as f64 * 1e-3)
+        }
         Kind::Serve(_, connections, _) => (slice, 0.1 + connections as f64 * 5e-5),
         Kind::Work(_) => (slice, 0.2),
     };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::thread::sleep;
 use std::time::Duration;
 
 use crate::cells::{Cell, Kind};
@@ -18,6 +19,11 @@ use crate::sockets::{free_addr, listener};
 /// How long setting up may take, and a slice beyond its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A server that sleeps, and has not used CPU time for so long, has answered everything.
+const REST: Duration = Duration::from_millis(3);
+
+const REST_TRIES: u32 = 100;
+
 const IDLE_MESSAGE: usize = 64;
 
 /// What a read buffer holds, where connections have their own.
@@ -27,6 +33,7 @@ pub(crate) struct Runner {
     pub(crate) process: Process,
     /// A process that asks this one, if it is a server.
     load: Option<Process>,
+    is_wrk: bool,
     /// Operations of a slice, if it is no server.
     ops: u64,
 }
@@ -51,6 +58,7 @@ impl Runner {
         let mut runner = Runner {
             process,
             load: None,
+            is_wrk: false,
             ops: ops.unwrap_or(64),
         };
         if ops.is_none() {
@@ -85,6 +93,7 @@ impl Runner {
         let mut runner = Runner {
             process,
             load: Some(load),
+            is_wrk: matches!(target.way, Way::Web(web) if web.scheme().is_some()),
             ops: 0,
         };
         runner.slice(slice / 2)?;
@@ -99,8 +108,26 @@ impl Runner {
         let before = self.process.cpu()?;
         let asked = load.slice(slice.as_micros() as u64, slice + PATIENCE);
         let asked = asked.map_err(|error| self.process.explain(error))?;
-        let cpu = self.process.cpu()?.saturating_sub(before);
+        let after = match self.is_wrk {
+            true => self.cpu_at_rest()?,
+            false => self.process.cpu()?,
+        };
+        let cpu = after.saturating_sub(before);
         Ok(Slice { cpu, ..asked })
+    }
+
+    /// What a server has used once it has nothing left to do: `wrk` waits for no answers at the end of its slice.
+    fn cpu_at_rest(&self) -> io::Result<Duration> {
+        let mut cpu = self.process.cpu()?;
+        for _ in 0..REST_TRIES {
+            sleep(REST);
+            let now = self.process.cpu()?;
+            if now == cpu && self.process.is_asleep()? {
+                break;
+            }
+            cpu = now;
+        }
+        Ok(cpu)
     }
 
     /// Measures so many operations, or as many as are asked for in about the time that they take: two microseconds a
@@ -143,6 +170,11 @@ fn server(contender: &Contender, kind: &Kind) -> io::Result<Option<(Process, Tar
         Way::Tcp | Way::Churn if contender.echo.is_some() => {
             let (socket, addr) = listener()?;
             let process = Process::start(name, Task::Echo(spec), Some(socket.into()))?;
+            (process, addr)
+        }
+        Way::Web(web) if (contender.web)(web).is_some() => {
+            let (socket, addr) = listener()?;
+            let process = Process::start(name, Task::Web(web, spec), Some(socket.into()))?;
             (process, addr)
         }
         Way::TwoCores if !matches!(contender.two_cores, TwoCores::No) => {

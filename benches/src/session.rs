@@ -19,6 +19,7 @@ use crate::runner::{self, Runner};
 use crate::settings::Settings;
 use crate::stats::{Column, compare, shuffled};
 use crate::syscalls::Counter;
+use crate::web::wrk;
 
 /// What all workloads share.
 pub(crate) struct Session {
@@ -59,7 +60,9 @@ impl Session {
             connections,
             message,
             base: cell.base().into(),
-            skipped: too_few_cores(cell).or_else(|| self.too_many_files(cell)),
+            skipped: too_few_cores(cell)
+                .or_else(|| self.too_many_files(cell))
+                .or_else(|| wrk::missing().filter(|_| cell.is_http())),
             entries: Vec::new(),
         };
         self.progress.begin(&cell.name);

@@ -28,7 +28,7 @@ pub(crate) struct System {
     pub(crate) versions: BTreeMap<String, String>,
 }
 
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 12] = [
     "saferring",
     "io-uring",
     "tokio",
@@ -36,6 +36,11 @@ const CRATES: [&str; 7] = [
     "compio",
     "glommio",
     "tokio-uring",
+    "axum",
+    "cyper-core",
+    "hyper",
+    "monoio-compat",
+    "rustls",
 ];
 
 impl System {

@@ -27,14 +27,10 @@ pub(crate) struct Talk {
 impl Talk {
     pub(crate) fn new(target: Target) -> Self {
         let text = text(target.message);
-        let Way::Keys(verb, batch) = target.way else {
-            return Talk {
-                requests: text.clone(),
-                len: text.len(),
-                stride: 0,
-                answer: text,
-                ops: 1,
-            };
+        let (verb, batch) = match target.way {
+            Way::Keys(verb, batch) => (verb, batch),
+            Way::Web(_) => return Talk::echo(frame(&text)),
+            _ => return Talk::echo(text),
         };
         let request = |client| match verb {
             Verb::Get => command(&[b"GET", &key(client)]),
@@ -54,6 +50,17 @@ impl Talk {
             stride: len,
             answer: answer.repeat(batch),
             ops: batch as u64,
+        }
+    }
+
+    /// The same for all, and it comes back as it is.
+    fn echo(request: Vec<u8>) -> Self {
+        Talk {
+            requests: request.clone(),
+            len: request.len(),
+            stride: 0,
+            answer: request,
+            ops: 1,
         }
     }
 }
@@ -81,6 +88,11 @@ fn key(client: usize) -> Vec<u8> {
     format!("key:{client:012}").into_bytes()
 }
 
+/// With its length before it, as `LengthDelimitedCodec` has it.
+fn frame(bytes: &[u8]) -> Vec<u8> {
+    [&(bytes.len() as u32).to_be_bytes(), bytes].concat()
+}
+
 fn bulk(bytes: &[u8]) -> Vec<u8> {
     [format!("${}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
@@ -96,6 +108,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddrV4};
 
     use super::*;
+    use crate::web::Web;
 
     fn talk(way: Way) -> Talk {
         Talk::new(Target {
@@ -111,6 +124,16 @@ mod tests {
         let talk = talk(Way::Tcp);
         assert_eq!((talk.len, talk.stride, talk.ops), (3, 0, 1));
         assert_eq!(talk.requests, talk.answer);
+    }
+
+    #[test]
+    fn a_frame_has_its_length_before_it() {
+        let talk = talk(Way::Web(Web::Frames));
+        let frame = [&[0, 0, 0, 3], &text(3)[..]].concat();
+        assert_eq!(
+            (talk.requests, talk.answer, talk.len),
+            (frame.clone(), frame, 7)
+        );
     }
 
     #[test]

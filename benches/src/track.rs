@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cells::{Cell, ratios, two_cores};
+use crate::cells::{Cell, ratios, two_cores, web};
 use crate::child;
 use crate::contender::Contender;
 use crate::data::Data;
@@ -15,6 +15,7 @@ use crate::program::ratio_contenders;
 use crate::runner::Runner;
 use crate::runtimes::saferring::on_two_cores;
 use crate::session::{prepare_round, prepare_slice};
+use crate::web::wrk;
 
 /// A contender at a workload.
 pub struct Track {
@@ -25,13 +26,13 @@ pub struct Track {
     _data: Arc<Data>,
 }
 
-/// All contenders at all workloads, those on two cores too, on a file of so many bytes; `None` if this is the process of one of them, which has
-/// done its work. What a contender cannot do is among them, too.
+/// All contenders at all workloads, those on two cores too, on a file of so many bytes, and at those of HTTP and frames if
+/// `with_web`; `None` if this is the process of one of them, which has done its work. What a contender cannot do is among them, too.
 ///
 /// # Errors
 ///
 /// If there is no directory for the files.
-pub fn tracks(file_len: u64) -> io::Result<Option<Vec<Track>>> {
+pub fn tracks(file_len: u64, with_web: bool) -> io::Result<Option<Vec<Track>>> {
     let mut contenders = ratio_contenders();
     contenders.push(on_two_cores());
     if child::run_if_child(&contenders) {
@@ -41,7 +42,9 @@ pub fn tracks(file_len: u64) -> io::Result<Option<Vec<Track>>> {
     measure::stay_on_core(1);
     let data = Arc::new(Data::create(&options::target_dir().join("tmp"))?);
     let cells = ratios(data.dir(), file_len).into_iter();
-    let cells = cells.chain(two_cores(true)).map(Arc::new);
+    let mut web = if with_web { web(true) } else { Vec::new() };
+    web.retain(|cell| !cell.is_http() || wrk::missing().is_none());
+    let cells = cells.chain(two_cores(true)).chain(web).map(Arc::new);
     let tracks = cells.flat_map(|cell| {
         contenders.iter().map({
             let data = Arc::clone(&data);

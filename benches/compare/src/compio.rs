@@ -19,7 +19,7 @@ use rt::runtime::{JoinHandle, Runtime, RuntimeBuilder};
 use saferring_benches::contender::{Contender, Control, Done, EchoSpec, TwoCores, Work};
 use saferring_benches::runtimes::{Access, Api, entries, serve, short, work, yield_once};
 
-use super::blocks;
+use super::{blocks, compio_web};
 use crate::block::Block;
 
 pub(super) fn contenders() -> [Contender; 2] {
@@ -29,15 +29,18 @@ pub(super) fn contenders() -> [Contender; 2] {
             what: "compio 0.19, io_uring driver, default ring flags, multishot accept",
             echo: Some(|listener, spec| echo(Runtime::new()?, listener, spec)),
             two_cores: TwoCores::Threads,
+            web: |_| None,
             udp_echo: Some(|socket, spec| udp_echo(Runtime::new()?, socket, spec)),
             work: |work, control| self::work(Runtime::new()?, work, control),
         },
         Contender {
             name: "compio-t",
             what: "compio 0.19 with SINGLE_ISSUER, DEFER_TASKRUN, TASKRUN_FLAG and a ring sized for the connections, \
-                   multishot accept",
+                   multishot accept; HTTP by cyper-core and compio-tls, axum without TLS by cyper_axum::serve, which has \
+                   no timer for heads",
             echo: Some(|listener, spec| echo(build(&tuned(spec.connections))?, listener, spec)),
             two_cores: TwoCores::Threads,
+            web: compio_web::web,
             udp_echo: Some(|socket, spec| udp_echo(build(&tuned(spec.connections))?, socket, spec)),
             work: |work, control| self::work(build(&tuned(0))?, work, control),
         },

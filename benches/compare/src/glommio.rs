@@ -23,6 +23,7 @@ pub(super) fn contender() -> Contender {
         what: "glommio 0.9, defaults; it chooses the ring flags itself",
         echo: Some(echo),
         two_cores: TwoCores::Threads,
+        web: |_| None,
         udp_echo: Some(udp_echo),
         work,
     }

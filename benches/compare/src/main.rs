@@ -5,8 +5,10 @@
 mod block;
 mod compio;
 mod compio_managed;
+mod compio_web;
 mod glommio;
 mod monoio;
+mod monoio_web;
 mod tokio_uring;
 
 use std::process::ExitCode;

@@ -19,7 +19,7 @@ use rt::{IoUringDriver, RuntimeBuilder};
 use saferring_benches::contender::{Contender, Control, Done, EchoSpec, TwoCores, Work};
 use saferring_benches::runtimes::{Access, Api, entries, serve, short, work, yield_once};
 
-use super::blocks;
+use super::{blocks, monoio_web};
 use crate::block::Block;
 
 pub(super) fn contenders() -> [Contender; 2] {
@@ -29,27 +29,30 @@ pub(super) fn contenders() -> [Contender; 2] {
             what: "monoio 0.2.4, io_uring driver, default ring flags, feature sync (wakes from other threads)",
             echo: Some(|listener, spec| echo(builder(), listener, spec)),
             two_cores: TwoCores::Threads,
+            web: |_| None,
             udp_echo: Some(|socket, spec| udp_echo(builder(), socket, spec)),
             work: |work, control| self::work(builder(), work, control),
         },
         Contender {
             name: "monoio-t",
-            what: "monoio 0.2.4 with SINGLE_ISSUER, DEFER_TASKRUN and a ring sized for the connections, feature sync",
+            what: "monoio 0.2.4 with SINGLE_ISSUER, DEFER_TASKRUN and a ring sized for the connections, feature sync; \
+                   HTTP by monoio-compat, with an epoll in the ring, TLS by tokio-rustls",
             echo: Some(|listener, spec| echo(tuned(spec.connections), listener, spec)),
             two_cores: TwoCores::Threads,
+            web: monoio_web::web,
             udp_echo: Some(|socket, spec| udp_echo(tuned(spec.connections), socket, spec)),
             work: |work, control| self::work(tuned(0), work, control),
         },
     ]
 }
 
-type Builder = RuntimeBuilder<IoUringDriver>;
+pub(super) type Builder = RuntimeBuilder<IoUringDriver>;
 
 fn builder() -> Builder {
     RuntimeBuilder::new()
 }
 
-fn tuned(connections: usize) -> Builder {
+pub(super) fn tuned(connections: usize) -> Builder {
     let mut ring = io_uring_06::IoUring::builder();
     ring.setup_single_issuer().setup_defer_taskrun();
     builder()
@@ -58,11 +61,19 @@ fn tuned(connections: usize) -> Builder {
 }
 
 fn echo(builder: Builder, listener: net::TcpListener, spec: EchoSpec) -> io::Result<()> {
-    builder.build()?.block_on(async {
-        let listener = TcpListener::from_std(listener)?;
-        let accept = async || listener.accept().await.map(|(stream, _)| stream);
-        serve::<Monoio, _, _>(accept, |stream| echo_one(stream, spec.message)).await
-    })
+    builder.build()?.block_on(accept_all(listener, |stream| {
+        echo_one(stream, spec.message)
+    }))
+}
+
+/// Accepts for ever, with a task for each connection.
+pub(super) async fn accept_all<F: Future<Output = io::Result<()>> + 'static>(
+    listener: net::TcpListener,
+    one: impl Fn(TcpStream) -> F,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let accept = async || listener.accept().await.map(|(stream, _)| stream);
+    serve::<Monoio, _, _>(accept, one).await
 }
 
 fn udp_echo(builder: Builder, socket: net::UdpSocket, spec: EchoSpec) -> io::Result<()> {

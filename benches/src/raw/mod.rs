@@ -21,6 +21,7 @@ const RAW: Contender = Contender {
            multishot accept and receive, buffer ring",
     echo: Some(echo::serve),
     two_cores: TwoCores::Threads,
+    web: |_| None,
     udp_echo: Some(udp::serve),
     work: plain,
 };

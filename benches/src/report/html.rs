@@ -131,7 +131,7 @@ fn summary(report: &Report) -> String {
     };
     let rows: String = report.workloads.iter().map(row).collect();
     format!(
-        "<h2 id='summary'>Summary</h2><p>CPU time an operation as a ratio to raw, of keys to redis; memory in bytes an item. \
+        "<h2 id='summary'>Summary</h2><p>CPU time an operation as a ratio to raw, of keys to redis, of HTTP and frames to tokio; memory in bytes an item. \
          Green is cheaper than that, red dearer; grey figures do not differ from it significantly. Hover for intervals.</p>\
          <div class='card scroll'><table class='summary'><thead><tr><th>workload</th>{head}</tr></thead>\
          <tbody>{rows}</tbody></table></div>"
@@ -261,7 +261,8 @@ that the machine’s slow and fast phases meet all of them alike.</p>\
 after each slice. A ratio is that of the medians over the rounds; its 95 % interval is a bootstrap over the rounds, which \
 belong together in pairs. A difference counts as significant if the interval does not hold 1 and a Mann-Whitney U test gives \
 p &lt; 0.05.</p>\
-<p>Echo clients keep one request in flight on each connection; every answer’s length is checked, and the bytes of some. Files \
+<p>Echo clients keep one request in flight on each connection; every answer’s length is checked, and the bytes of some. HTTP is \
+asked by <code>wrk</code>, which is stopped between its slices. Files \
 in the page cache are read just before each round; a copy’s target is emptied and synced before each slice. Memory is resident \
 anonymous memory, without what the kernel holds for sockets.</p></div>";
 

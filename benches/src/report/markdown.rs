@@ -6,9 +6,10 @@ use std::io;
 use std::path::Path;
 
 use crate::keys::REDIS;
+use crate::web::TOKIO_AGAIN;
 
 use super::plots::{bars, colour, escape, latencies, scaling};
-use super::{Entry, Outcome, RAW, Report, Workload, grouped, time};
+use super::{Entry, Outcome, RAW, Report, WEB_HEAD, Workload, grouped, time};
 
 /// Writes `report.md` into a directory, and beside it `plots/*.svg`.
 pub(crate) fn write(report: &Report, out: &Path) -> io::Result<()> {
@@ -90,6 +91,7 @@ fn text(report: &Report) -> String {
     head + &against_raw(report)
         + &against_rivals(report)
         + &against_redis(report)
+        + &web(report)
         + &memory(report)
         + &latency(report)
 }
@@ -141,6 +143,12 @@ fn against_redis(report: &Report) -> String {
     matrix(report, REDIS, ["Beside redis", text], names, intervals)
 }
 
+/// HTTP and frames.
+fn web(report: &Report) -> String {
+    let rows = report.web_rows().into_iter().map(Vec::from);
+    section("HTTP and frames", "", &WEB_HEAD, rows.collect())
+}
+
 fn intervals(work: &Workload, names: &[&str]) -> Vec<String> {
     let cell = |name: &&str| {
         let entry = work.entry(name);
@@ -164,6 +172,7 @@ fn against_rivals(report: &Report) -> String {
         !name.starts_with(RAW)
             && (*name == "saferring" || !name.contains("saferring"))
             && !name.starts_with(REDIS)
+            && *name != TOKIO_AGAIN
     });
     let text = "The same ratios; the least of each row is bold.\n\n";
     matrix(

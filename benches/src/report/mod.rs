@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::{Column, Ratio};
 use crate::system::System;
+use crate::web::TOKIO;
 
 /// Raised whenever a report could be misread by an older reader.
 pub(crate) const VERSION: u32 = 1;
@@ -118,6 +119,17 @@ pub(crate) struct Latency {
     pub(crate) curve: Vec<(f64, u64)>,
 }
 
+/// The head of [`Report::web_rows`].
+pub(crate) const WEB_HEAD: [&str; 7] = [
+    "HTTP and frames",
+    "contender",
+    "CPU a request",
+    "ratio to tokio",
+    "95 % interval",
+    "a second",
+    "ratio to tokio",
+];
+
 impl Report {
     /// For programs.
     pub(crate) fn write_json(&self, path: &Path) -> io::Result<()> {
@@ -165,6 +177,35 @@ impl Report {
             works.any(|work| work.entry(name).is_some_and(|entry| wanted(work, entry)))
         });
         names
+    }
+
+    /// A row for each server of HTTP or frames, with its cost and its rate, under [`WEB_HEAD`].
+    pub(crate) fn web_rows(&self) -> Vec<[String; 7]> {
+        let row = |work: &Workload, entry: &Entry| {
+            let figures = entry.figures.as_ref()?;
+            let (cpu, rate) = (&figures.cpu, &figures.throughput);
+            let is_base = entry.contender == work.base;
+            let known =
+                |text: Option<String>| text.unwrap_or(if is_base { "1" } else { "?" }.into());
+            let cpu_ratio = figures.cpu_to_raw;
+            let interval = cpu_ratio.map(|it| format!("[{:.3}, {:.3}]", it.low, it.high));
+            Some([
+                work.title.clone(),
+                entry.contender.clone(),
+                time(cpu.median),
+                known(cpu_ratio.map(|it| format!("{:.3}", it.ratio))),
+                interval.unwrap_or_default(),
+                grouped(rate.median, 0),
+                known(
+                    figures
+                        .wall_to_raw
+                        .map(|it| format!("{:.3}", 1.0 / it.ratio)),
+                ),
+            ])
+        };
+        let works = self.workloads.iter().filter(|work| work.base == TOKIO);
+        let rows = works.flat_map(|work| work.entries.iter().map(move |entry| (work, entry)));
+        rows.filter_map(|(work, entry)| row(work, entry)).collect()
     }
 
     /// Workloads that were run and measure time.

@@ -18,6 +18,7 @@ pub(crate) fn colour(name: &str) -> &'static str {
         "redis" => "#b91c1c",
         "redis (again)" => "#e08a8a",
         "tokio" => "#3b82f6",
+        "tokio (again)" => "#93bbf9",
         "monoio-t" => "#0ea573",
         "monoio" => "#74cfab",
         "compio-t" => "#9b51e0",

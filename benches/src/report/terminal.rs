@@ -1,6 +1,6 @@
 //! The report on the terminal.
 
-use super::{Entry, Outcome, Report, Workload, grouped, judgement, time};
+use super::{Entry, Outcome, Report, WEB_HEAD, Workload, grouped, judgement, time};
 use crate::settings::Settings;
 use crate::stats::Column;
 
@@ -18,7 +18,7 @@ pub(crate) fn print(report: &Report) {
         );
     }
     println!(
-        "\nCPU time an operation, as a ratio to raw, of keys to redis (bytes of memory an item, where so marked; * significant)\n"
+        "\nCPU time an operation, as a ratio to raw, of keys to redis, of HTTP and frames to tokio (bytes of memory an item, where so marked; * significant)\n"
     );
     let names = report.names_with(|_, entry| entry.outcome != Outcome::Unsupported);
     let columns = |cell: &dyn Fn(&str) -> String| -> String {
@@ -28,7 +28,7 @@ pub(crate) fn print(report: &Report) {
         };
         names.iter().map(cell).collect()
     };
-    println!("{:<18}{}", "workload", columns(&|name| name.into()));
+    println!("{:<26}{}", "workload", columns(&|name| name.into()));
     let run = report.workloads.iter();
     for workload in run.filter(|workload| workload.skipped.is_none()) {
         let unit = if workload.is_memory() { " (B)" } else { "" };
@@ -37,7 +37,24 @@ pub(crate) fn print(report: &Report) {
                 .entry(name)
                 .map_or(String::new(), |entry| ratio(workload, entry))
         });
-        println!("{:<18}{cells}", format!("{}{unit}", workload.name));
+        println!("{:<26}{cells}", format!("{}{unit}", workload.name));
+    }
+    print_web(&report.web_rows());
+}
+
+/// HTTP and frames: CPU time and rates side by side.
+fn print_web(rows: &[[String; 7]]) {
+    if rows.is_empty() {
+        return;
+    }
+    let head = WEB_HEAD.map(String::from);
+    println!();
+    for [title, contender, cpu, ratio, interval, rate, rate_ratio] in
+        [&head].into_iter().chain(rows)
+    {
+        println!(
+            "{title:<46} {contender:<18} {cpu:>14} {ratio:>15} {interval:>15} {rate:>10} {rate_ratio:>15}"
+        );
     }
 }
 

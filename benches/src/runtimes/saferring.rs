@@ -19,6 +19,7 @@ use rt::task::JoinHandle;
 
 use super::{Access, Api, files, serve, short, work};
 use crate::contender::{Contender, Control, Done, EchoSpec, TwoCores, Work, say_listening};
+use crate::web;
 
 /// What the names of those with one of the latency options begin with: they run only if asked for by name.
 pub(crate) const TUNING: &str = "tuning ";
@@ -33,18 +34,22 @@ pub(crate) fn compared() -> Vec<Contender> {
             name: OURS,
             what: "defaults; echo by incoming() and recv_stream(), UDP by recv_from_stream(); files in registered \
                    buffers, the copy with set_inline_writes; on two cores by Core::serve() and Balance::Hash; keys and \
-                   values by the example kv_server",
+                   values by the example kv_server; HTTP by saferring-hyper, saferring-axum and saferring-tls, frames by \
+                   saferring_compat::Framed",
             echo: Some(echo_chunks),
             two_cores: TwoCores::Own(|_| serve_on_two_cores(Builder::new)),
+            web: web::saferring,
             udp_echo: Some(udp_echo),
             work: any_work::<FixedBuf, true>,
         },
         Contender {
             name: "saferring (plain)",
             what: "defaults; echo by read() into the connection's own buffer, UDP by recv_from() and send_to(); files in \
-                   ordinary buffers, writes by the kernel's threads",
+                   ordinary buffers, writes by the kernel's threads; frames by tokio_util's \
+                   Framed on Compat",
             echo: Some(echo_plain),
             two_cores: TwoCores::No,
+            web: web::saferring_plain,
             udp_echo: Some(udp_echo_plain),
             work: file_work::<AlignedBuf, false>,
         },
@@ -60,6 +65,7 @@ pub(crate) fn compared() -> Vec<Contender> {
                    files in ordinary buffers",
             echo: Some(|listener, _| by_chunks(software(), listener)),
             two_cores: TwoCores::Own(|_| serve_on_two_cores(software)),
+            web: |_| None,
             udp_echo: Some(|socket, spec| {
                 software()
                     .build()?
@@ -96,6 +102,7 @@ pub(crate) fn ratios() -> Vec<Contender> {
             what: "defaults; echo by read() into the connection's own buffer; files in ordinary buffers",
             echo: Some(echo_plain),
             two_cores: TwoCores::No,
+            web: web::saferring,
             udp_echo: None,
             work: any_work::<AlignedBuf, false>,
         },
@@ -211,9 +218,9 @@ fn echo_plain(listener: net::TcpListener, spec: EchoSpec) -> io::Result<()> {
     Runtime::new()?.block_on(accept_all(listener, echo))
 }
 
-async fn accept_all(
+pub(crate) async fn accept_all(
     listener: net::TcpListener,
-    echo: impl AsyncFn(TcpStream) -> io::Result<()> + Copy + 'static,
+    echo: impl AsyncFn(TcpStream) -> io::Result<()> + Clone + 'static,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener);
     let mut incoming = listener.incoming();
@@ -221,7 +228,10 @@ async fn accept_all(
         Some(accepted) => accepted,
         None => Err(io::ErrorKind::NotConnected.into()),
     };
-    let echo_one = |stream| async move { echo(stream).await };
+    let echo_one = |stream| {
+        let echo = echo.clone();
+        async move { echo(stream).await }
+    };
     serve::<Saferring<AlignedBuf, false>, _, _>(accept, echo_one).await
 }
 

@@ -21,13 +21,15 @@ use rt::task::{JoinHandle, spawn_blocking};
 use super::{Access, Api, serve, work};
 use crate::contender::{Blocks, Contender, Control, Done, EchoSpec, TwoCores, Work, say_listening};
 use crate::sockets::listener;
+use crate::web;
 
 pub(crate) fn compared() -> Vec<Contender> {
     vec![Contender {
-        name: "tokio",
-        what: "current_thread (on two cores the multi-thread runtime with two workers); reads by pread in spawn_blocking, the copy by tokio::fs::File",
+        name: web::TOKIO,
+        what: "current_thread (on two cores the multi-thread runtime with two workers); reads by pread in spawn_blocking, the copy by tokio::fs::File; axum by the loop of axum::serve, with a timer",
         echo: Some(echo),
         two_cores: TwoCores::Own(echo_on_two_cores),
+        web: web::tokio,
         udp_echo: Some(udp_echo),
         work: |work, control| runtime()?.block_on(do_work(work, control)),
     }]
@@ -55,11 +57,19 @@ fn runtime() -> io::Result<Runtime> {
 }
 
 fn echo(listener: net::TcpListener, spec: EchoSpec) -> io::Result<()> {
+    serve_all(listener, |stream| echo_one(stream, spec.message))
+}
+
+/// Accepts for ever, with a task for each connection.
+pub(crate) fn serve_all<F: Future<Output = io::Result<()>> + 'static>(
+    listener: net::TcpListener,
+    one: impl Fn(TcpStream) -> F,
+) -> io::Result<()> {
     runtime()?.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let accept = async || listener.accept().await.map(|(stream, _)| stream);
-        serve::<Tokio, _, _>(accept, |stream| echo_one(stream, spec.message)).await
+        serve::<Tokio, _, _>(accept, one).await
     })
 }
 
