@@ -33,10 +33,8 @@ macro_rules! streams {
         {
             poll_writes!();
 
-            /// hyper asks for this after each answer and does not wait for it; with [`Compat`] it is done once the ring has what
-            /// was written, so that hyper need not be polled once more only to learn that it was sent.
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.get_mut().poll_on_its_way(cx)
+                PollWrite::poll_flush(self.get_mut(), cx)
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

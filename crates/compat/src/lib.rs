@@ -24,9 +24,9 @@
 //! next write, so that there is never more than one buffer under way. An error comes with the next write, flush or
 //! shutdown. What was written before the stream is dropped is still sent, as it is by a socket of tokio's.
 //!
-//! Under hyper's traits a flush of a [`Compat`] is done once the ring has the bytes, which need not be polled any more; the next
-//! write and the shutdown wait for the kernel all the same. hyper flushes after each answer, and would be polled once more only
-//! to learn that it was sent, which is 0.07 of tokio's CPU time a request.
+//! A flush could be done as soon as the ring has the bytes, and hyper, which flushes after each answer, would be polled once less for
+//! each. That was tried under `wrk`: it changed nothing for answers of 64 bytes, and made those of 16 KiB on 1,000 connections
+//! dearer by an eighth, because each connection then holds its buffer until it writes again.
 //!
 //! # Examples
 //!

@@ -41,12 +41,6 @@ pub(crate) trait PollWrite {
     /// Waits until what was taken is where it belongs.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Waits until what was taken goes where it belongs without being polled any more.
-    #[cfg(feature = "hyper")]
-    fn poll_on_its_way(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_flush(cx)
-    }
-
     /// Flushes, and ends this direction.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use saferring::buf::IoBuf;
 use saferring::net::{ProvidedBuf, RecvStream};
@@ -40,6 +40,10 @@ struct Incoming {
 struct Outgoing {
     /// Under way.
     sending: Option<Submitted<Sent>>,
+    /// Who waits for that, other than a reader.
+    writer: Option<Waker>,
+    /// What became of it, for the next call.
+    error: Option<io::Error>,
 }
 
 impl<S: Socket> Compat<S> {
@@ -114,7 +118,12 @@ impl<S: Socket> Compat<S> {
     /// Waits for what is under way, for who writes.
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (outgoing, stream) = self.parts();
-        outgoing.poll_sent(stream, cx)
+        let sent = outgoing.poll_sent(stream, cx);
+        outgoing.writer = match sent {
+            Poll::Pending => Some(cx.waker().clone()),
+            Poll::Ready(_) => None,
+        };
+        sent
     }
 }
 
@@ -123,31 +132,44 @@ impl Outgoing {
         self.sending = Some(stream.send(buf.slice(from..)).submit());
     }
 
-    /// Waits for what is under way. Ready: nothing is.
+    /// Goes on with what is under way. Ready: nothing is.
     fn poll_sent<S: Socket>(&mut self, stream: &S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(sending) = &mut self.sending {
             let (sent, buf) = ready!(Pin::new(sending).poll(cx));
             self.sending = None;
             let end = match sent {
                 Ok(0) if !buf.is_empty() => Err(io::ErrorKind::WriteZero.into()),
-                sent => sent.map(|n| buf.begin() + n),
+                Ok(n) => Ok(buf.begin() + n),
+                Err(error) => Err(error),
             };
             let buf = buf.into_inner();
             match end {
-                // What ended it is told of the rest.
                 Ok(end) if end < buf.len() => self.send(stream, buf, end),
-                end => {
+                Ok(_) => buffers::give_back(buf),
+                Err(error) => {
                     buffers::give_back(buf);
-                    end?;
+                    self.error = Some(error);
                 }
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(match self.error.take() {
+            None => Ok(()),
+            Some(error) => Err(error),
+        })
     }
 }
 
 impl<S: Socket> PollRead for Compat<S> {
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        // Who waits for an answer may not look after the question any more. A writer that does is not robbed of its waker.
+        let writer = self.outgoing.writer.as_ref();
+        if self.outgoing.sending.is_some() && writer.is_none_or(|waker| waker.will_wake(cx.waker()))
+        {
+            let (outgoing, stream) = self.parts();
+            if let Poll::Ready(Err(error)) = outgoing.poll_sent(stream, cx) {
+                outgoing.error = Some(error);
+            }
+        }
         if self.incoming.chunk.is_none() {
             if self.incoming.chunks.is_none() {
                 self.incoming.chunks = Some(self.get_ref().chunks());
@@ -192,12 +214,6 @@ impl<S: Socket> PollWrite for Compat<S> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_written(cx)
-    }
-
-    /// The ring has it: an error comes with the next call, and the next write waits.
-    #[cfg(feature = "hyper")]
-    fn poll_on_its_way(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -281,51 +281,6 @@ fn futures_and_hyper_see_the_same() {
     });
 }
 
-/// Writes and flushes as hyper does until nothing more is taken, and gives what was.
-async fn filled(stream: &mut Compat<UnixStream>) -> Vec<u8> {
-    use hyper::rt::Write;
-    let (part, mut written) = (pattern(60_000), Vec::new());
-    loop {
-        let mut write = None;
-        for _ in 0..20 {
-            write =
-                poll_immediate(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, &part))).await;
-            if write.is_some() {
-                break;
-            }
-            saferring::task::yield_now().await;
-        }
-        let Some(write) = write else {
-            return written;
-        };
-        written.extend_from_slice(&part[..write.unwrap()]);
-        let flushed = poll_immediate(poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx))).await;
-        flushed.expect("the ring has it").unwrap();
-    }
-}
-
-#[test]
-fn hyper_waits_for_a_peer_that_does_not_read_when_it_writes_again_or_ends() {
-    use hyper::rt::Write;
-    run(async || {
-        let (one, other) = UnixStream::pair().unwrap();
-        let mut one = Compat::new(one);
-        let written = filled(&mut one).await;
-        // More than the socket holds, and what is under way is sent without being polled.
-        let (read, bytes) = other.read_exact(vec![0; written.len()]).await;
-        read.unwrap();
-        assert!(bytes == written);
-        filled(&mut one).await;
-        let shutdown = poll_immediate(poll_fn(|cx| Pin::new(&mut one).poll_shutdown(cx))).await;
-        assert!(shutdown.is_none());
-        drop(other);
-        let error = poll_fn(|cx| Pin::new(&mut one).poll_shutdown(cx)).await;
-        let error = error.unwrap_err().kind();
-        let ends = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
-        assert!(ends.contains(&error), "{error}");
-    });
-}
-
 #[test]
 fn what_is_under_way_at_the_end_of_the_runtime_ends_with_it() {
     bounded(|| {
