@@ -72,7 +72,7 @@ fn hyper_tls(listener: TcpListener, spec: EchoSpec) -> io::Result<()> {
     let (body, http) = (body(spec), Rc::new(http1()));
     over_tls(listener, async move |stream| {
         let service = service(body.clone());
-        let served = http.serve_connection(stream.into_split(), service, pending());
+        let served = http.serve_connection(stream, service, pending());
         served.await.map_err(io::Error::other)
     })
 }
@@ -88,7 +88,7 @@ fn axum_tls(listener: TcpListener, spec: EchoSpec) -> io::Result<()> {
     let (router, http) = (router(body(spec)), Rc::new(Http::new()));
     over_tls(listener, async move |stream| {
         let routed = RouterService::new(&router, None);
-        let served = http.serve_connection(stream.into_split(), routed, pending());
+        let served = http.serve_connection(stream, routed, pending());
         served.await.map_err(io::Error::other)
     })
 }

@@ -83,8 +83,7 @@ fn run(addr: &str, cores: usize, files: &Files) -> Result<(), Box<dyn Error>> {
             async move {
                 // Who speaks no TLS, or keeps us waiting, needs no answer.
                 if let Ok(Ok(stream)) = timeout(PATIENCE, acceptor.accept(stream)).await {
-                    let halves = stream.into_split();
-                    let _ = http.serve_connection(halves, routed, core.stopping()).await;
+                    let _ = http.serve_connection(stream, routed, core.stopping()).await;
                 }
             }
         })

@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use saferring::io::AsyncRead;
 
+#[cfg(feature = "tls")]
+use crate::CompatTls;
 use crate::polled::{PollRead, PollWrite, poll_writes};
 use crate::{Compat, CompatHalves, Socket};
 
@@ -49,4 +51,6 @@ macro_rules! streams {
 }
 
 streams!(Compat<S>, S: Socket);
+#[cfg(feature = "tls")]
+streams!(CompatTls<S>, S: Socket);
 streams!(CompatHalves<R, W>, R: AsyncRead + 'static, W: 'static);

@@ -3,7 +3,8 @@
 //! | what one has | what one wants | |
 //! |---|---|---|
 //! | a [`TcpStream`] or [`UnixStream`] | tokio's, futures' or hyper's traits | [`Compat::new`] |
-//! | any reader or writer of saferring's: a file, a pipe, TLS | the same | [`CompatReader`], [`CompatWriter`], [`CompatHalves`] |
+//! | a TLS stream over one | the same | [`CompatTls::new`] (feature `tls`) |
+//! | any reader or writer of saferring's: a file, a pipe | the same | [`CompatReader`], [`CompatWriter`], [`CompatHalves`] |
 //! | a codec of `tokio-util` | frames over a socket | [`Framed`] (feature `codec`) |
 //! | something with tokio's or futures' traits | saferring's [`AsyncRead`] and [`AsyncWrite`] | [`FromTokio`], [`FromFutures`] |
 //! | a thread of tokio's, or an executor with async-io | a [`Runtime`](saferring::runtime::Runtime) on it | [`tokio::run_until`], [`async_io::run_until`] (features `tokio-rt`, `async-io`) |
@@ -75,6 +76,8 @@ mod polled;
 mod reader;
 mod socket;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod writer;
@@ -99,4 +102,6 @@ pub use halves::CompatHalves;
 pub use reader::CompatReader;
 pub use socket::Socket;
 pub use stream::Compat;
+#[cfg(feature = "tls")]
+pub use tls::CompatTls;
 pub use writer::CompatWriter;

@@ -107,6 +107,19 @@ impl<S: Socket> Compat<S> {
         }
     }
 
+    /// Sends what is in a buffer; nothing is under way.
+    #[cfg(feature = "tls")]
+    pub(crate) fn send(&mut self, buf: Vec<u8>) {
+        let (outgoing, stream) = self.parts();
+        outgoing.send(stream, buf, 0);
+    }
+
+    /// Something is under way.
+    #[cfg(feature = "tls")]
+    pub(crate) fn is_sending(&self) -> bool {
+        self.outgoing.sending.is_some()
+    }
+
     /// Both, to be used together.
     fn parts(&mut self) -> (&mut Outgoing, &S) {
         match &self.stream {
@@ -116,7 +129,7 @@ impl<S: Socket> Compat<S> {
     }
 
     /// Waits for what is under way, for who writes.
-    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (outgoing, stream) = self.parts();
         let sent = outgoing.poll_sent(stream, cx);
         outgoing.writer = match sent {

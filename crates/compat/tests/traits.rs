@@ -3,12 +3,16 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
 
 use futures_util::io as futures;
 use saferring::net::{OwnedReadHalf, OwnedWriteHalf, UnixStream};
 use saferring::runtime::Runtime;
-use saferring_compat::{Compat, CompatHalves, FromFutures, FromTokio};
+use saferring_compat::{Compat, CompatHalves, CompatTls, FromFutures, FromTokio};
 use saferring_tests::bounded;
+use saferring_tls::rustls::pki_types::PrivateKeyDer;
+use saferring_tls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use saferring_tls::{TlsAcceptor, TlsConnector};
 
 saferring_tests::also_on_software!();
 
@@ -31,6 +35,34 @@ fn halves() -> (Halves, Halves) {
         CompatHalves::new(other_reader, other_writer),
     )
 }
+
+/// Two ends of a connection that speaks TLS.
+async fn tls() -> (CompatTls<UnixStream>, CompatTls<UnixStream>) {
+    let (connector, acceptor) = &*ENDS;
+    let (client, server) = UnixStream::pair().unwrap();
+    let (client, server) = futures_util::join!(
+        connector.connect("localhost".try_into().unwrap(), client),
+        acceptor.accept(server)
+    );
+    (
+        CompatTls::new(client.unwrap()),
+        CompatTls::new(server.unwrap()),
+    )
+}
+
+static ENDS: LazyLock<(TlsConnector, TlsAcceptor)> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = ClientConfig::builder().with_root_certificates(roots);
+    let server = ServerConfig::builder().with_no_client_auth();
+    let server = server.with_single_cert(vec![made.cert.der().clone()], key);
+    (
+        TlsConnector::from(Arc::new(client.with_no_client_auth())),
+        TlsAcceptor::from(Arc::new(server.unwrap())),
+    )
+});
 
 const PARTS: [&[u8]; 4] = [b"first\nsec", b"", b"ond\n", b"last"];
 
@@ -137,6 +169,18 @@ fn halves_answer_each_library() {
     });
 }
 
+#[test]
+fn tls_answers_each_library() {
+    run(async || {
+        let (one, other) = tls().await;
+        by_tokio(one, other).await;
+        let (one, other) = tls().await;
+        by_futures(one, other).await;
+        let (one, other) = tls().await;
+        by_hyper(one, other).await;
+    });
+}
+
 /// There and back again: ours under theirs under ours.
 #[test]
 fn what_comes_back_is_what_it_was() {
@@ -165,6 +209,8 @@ fn what_comes_back_is_what_it_was() {
         let (one, other) = pair();
         script(FromFutures::new(one), FromFutures::new(other)).await;
         let (one, other) = halves();
+        script(FromTokio::new(one), FromFutures::new(other)).await;
+        let (one, other) = tls().await;
         script(FromTokio::new(one), FromFutures::new(other)).await;
     });
 }

@@ -19,7 +19,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use saferring::cores::{Balance, Cores, Placement};
 use saferring::time::timeout;
-use saferring_hyper::Http;
+use saferring_compat::CompatTls;
+use saferring_hyper::{Http, Io};
 use saferring_tls::TlsAcceptor;
 use saferring_tls::rustls::ServerConfig;
 use saferring_tls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -73,8 +74,8 @@ fn run(addr: &str, cores: usize, files: &Files) -> Result<(), Box<dyn Error>> {
                     None => http.serve_connection(stream, hello, stop).await,
                     Some(acceptor) => match timeout(PATIENCE, acceptor.accept(stream)).await {
                         Ok(Ok(stream)) => {
-                            http.serve_connection(stream.into_split(), hello, stop)
-                                .await
+                            let io = Io::new(CompatTls::new(stream));
+                            http.serve_connection(io, hello, stop).await
                         }
                         // Who speaks no TLS, or keeps us waiting, needs no answer.
                         Ok(Err(_)) | Err(_) => Ok(()),

@@ -9,10 +9,10 @@ use std::time::Duration;
 use hyper::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use saferring::net::TcpStream;
-use saferring_compat::{Compat, CompatHalves};
+use saferring_compat::{Compat, CompatTls};
+use saferring_tls::TlsConnector;
 use saferring_tls::rustls::ClientConfig;
 use saferring_tls::rustls::pki_types::ServerName;
-use saferring_tls::{OwnedReadHalf, OwnedWriteHalf, TlsConnector};
 use tower_service::Service;
 
 use crate::connect::{CONNECT_TIMEOUT, Connecting, host, no_such_scheme, tcp, within};
@@ -152,8 +152,7 @@ async fn https(tls: &TlsConnector, uri: &Uri) -> io::Result<Io<MaybeHttps>> {
     })?;
     let stream = tls.connect(name, tcp(uri, 443).await?).await?;
     let is_http2 = stream.alpn_protocol() == Some(b"h2");
-    let (reader, writer) = stream.into_split();
-    let io = Io::new(MaybeHttps::Https(CompatHalves::new(reader, writer)));
+    let io = Io::new(MaybeHttps::Https(CompatTls::new(stream)));
     Ok(match is_http2 {
         true => io.negotiated_h2(),
         false => io,
@@ -170,7 +169,7 @@ pub enum MaybeHttps {
     /// By TCP alone.
     Http(Compat<TcpStream>),
     /// By TLS.
-    Https(CompatHalves<OwnedReadHalf<TcpStream>, OwnedWriteHalf<TcpStream>>),
+    Https(CompatTls<TcpStream>),
 }
 
 impl IntoIo for MaybeHttps {

@@ -56,7 +56,16 @@ impl IntoIo for UnixStream {
     }
 }
 
-/// A reading and a writing half, such as those of a TLS stream.
+#[cfg(feature = "tls")]
+impl<S: saferring_compat::Socket + Unpin> IntoIo for saferring_tls::TlsStream<S> {
+    type Stream = saferring_compat::CompatTls<S>;
+
+    fn into_io(self) -> Io<Self::Stream> {
+        Io::new(saferring_compat::CompatTls::new(self))
+    }
+}
+
+/// A reading and a writing half, such as those of a pipe.
 impl<R: AsyncRead + 'static, W: AsyncWrite + 'static> IntoIo for (R, W) {
     type Stream = CompatHalves<R, W>;
 

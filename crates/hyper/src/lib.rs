@@ -71,7 +71,7 @@ mod client;
 mod connect;
 mod executor;
 mod file;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "client", feature = "tls"))]
 mod https;
 mod io;
 #[cfg(feature = "server")]
@@ -86,7 +86,7 @@ pub use client::{Client, client, client_builder};
 pub use connect::{ConnectFn, Connecting, HttpConnector, connect_fn};
 pub use executor::Executor;
 pub use file::FileBody;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "client", feature = "tls"))]
 pub use https::{HttpsConnector, MaybeHttps};
 pub use io::{IntoIo, Io, downcast};
 #[cfg(feature = "server")]

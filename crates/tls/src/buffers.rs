@@ -31,6 +31,16 @@ impl Incoming {
         &mut self.bytes[self.start..]
     }
 
+    /// Takes a copy of what was received.
+    pub(crate) fn push(&mut self, records: &[u8]) -> io::Result<()> {
+        if self.records().len() > GATHERED_MAX {
+            return Err(error::too_much());
+        }
+        self.bytes.drain(..mem::take(&mut self.start));
+        self.bytes.extend_from_slice(records);
+        Ok(())
+    }
+
     /// Forgets the first `n` bytes.
     pub(crate) fn discard(&mut self, n: usize) {
         self.start += n;
@@ -162,6 +172,24 @@ impl Outgoing {
                 },
             }
         }
+    }
+
+    /// Takes memory for the next records, unless there is some.
+    pub(crate) fn reuse(&mut self, mut buf: Vec<u8>) {
+        if self.bytes.capacity() == 0 {
+            buf.clear();
+            self.bytes = buf;
+        }
+    }
+
+    /// All of it, for one who sends it himself.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let Some(first) = self.first.take() else {
+            return mem::take(&mut self.bytes);
+        };
+        let mut all = first.to_vec();
+        all.append(&mut self.bytes);
+        all
     }
 
     /// What is to be sent next. It must come back by [`sent`](Outgoing::sent).

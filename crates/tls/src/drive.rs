@@ -7,7 +7,7 @@ use saferring::buf::{BufResult, IoVectoredBuf, IoVectoredBufMut};
 use saferring::io::{AsyncRead, AsyncWrite};
 
 use crate::error;
-use crate::session::{Read, Session};
+use crate::session::{Decrypted, Session};
 
 /// Where a session is: with its stream, or shared by two halves. It is never kept while something is waited for.
 pub(crate) trait Access {
@@ -64,7 +64,7 @@ async fn why<S: AsyncRead>(io: &mut S, session: &mut impl Access, error: io::Err
 async fn receive<R: AsyncRead>(io: &mut R, session: &mut impl Access) -> io::Result<()> {
     let buf = session.with(Session::lend)?;
     let (result, buf) = io.read(buf).await;
-    session.with(|session| session.received(result, buf))
+    session.with(|session| session.took_in(result, buf))
 }
 
 /// Waits until `take` could have something, and returns how much it took; `None` at the end.
@@ -74,10 +74,10 @@ pub(crate) async fn read_by<S: AsyncRead + AsyncWrite>(
     mut take: impl FnMut(&[u8]) -> usize,
 ) -> io::Result<Option<usize>> {
     loop {
-        match session.with(|session| session.read(&mut take)) {
-            Ok(Read::Taken(n)) => return Ok(Some(n)),
-            Ok(Read::Ended) => return Ok(None),
-            Ok(Read::Waits) => receive(io, &mut session).await?,
+        match session.with(|session| session.decrypt(&mut take)) {
+            Ok(Decrypted::Taken(n)) => return Ok(Some(n)),
+            Ok(Decrypted::Ended) => return Ok(None),
+            Ok(Decrypted::Waits) => receive(io, &mut session).await?,
             Err(error) => {
                 tell(io, &mut session).await;
                 return Err(error);

@@ -117,5 +117,6 @@ pub use connector::{TlsAcceptor, TlsConnector};
 pub use roots::client_config_with_native_roots;
 #[cfg(feature = "webpki-roots")]
 pub use roots::client_config_with_webpki_roots;
+pub use session::{Decrypted, Session};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::TlsStream;

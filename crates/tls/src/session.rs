@@ -1,6 +1,7 @@
 //! A connection without its transport: bytes in, bytes out, and no waiting.
 
-use std::io;
+use std::fmt;
+use std::io::{self, IoSlice};
 use std::ops::Deref;
 
 use rustls::CommonState;
@@ -12,9 +13,35 @@ use crate::error;
 
 /// How much one write takes: four records.
 const WRITE_MAX: usize = 64 * 1024;
+/// Less than this is gathered with what is beside it, where that costs less than a record of its own.
+const SMALL: usize = 4 * 1024;
 
-/// The state of a connection, on which both directions work.
-pub(crate) struct Session {
+/// A connection after its handshake, without its transport: bytes in, bytes out, and no waiting. For adapters that move the bytes
+/// themselves; a [`TlsStream`](crate::TlsStream) [gives it](crate::TlsStream::into_parts), and can be
+/// [made](crate::TlsStream::from_parts) of it again.
+///
+/// # Examples
+///
+/// What one session encrypts, the other decrypts:
+///
+/// ```
+/// # fn main() {}
+/// use std::io::IoSlice;
+/// use saferring_tls::{Decrypted, Session};
+///
+/// fn pass(text: &str, from: &mut Session, to: &mut Session) -> std::io::Result<String> {
+///     from.encrypt(&[IoSlice::new(text.as_bytes())])?;
+///     to.received(&from.take_records())?;
+///     let mut all = String::new();
+///     let take = |bytes: &[u8]| {
+///         all.push_str(&String::from_utf8_lossy(bytes));
+///         bytes.len()
+///     };
+///     assert_eq!(to.decrypt(take)?, Decrypted::Taken(text.len()));
+///     Ok(all)
+/// }
+/// ```
+pub struct Session {
     engine: Engine,
     buffers: Buffers,
     /// What ended the connection: rustls refuses everything from then on.
@@ -36,12 +63,12 @@ enum Writing {
 
 /// What there is to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Read {
+pub enum Decrypted {
     /// So many bytes were taken.
     Taken(usize),
     /// Nothing before more is received.
     Waits,
-    /// Nothing ever.
+    /// Nothing ever: the peer has said so.
     Ended,
 }
 
@@ -69,30 +96,98 @@ impl Session {
     }
 
     /// Lets `take` have what was decrypted, once; it says how many bytes it took. The rest is kept.
-    pub(crate) fn read(&mut self, mut take: impl FnMut(&[u8]) -> usize) -> io::Result<Read> {
+    ///
+    /// # Errors
+    ///
+    /// As of a read of the stream. What tells the peer of it is among the [records to be sent](Session::take_records).
+    pub fn decrypt(&mut self, mut take: impl FnMut(&[u8]) -> usize) -> io::Result<Decrypted> {
         if !self.buffers.plain.is_empty() {
             let taken = take(self.buffers.plain.bytes());
             self.buffers.plain.consume(taken);
-            return Ok(Read::Taken(taken));
+            return Ok(Decrypted::Taken(taken));
         }
         if self.peer_closed {
-            return Ok(Read::Ended);
+            return Ok(Decrypted::Ended);
         }
         match self.advance(&mut Goal::Read(&mut take))? {
-            Step::Record(taken) => Ok(Read::Taken(taken)),
-            Step::PeerClosed | Step::Closed => Ok(Read::Ended),
+            Step::Record(taken) => Ok(Decrypted::Taken(taken)),
+            Step::PeerClosed | Step::Closed => Ok(Decrypted::Ended),
             _ if self.is_at_end => Err(error::truncated(false)),
-            _ => Ok(Read::Waits),
+            _ => Ok(Decrypted::Waits),
         }
     }
 
-    /// What was decrypted and not yet read.
-    pub(crate) fn plain(&self) -> &[u8] {
+    /// What was decrypted and not yet taken.
+    pub fn plain(&self) -> &[u8] {
         self.buffers.plain.bytes()
     }
 
-    pub(crate) fn consume(&mut self, n: usize) {
+    /// Takes the first `n` bytes of that.
+    pub fn consume(&mut self, n: usize) {
         self.buffers.plain.consume(n);
+    }
+
+    /// Takes what the transport has received; nothing tells its end.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if more is there that was not decrypted than any record or message can have.
+    pub fn received(&mut self, records: &[u8]) -> io::Result<()> {
+        if records.is_empty() {
+            self.is_at_end = true;
+        }
+        self.buffers.incoming.push(records)
+    }
+
+    /// Encrypts the start of `slices`, and returns how many bytes that were: four records at most. They are among the [records
+    /// to be sent](Session::take_records).
+    ///
+    /// # Errors
+    ///
+    /// As of a write of the stream.
+    pub fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.check_writing()?;
+        let (mut left, mut small) = (WRITE_MAX, Vec::new());
+        for slice in slices {
+            let part = &slice[..slice.len().min(left)];
+            left -= part.len();
+            if part.len() < SMALL && slices.len() > 1 {
+                // A record each would be more to send, and to encrypt.
+                small.extend_from_slice(part);
+                continue;
+            }
+            self.encrypt_small(&mut small)?;
+            self.encrypt_part(part)?;
+        }
+        self.encrypt_small(&mut small)?;
+        Ok(WRITE_MAX - left)
+    }
+
+    fn encrypt_small(&mut self, small: &mut Vec<u8>) -> io::Result<()> {
+        self.encrypt_part(&std::mem::take(small))
+    }
+
+    fn encrypt_part(&mut self, part: &[u8]) -> io::Result<()> {
+        match part.is_empty() {
+            true => Ok(()),
+            false => self.advance_to(&mut Goal::Encrypt(part)),
+        }
+    }
+
+    /// Memory to encrypt into, such as that of records that were sent. What is in it is forgotten.
+    pub fn reuse(&mut self, buf: Vec<u8>) {
+        self.buffers.outgoing.reuse(buf);
+    }
+
+    /// The records to be sent, in their order: behind all that was taken before.
+    pub fn take_records(&mut self) -> Vec<u8> {
+        self.buffers.outgoing.take()
+    }
+
+    /// The transport has failed to send records that were taken: nothing can be sent any more.
+    pub fn not_sent(&mut self, error: &io::Error) {
+        self.buffers.outgoing.clear();
+        self.writing = Writing::Broken(error.kind(), error.to_string());
     }
 
     /// Gives back what was taken and not used.
@@ -106,7 +201,7 @@ impl Session {
     }
 
     /// What the transport has read.
-    pub(crate) fn received(
+    pub(crate) fn took_in(
         &mut self,
         result: io::Result<usize>,
         buf: Slice<Vec<u8>>,
@@ -134,24 +229,28 @@ impl Session {
             }
             left -= part.len();
             if part.len() == total {
-                done = self.encrypt(&mut Goal::Encrypt(part));
+                done = self.advance_to(&mut Goal::Encrypt(part));
             } else {
                 gathered.extend_from_slice(part);
             }
         });
         if !gathered.is_empty() {
-            done = self.encrypt(&mut Goal::Encrypt(&gathered));
+            done = self.advance_to(&mut Goal::Encrypt(&gathered));
         }
         done.map(|()| total)
     }
 
-    /// Tells the peer that nothing more will come, by what is to be sent.
-    pub(crate) fn close(&mut self) -> io::Result<()> {
+    /// Tells the peer that nothing more will come, by what is to be sent. Once more does nothing.
+    ///
+    /// # Errors
+    ///
+    /// As of a shutdown of the stream.
+    pub fn close(&mut self) -> io::Result<()> {
         if matches!(self.writing, Writing::Closed) {
             return Ok(());
         }
         self.check_writing()?;
-        self.encrypt(&mut Goal::Close)?;
+        self.advance_to(&mut Goal::Close)?;
         self.writing = Writing::Closed;
         Ok(())
     }
@@ -193,8 +292,7 @@ impl Session {
             }
             Err(error) => {
                 self.buffers.outgoing.sent(buf.len(), buf);
-                self.buffers.outgoing.clear();
-                self.writing = Writing::Broken(error.kind(), error.to_string());
+                self.not_sent(&error);
                 return Err(error);
             }
         }
@@ -222,7 +320,7 @@ impl Session {
         }
     }
 
-    fn encrypt(&mut self, goal: &mut Goal<'_>) -> io::Result<()> {
+    fn advance_to(&mut self, goal: &mut Goal<'_>) -> io::Result<()> {
         match self.advance(goal)? {
             Step::Encrypted => Ok(()),
             step => Err(error::tls(Error::General(format!(
@@ -255,6 +353,16 @@ impl Session {
     }
 }
 
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("protocol_version", &self.protocol_version())
+            .field("peer_closed", &self.peer_closed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All that rustls tells of the connection.
 impl Deref for Session {
     type Target = CommonState;
 

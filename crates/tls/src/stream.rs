@@ -94,8 +94,23 @@ impl<S: AsyncRead + AsyncWrite> TlsStream<S> {
 }
 
 impl<S> TlsStream<S> {
-    pub(crate) fn from_parts(io: S, session: Session) -> Self {
+    /// Makes a stream of a transport and the session over it.
+    pub fn from_parts(io: S, session: Session) -> Self {
         TlsStream { io, session }
+    }
+
+    /// The transport, and the session over it with all that was received and not yet read: for an adapter that moves the bytes itself.
+    ///
+    /// ```no_run
+    /// # fn example(stream: saferring_tls::TlsStream<saferring::net::TcpStream>) {
+    /// use saferring_tls::TlsStream;
+    ///
+    /// let (transport, session) = stream.into_parts();
+    /// let stream = TlsStream::from_parts(transport, session);
+    /// # }
+    /// ```
+    pub fn into_parts(self) -> (S, Session) {
+        (self.io, self.session)
     }
 
     /// The protocol that both sides agreed on by ALPN, if they did.

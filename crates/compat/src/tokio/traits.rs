@@ -9,6 +9,8 @@ use tokio::io::{
     AsyncBufRead as TokioBufRead, AsyncRead as TokioRead, AsyncWrite as TokioWrite, ReadBuf,
 };
 
+#[cfg(feature = "tls")]
+use crate::CompatTls;
 use crate::foreign::{Reads, Writes, from, resized};
 use crate::polled::{PollRead, PollWrite, poll_writes};
 use crate::{Compat, CompatHalves, CompatReader, CompatWriter, Socket};
@@ -70,6 +72,10 @@ macro_rules! writers {
 
 readers!(Compat<S>, S: Socket);
 writers!(Compat<S>, S: Socket);
+#[cfg(feature = "tls")]
+readers!(CompatTls<S>, S: Socket);
+#[cfg(feature = "tls")]
+writers!(CompatTls<S>, S: Socket);
 readers!(CompatReader<R>, R: AsyncRead + 'static);
 writers!(CompatWriter<W>, W: 'static);
 readers!(CompatHalves<R, W>, R: AsyncRead + 'static, W: 'static);

@@ -39,11 +39,11 @@ fn carry(from: &mut Session, to: &mut Session) -> usize {
     while let Some(buf) = from.next_to_send().unwrap() {
         let mut room = to.lend().unwrap();
         let n = room.fill_from(&buf);
-        to.received(Ok(n), room).unwrap();
+        to.took_in(Ok(n), room).unwrap();
         from.sent(Ok(n), buf).unwrap();
         carried += n;
         if to.handshake().unwrap() && !to.is_handshaking() {
-            let _ = to.read(|_| 0).unwrap();
+            let _ = to.decrypt(|_| 0).unwrap();
         }
     }
     carried
@@ -61,8 +61,8 @@ fn connected() -> (Session, Session) {
 
 fn take_all(session: &mut Session) -> Vec<u8> {
     let mut all = Vec::new();
-    while let Read::Taken(_) = session
-        .read(|bytes| {
+    while let Decrypted::Taken(_) = session
+        .decrypt(|bytes| {
             all.extend_from_slice(bytes);
             bytes.len()
         })
@@ -125,8 +125,8 @@ fn a_failure_is_told_to_who_writes_meanwhile() {
     let forged = b"\x17\x03\x03\x00\x20................................";
     let mut room = client.lend().unwrap();
     room.fill_from(forged);
-    client.received(Ok(forged.len()), room).unwrap();
-    assert!(client.read(|_| 0).is_err());
+    client.took_in(Ok(forged.len()), room).unwrap();
+    assert!(client.decrypt(|_| 0).is_err());
     let alert = client.next_to_send().unwrap().unwrap();
     for error in [
         client.next_to_send().unwrap_err(),
@@ -150,7 +150,7 @@ fn what_is_taken_in_part_is_sent_on() {
     while let Some(buf) = client.next_to_send().unwrap() {
         let mut room = server.lend().unwrap();
         room.fill_from(&buf[..1]);
-        server.received(Ok(1), room).unwrap();
+        server.took_in(Ok(1), room).unwrap();
         client.sent(Ok(1), buf).unwrap();
     }
     assert_eq!(take_all(&mut server), b"hello");
