@@ -24,6 +24,13 @@ pub(crate) fn filled(slices: &[IoSlice<'_>]) -> Vec<u8> {
 
 /// One to be filled.
 pub(crate) fn empty() -> Vec<u8> {
+    let mut buf = used();
+    buf.clear();
+    buf
+}
+
+/// One with whatever is in it.
+pub(crate) fn used() -> Vec<u8> {
     let free = FREE.try_with(|free| free.borrow_mut().pop());
     free.ok().flatten().unwrap_or_default()
 }
@@ -35,8 +42,7 @@ pub(crate) fn append(buf: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// For another write.
-pub(crate) fn give_back(mut buf: Vec<u8>) {
-    buf.clear();
+pub(crate) fn give_back(buf: Vec<u8>) {
     // At the end of the thread there are no others.
     let _ = FREE.try_with(|free| {
         let mut free = free.borrow_mut();

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use saferring::buf::IoBuf;
+use saferring::buf::{IoBuf, Slice};
 use saferring::net::{ProvidedBuf, RecvStream};
 use saferring::op::Submitted;
 use saferring::runtime::Handle;
@@ -109,9 +109,9 @@ impl<S: Socket> Compat<S> {
 
     /// Sends what is in a buffer; nothing is under way.
     #[cfg(feature = "tls")]
-    pub(crate) fn send(&mut self, buf: Vec<u8>) {
+    pub(crate) fn send(&mut self, buf: Slice<Vec<u8>>) {
         let (outgoing, stream) = self.parts();
-        outgoing.send(stream, buf, 0);
+        outgoing.send(stream, buf);
     }
 
     /// Something is under way.
@@ -141,8 +141,8 @@ impl<S: Socket> Compat<S> {
 }
 
 impl Outgoing {
-    fn send<S: Socket>(&mut self, stream: &S, buf: Vec<u8>, from: usize) {
-        self.sending = Some(stream.send(buf.slice(from..)).submit());
+    fn send<S: Socket>(&mut self, stream: &S, buf: Slice<Vec<u8>>) {
+        self.sending = Some(stream.send(buf).submit());
     }
 
     /// Goes on with what is under way. Ready: nothing is.
@@ -150,18 +150,16 @@ impl Outgoing {
         while let Some(sending) = &mut self.sending {
             let (sent, buf) = ready!(Pin::new(sending).poll(cx));
             self.sending = None;
-            let end = match sent {
-                Ok(0) if !buf.is_empty() => Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => Ok(buf.begin() + n),
-                Err(error) => Err(error),
-            };
-            let buf = buf.into_inner();
-            match end {
-                Ok(end) if end < buf.len() => self.send(stream, buf, end),
-                Ok(_) => buffers::give_back(buf),
-                Err(error) => {
-                    buffers::give_back(buf);
-                    self.error = Some(error);
+            match sent {
+                Ok(0) if !buf.is_empty() => {
+                    buffers::give_back(buf.into_inner());
+                    self.error = Some(io::ErrorKind::WriteZero.into());
+                }
+                // What has ended it is told of the rest.
+                Ok(n) if n < buf.len() => self.send(stream, buf.slice(n..)),
+                sent => {
+                    buffers::give_back(buf.into_inner());
+                    self.error = sent.err();
                 }
             }
         }
@@ -219,7 +217,7 @@ impl<S: Socket> PollWrite for Compat<S> {
             0 => buffers::give_back(buf),
             _ => {
                 let (outgoing, stream) = self.parts();
-                outgoing.send(stream, buf, 0);
+                outgoing.send(stream, buf.slice(..));
             }
         }
         Poll::Ready(Ok(len))

@@ -176,7 +176,7 @@ impl<S: Socket> PollWrite for CompatTls<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_sent(cx))?;
-        self.session.reuse(buffers::empty());
+        self.session.reuse(buffers::used());
         let encrypted = self.session.encrypt(slices);
         self.send();
         Poll::Ready(encrypted)

@@ -138,14 +138,16 @@ impl Plain {
 pub(crate) struct Outgoing {
     /// The rest of what the transport has taken in part.
     first: Option<Slice<Vec<u8>>>,
+    /// As many of them as `filled` are records; behind those it is memory that need not be cleared once more.
     bytes: Vec<u8>,
+    filled: usize,
     /// The transport has a buffer of ours. If nobody waits for it any more, nobody knows what became of it.
     is_sending: bool,
 }
 
 impl Outgoing {
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none() && self.bytes.is_empty()
+        self.first.is_none() && self.filled == 0
     }
 
     pub(crate) fn is_sending(&self) -> bool {
@@ -159,13 +161,16 @@ impl Outgoing {
         mut encode: impl FnMut(&mut [u8]) -> Result<usize, E>,
         required: impl Fn(&E) -> Option<usize>,
     ) -> Result<(), E> {
-        let len = self.bytes.len();
         loop {
-            self.bytes.resize(len + room, 0);
-            let encoded = encode(&mut self.bytes[len..]);
-            self.bytes.truncate(len + *encoded.as_ref().unwrap_or(&0));
-            match encoded {
-                Ok(_) => return Ok(()),
+            let end = self.filled + room;
+            if self.bytes.len() < end {
+                self.bytes.resize(end, 0);
+            }
+            match encode(&mut self.bytes[self.filled..end]) {
+                Ok(n) => {
+                    self.filled += n;
+                    return Ok(());
+                }
                 Err(error) => match required(&error) {
                     Some(more) if more > room => room = more,
                     _ => return Err(error),
@@ -175,21 +180,24 @@ impl Outgoing {
     }
 
     /// Takes memory for the next records, unless there is some.
-    pub(crate) fn reuse(&mut self, mut buf: Vec<u8>) {
-        if self.bytes.capacity() == 0 {
-            buf.clear();
+    pub(crate) fn reuse(&mut self, buf: Vec<u8>) {
+        if self.bytes.is_empty() {
             self.bytes = buf;
         }
     }
 
     /// All of it, for one who sends it himself.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        let Some(first) = self.first.take() else {
-            return mem::take(&mut self.bytes);
-        };
-        let mut all = first.to_vec();
-        all.append(&mut self.bytes);
-        all
+    pub(crate) fn take(&mut self) -> Slice<Vec<u8>> {
+        let all = self.take_filled();
+        match self.first.take() {
+            None => all,
+            Some(first) => [&first[..], &all[..]].concat().slice(..),
+        }
+    }
+
+    fn take_filled(&mut self) -> Slice<Vec<u8>> {
+        let filled = mem::take(&mut self.filled);
+        mem::take(&mut self.bytes).slice(..filled)
     }
 
     /// What is to be sent next. It must come back by [`sent`](Outgoing::sent).
@@ -199,7 +207,7 @@ impl Outgoing {
         }
         self.is_sending = true;
         let rest = self.first.take();
-        Some(rest.unwrap_or_else(|| mem::take(&mut self.bytes).slice(..)))
+        Some(rest.unwrap_or_else(|| self.take_filled()))
     }
 
     /// The transport has taken `n` bytes of it.
@@ -213,6 +221,7 @@ impl Outgoing {
     pub(crate) fn clear(&mut self) {
         self.first = None;
         self.bytes = Vec::new();
+        self.filled = 0;
     }
 }
 

@@ -174,13 +174,14 @@ impl Session {
         }
     }
 
-    /// Memory to encrypt into, such as that of records that were sent. What is in it is forgotten.
+    /// Memory to encrypt into, such as that of records that were sent, if there is no other. What is in it is forgotten; its length
+    /// is what need not be cleared.
     pub fn reuse(&mut self, buf: Vec<u8>) {
         self.buffers.outgoing.reuse(buf);
     }
 
     /// The records to be sent, in their order: behind all that was taken before.
-    pub fn take_records(&mut self) -> Vec<u8> {
+    pub fn take_records(&mut self) -> Slice<Vec<u8>> {
         self.buffers.outgoing.take()
     }
 
