@@ -60,7 +60,7 @@
 //! |---|---|---|
 //! | `client` | yes | hyper-util's client, and what it connects by |
 //! | `server` | yes | [`Http`] and [`serve`] |
-//! | `tls` | | `HttpsConnector`: `https` for the client, by `saferring-tls` |
+//! | `tls` | | a server serves a `saferring_tls::TlsStream` as it is; with `client`, `HttpsConnector`: `https` |
 //! | `webpki-roots` | | `HttpsConnector::with_webpki_roots`: a client that trusts what Mozilla trusts |
 //! | `native-roots` | | `HttpsConnector::with_native_roots`: a client that trusts what the system trusts |
 #![forbid(unsafe_code)]

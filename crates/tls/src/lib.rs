@@ -7,6 +7,8 @@
 //! - [`TlsConnector`] and [`TlsAcceptor`] make the handshake, over anything that is [`AsyncRead`] and [`AsyncWrite`].
 //! - [`TlsStream`] is what comes of it. It is both, too, and [`AsyncBufRead`]; it tells what a dropped read or write loses.
 //! - [`into_split`](TlsStream::into_split) makes halves for two tasks.
+//! - [`Session`] is what is between bytes and records, without a transport; `CompatTls` of `saferring-compat` is made of it: the stream
+//!   under the traits of tokio, futures and hyper.
 //!
 //! [`AsyncRead`]: saferring::io::AsyncRead
 //! [`AsyncWrite`]: saferring::io::AsyncWrite
