@@ -9,8 +9,9 @@ use crate::polled::{PollRead, PollWrite};
 use crate::{Compat, Socket, buffers};
 
 /// A [`TlsStream`] over a socket under the traits of tokio, futures and hyper. It does what [`CompatHalves`](crate::CompatHalves)
-/// of its halves would do, with less: what is written is encrypted out of the caller's memory into what is sent, and what was
-/// received is decrypted from the socket's chunks, for which no read has to be asked.
+/// of its halves would do, with less: what is written is encrypted out of the caller's memory into what is sent, and what is
+/// received comes in the socket's chunks, for which no read has to be asked. It is copied out of these to be decrypted, and then
+/// once more, to the caller.
 ///
 /// What TLS answers by itself, such as to a change of keys, it sends at once.
 ///

@@ -161,7 +161,7 @@ fn handle<D>(
                 *discard += record.discard;
                 let taken = match goal {
                     Goal::Read(take) if step == Step::Again => {
-                        let taken = take(record.payload);
+                        let taken = take(record.payload).min(record.payload.len());
                         step = Step::Record(taken);
                         taken
                     }

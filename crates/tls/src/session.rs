@@ -102,7 +102,8 @@ impl Session {
     /// As of a read of the stream. What tells the peer of it is among the [records to be sent](Session::take_records).
     pub fn decrypt(&mut self, mut take: impl FnMut(&[u8]) -> usize) -> io::Result<Decrypted> {
         if !self.buffers.plain.is_empty() {
-            let taken = take(self.buffers.plain.bytes());
+            let plain = self.buffers.plain.bytes();
+            let taken = take(plain).min(plain.len());
             self.buffers.plain.consume(taken);
             return Ok(Decrypted::Taken(taken));
         }

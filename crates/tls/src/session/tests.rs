@@ -155,3 +155,72 @@ fn what_is_taken_in_part_is_sent_on() {
     }
     assert_eq!(take_all(&mut server), b"hello");
 }
+
+/// By hand, as an adapter does it.
+#[test]
+fn slices_of_all_sizes_are_records_in_order() {
+    let (mut client, mut server) = connected();
+    for lens in [
+        vec![],
+        vec![0],
+        vec![1],
+        vec![1, 2, 3],
+        vec![100, 16_384],
+        vec![5_000, 3, 0, 5_000, 3],
+        vec![70_000],
+        vec![60_000, 60_000],
+    ] {
+        let parts: Vec<Vec<u8>> = lens.iter().map(|&len| vec![len as u8; len]).collect();
+        let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        // Whatever the memory had in it.
+        client.reuse(vec![9; 20_000]);
+        let n = client.encrypt(&slices).unwrap();
+        assert_eq!(n, lens.iter().sum::<usize>().min(WRITE_MAX));
+        let records = client.take_records();
+        assert_eq!(records.is_empty(), n == 0);
+        // A byte at a time is enough, and so are all at once.
+        let piece = if n < 1_000 { 1 } else { 40_000 };
+        let mut came = Vec::new();
+        for piece in records.chunks(piece) {
+            server.received(piece).unwrap();
+            came.extend(take_all(&mut server));
+        }
+        assert!(came == parts.concat()[..n], "{lens:?}");
+        assert_eq!(server.buffers.memory() + client.buffers.memory(), 0);
+    }
+    // One that says it took more than there was has had what there was.
+    client.encrypt(&[IoSlice::new(b"hello")]).unwrap();
+    server.received(&client.take_records()).unwrap();
+    assert_eq!(server.decrypt(|_| 2).unwrap(), Decrypted::Taken(2));
+    assert_eq!(server.plain(), b"llo");
+    assert_eq!(server.decrypt(|_| 99).unwrap(), Decrypted::Taken(3));
+    assert_eq!(server.decrypt(|_| 99).unwrap(), Decrypted::Waits);
+    // The end of the writing direction, in order; and an end without it.
+    client.close().unwrap();
+    client.close().unwrap();
+    assert!(client.encrypt(&[IoSlice::new(b"more")]).is_err());
+    server.received(&client.take_records()).unwrap();
+    assert_eq!(server.decrypt(|_| 0).unwrap(), Decrypted::Ended);
+    client.received(b"").unwrap();
+    let error = client.decrypt(|_| 0).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn what_was_not_sent_ends_the_writing_and_what_is_no_record_the_reading() {
+    let (mut client, mut server) = connected();
+    client.encrypt(&[IoSlice::new(b"lost")]).unwrap();
+    client.not_sent(&io::ErrorKind::BrokenPipe.into());
+    assert!(client.take_records().is_empty());
+    let error = client.encrypt(&[IoSlice::new(b"more")]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    assert!(format!("{client:?}").contains("TLSv1_3"));
+    // A peer cannot have it hold as much as it likes.
+    let endless = loop {
+        // The start of a record, and never its end.
+        if let Err(error) = server.received(&[0; 16_384]) {
+            break error;
+        }
+    };
+    assert_eq!(endless.kind(), io::ErrorKind::InvalidData);
+}
