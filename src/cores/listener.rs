@@ -126,7 +126,7 @@ impl Accepting {
         // Refused if it still has its port.
         let _ = again.bind(&self.addr.into());
         again.listen(BACKLOG)?;
-        again.set_nonblocking(false)?;
+        sys::make_blocking(socket.as_fd())?;
         Ok(Some(socket))
     }
 

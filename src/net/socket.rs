@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -19,6 +19,7 @@ use crate::op::{
     Accept, Barrier, Message, Op, Ready, RecvMsg, Send, SendMsg, SendMsgZc, SendTo, SendZc,
     SharedFd, Usage, ZcBuf, cancellation, checkpoint, unless_cancelled,
 };
+use crate::sys::make_blocking;
 use crate::task::cooperative;
 
 /// A socket of any kind.
@@ -49,7 +50,7 @@ impl Socket {
     /// answer `EAGAIN` instead of waiting; waiting is what the ring is for.
     pub(super) fn adopt(fd: OwnedFd) -> Self {
         // What is no socket says so at its first use.
-        let _ = SockRef::from(&fd).set_nonblocking(false);
+        let _ = make_blocking(fd.as_fd());
         let socket = Self::from_owned(fd);
         if socket
             .options()

@@ -50,5 +50,5 @@ pub(crate) use reuse_port::steer_by_cpu;
 pub(crate) use ring::Ring;
 pub use ring_id::RingId;
 pub(crate) use setup::memlock;
-pub(crate) use software::note_descriptor;
+pub(crate) use software::{make_blocking, note_descriptor};
 pub(crate) use thread_pool::{Closure, Job, ThreadPool};

@@ -112,6 +112,39 @@ fn giving_up_many_accepts_costs_no_more_than_one_cancel_each() {
     });
 }
 
+/// A clone shares whether it blocks: who takes one over must not have another's thread wait in accept(2) for good.
+#[test]
+fn a_clone_is_taken_over_while_another_is_accepted_from() {
+    bounded(|| {
+        runtime().block_on(async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let clones = [0; 3].map(|_| listener.try_clone().unwrap());
+            let is_blocking = || {
+                let flags = rustix::fs::fcntl_getfl(&listener).unwrap();
+                !flags.contains(rustix::fs::OFlags::NONBLOCK)
+            };
+            let [first, second, third] = clones;
+            let first = TcpListener::from_std(first);
+            let mut accept = Box::pin(first.accept());
+            assert!(poll_immediate(&mut accept).await.is_none());
+            nop().await.unwrap();
+            let before = is_blocking();
+            let second = TcpListener::from_std(second);
+            assert_eq!(is_blocking(), before);
+            // Somebody else's, who wants it non-blocking, until it is taken over.
+            third.set_nonblocking(true).unwrap();
+            let third = TcpListener::from_std(third);
+            assert_eq!(is_blocking(), before);
+            let client = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (stream, _) = accept.await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), client.local_addr().unwrap());
+            drop((first, second, third));
+            nop().await.unwrap();
+            assert!(is_blocking());
+        });
+    });
+}
+
 /// Each of several threads has a clone, accepts from it now and then, and gives up now and then: none waits for another's, and every
 /// connection is served.
 #[test]

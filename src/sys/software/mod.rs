@@ -51,6 +51,7 @@ use super::thread_pool::ThreadPool;
 
 pub(crate) use self::numbers::note_descriptor;
 pub(in crate::sys) use self::remote::Remote;
+pub(crate) use self::unblocked::make_blocking;
 
 /// How many events are asked for at a time: fewer than a group has provided buffers, so that a turn does not use up more of them
 /// than tasks can give back before the next. With 256, ten thousand connections that had one message each took 2,290 bytes each.

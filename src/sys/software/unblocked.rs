@@ -4,6 +4,7 @@
 //! it must not make another's accept wait for good. So it is counted for the process, by socket.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -75,6 +76,26 @@ pub(super) fn release(socket: BorrowedFd<'_>) {
             let _ = fcntl_setfl(socket, flags - OFlags::NONBLOCK);
         }
     }
+}
+
+/// Makes a socket blocking, which some came to be used here are not: at once, or when the last operation lets go of it that needs
+/// it to be otherwise. (With a thread in accept(2) that waits for good a ring of another thread did not turn any more.)
+///
+/// # Errors
+///
+/// Those of fcntl(2) and fstat(2).
+pub(crate) fn make_blocking(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = fcntl_getfl(socket)?;
+    if !flags.contains(OFlags::NONBLOCK) {
+        return Ok(());
+    }
+    let id = socket_id(socket)?;
+    let mut all = held();
+    match all.get_mut(&id) {
+        Some(one) => one.unblocked = true,
+        None => fcntl_setfl(socket, flags - OFlags::NONBLOCK)?,
+    }
+    Ok(())
 }
 
 /// Makes a socket non-blocking; whether it was not.
