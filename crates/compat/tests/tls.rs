@@ -84,6 +84,8 @@ fn the_stream_comes_back_with_what_was_not_read() {
         let (client, server) = connected(true).await;
         let (mut client, mut server) = (CompatTls::new(client), CompatTls::new(server));
         assert!(client.session().protocol_version().is_some());
+        assert!(client.get_ref().peer_addr().is_ok());
+        assert!(format!("{client:?}").contains("TLSv1_3"));
         client.write_all(&pattern_bytes(0, 100_000)).await.unwrap();
         client.flush().await.unwrap();
         let mut first = vec![0; 10];
