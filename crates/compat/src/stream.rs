@@ -114,10 +114,10 @@ impl<S: Socket> Compat<S> {
         outgoing.send(stream, buf);
     }
 
-    /// Something is under way.
+    /// Something is under way, or has failed, which who writes next is to be told.
     #[cfg(feature = "tls")]
-    pub(crate) fn is_sending(&self) -> bool {
-        self.outgoing.sending.is_some()
+    pub(crate) fn has_unsettled(&self) -> bool {
+        self.outgoing.sending.is_some() || self.outgoing.error.is_some()
     }
 
     /// Both, to be used together.

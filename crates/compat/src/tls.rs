@@ -79,9 +79,10 @@ impl<S: Socket> CompatTls<S> {
         Ok(TlsStream::from_parts(stream, session))
     }
 
-    /// Sends what TLS has to say by itself, unless something is under way: then it goes behind that, with what is written next.
+    /// Sends what TLS has to say by itself, unless something is under way: then it goes behind that, with what is written next. Behind
+    /// records that were not sent nothing may go.
     fn answer(&mut self) {
-        if !self.socket.is_sending() {
+        if !self.socket.has_unsettled() {
             self.send();
         }
     }
